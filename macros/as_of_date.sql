@@ -1,0 +1,11 @@
+{#- AS_OF_DATE as a SQL date, or null when it is not set. -#}
+{% macro given_as_of_date() -%}
+    {%- set given = var('as_of_date', env_var('AS_OF_DATE', '')) -%}
+    {%- if not given -%}
+        cast(null as date)
+    {%- elif modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
+        date '{{ given }}'
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("AS_OF_DATE must be a date such as 2026-06-30, not '" ~ given ~ "'") }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,11 @@
+{#- Numbers from 1 (worst) to 5 (best): with s the share of the *other* scored customers that are strictly
+    worse, the score is least(5, 1 + floor(5 * s)). Whole-number division keeps it exact. -#}
+{% macro rfm_score(worse_customers, scored_customers) -%}
+    cast(least(5, 1 + (5 * {{ worse_customers }}) div greatest({{ scored_customers }} - 1, 1)) as int)
+{%- endmacro %}
+
+
+{#- The score of a value, from the ascending array of the lowest values that earn the scores 2 to 5. -#}
+{% macro rfm_score_of(goodness, thresholds) -%}
+    1 + size(filter({{ thresholds }}, threshold -> {{ goodness }} >= threshold))
+{%- endmacro %}

@@ -1,0 +1,120 @@
+"""What every PySpark step shares: the session, the raw tables' shape, safe replacement, terminal lines.
+
+A step runs unchanged over Spark Connect (`SPARK_REMOTE` names the server, as `make run` does) and
+under plain `spark-submit` on any cluster manager.
+"""
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+CUSTOMERS_COLUMNS = """
+    customer_id string comment 'Key of the customer.',
+    registered_on date comment 'Day of registration; null when unknown.',
+    age int comment 'Age in years; null when unknown.',
+    gender string comment 'Gender as the source gives it; null when unknown.',
+    region string comment 'Region as the source gives it; null when unknown.',
+    membership_level string comment 'Level of the loyalty programme; null when unknown.'
+"""
+
+TRANSACTIONS_COLUMNS = """
+    transaction_id string comment 'Key of the line; null when the source has none.',
+    order_id string comment 'Key of the order within its customer; null when the source has none.',
+    customer_id string comment 'Key of the customer; null for a guest.',
+    ordered_at timestamp comment 'Time of the purchase or return, UTC.',
+    product_id string comment 'Key of the product; null when unknown.',
+    product_category string comment 'Category of the product; null when unknown.',
+    quantity int comment 'Units; negative for a return.',
+    amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
+    payment_method string comment 'How it was paid; null when unknown.',
+    loaded_at timestamp comment 'When the line was loaded; for generated data the end of the simulation.',
+    unparsed_values string comment 'JSON object of column to source text, for values that did not fit their column; null when all did.'
+"""
+
+
+class StepError(Exception):
+    """A mistake that the user can mend: one line that says what, which value, and what to do."""
+
+
+def start(step: str) -> SparkSession:
+    """Returns the session of one step, named `step` in the Spark UI; times and dates are UTC."""
+    spark = SparkSession.builder.appName(step).getOrCreate()
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    return spark
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a step's `main`; a StepError or an engine error becomes one line and exit code 1."""
+    try:
+        main()
+    except StepError as error:
+        sys.exit(f"error: {error}")
+    except PySparkException as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        sys.exit(f"error: Spark could not do this: {lines[0] if lines else type(error).__name__}")
+    finally:
+        # A fitted model tells the server when it is freed; freed as late as Python's own exit, it
+        # would wait for an answer forever.
+        gc.collect()
+        if session := SparkSession.getActiveSession():
+            session.stop()
+
+
+def say(text: str) -> None:
+    """Prints one line of progress at once."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def replace_table(
+    data: DataFrame, table: str, columns: str, comment: str, properties: dict[str, str] | None = None
+) -> int:
+    """Writes `data` as the Parquet table `table` (`database.name`) and returns its number of rows.
+
+    The new table is written beside the old one and takes its place when it is whole, so that a
+    failure half-way leaves the old one as it was. `columns` is the DDL of the columns, in order;
+    `properties` are stored on the table.
+    """
+    spark = data.sparkSession
+    database, _, _ = table.partition(".")
+    beside = f"{table}__next"
+    spark.sql(f"create database if not exists {database}")
+    spark.sql(f"drop table if exists {beside}")
+    # Registered before it is filled: the drop above then also removes what a killed run had written.
+    spark.sql(f"create table {beside} ({columns}) using parquet comment {quote(comment)}")
+    data.write.insertInto(beside, overwrite=True)
+    if properties:
+        pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in properties.items())
+        spark.sql(f"alter table {beside} set tblproperties ({pairs})")
+    rows = spark.table(beside).count()
+    spark.sql(f"drop table if exists {table}")
+    spark.sql(f"alter table {beside} rename to {table}")
+    return rows
+
+
+def table_properties(spark: SparkSession, table: str) -> dict[str, str]:
+    """Returns the properties stored on `table`; an empty dict when there is no such table."""
+    if not spark.catalog.tableExists(table):
+        return {}
+    return {row.key: row.value for row in spark.sql(f"show tblproperties {table}").collect()}
+
+
+def whole_number(name: str, text: str, least: int | None = None) -> int:
+    """Returns `text` as an int; StepError names the parameter when it is none or below `least`."""
+    bound = "" if least is None else f" of at least {least}"
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or (least is not None and number < least):
+        raise StepError(f"{name} must be a whole number{bound}, not '{text}'")
+    return number
+
+
+def quote(text: str) -> str:
+    """Returns `text` as a SQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

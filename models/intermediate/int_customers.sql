@@ -1,0 +1,128 @@
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+
+with registered_customers as (
+    select * from {{ ref('stg_customers') }}
+),
+
+orders as (
+    select * from {{ ref('int_orders') }}
+    where not is_guest
+),
+
+transactions as (
+    select * from {{ ref('int_transactions') }}
+    where not is_guest
+),
+
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+customer_days as (
+    select
+        customer_key,
+        customer_id,
+        ordered_on,
+        count_if(is_purchase) as orders,
+        sum(units) as units,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents
+    from orders
+    group by customer_key, customer_id, ordered_on
+),
+
+order_histories as (
+    select
+        customer_key,
+        customer_id,
+        min(case when orders > 0 then ordered_on end) as first_order_on,
+        max(case when orders > 0 then ordered_on end) as last_order_on,
+        count_if(orders > 0) as active_days,
+        sum(orders) as orders,
+        sum(case when extract(dayofweek_iso from ordered_on) >= 6 then orders else 0 end)
+            as weekend_orders,
+        sum(case when month(ordered_on) >= 11 then orders else 0 end) as holiday_season_orders,
+        sum(units) as units,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents
+    from customer_days
+    group by customer_key, customer_id
+),
+
+category_orders as (
+    select
+        customer_key,
+        product_category,
+        count(distinct order_key) as orders
+    from transactions
+    where is_purchase and product_category is not null
+    group by customer_key, product_category
+),
+
+categories as (
+    select
+        customer_key,
+        count(*) as category_count,
+        min_by(product_category, struct(-orders, product_category)) as favourite_category
+    from category_orders
+    group by customer_key
+),
+
+payment_method_orders as (
+    select
+        customer_key,
+        payment_method,
+        count(distinct order_key) as orders
+    from transactions
+    where is_purchase and payment_method is not null
+    group by customer_key, payment_method
+),
+
+payment_methods as (
+    select
+        customer_key,
+        min_by(payment_method, struct(-orders, payment_method)) as favourite_payment_method
+    from payment_method_orders
+    group by customer_key
+),
+
+joined as (
+    select
+        coalesce(registered_customers.customer_key, order_histories.customer_key) as customer_key,
+        coalesce(registered_customers.customer_id, order_histories.customer_id) as customer_id,
+        registered_customers.registered_on,
+        registered_customers.age,
+        registered_customers.gender,
+        registered_customers.region,
+        registered_customers.membership_level,
+        order_histories.first_order_on,
+        order_histories.last_order_on,
+        coalesce(order_histories.active_days, 0) as active_days,
+        coalesce(order_histories.orders, 0) as orders,
+        coalesce(order_histories.weekend_orders, 0) as weekend_orders,
+        coalesce(order_histories.holiday_season_orders, 0) as holiday_season_orders,
+        coalesce(order_histories.units, 0) as units,
+        coalesce(order_histories.gross_cents, 0) as gross_cents,
+        coalesce(order_histories.returned_cents, 0) as returned_cents
+    from registered_customers
+    full outer join order_histories
+        on registered_customers.customer_key = order_histories.customer_key
+),
+
+final as (
+    select /*+ broadcast(as_of) */
+        joined.*,
+        joined.gross_cents - joined.returned_cents as net_cents,
+        datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
+        datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))
+            as tenure_days,
+        coalesce(categories.category_count, 0) as category_count,
+        categories.favourite_category,
+        payment_methods.favourite_payment_method
+    from joined
+    left join categories on joined.customer_key = categories.customer_key
+    left join payment_methods on joined.customer_key = payment_methods.customer_key
+    cross join as_of
+)
+
+select * from final

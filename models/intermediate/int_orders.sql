@@ -1,0 +1,38 @@
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+
+with transactions as (
+    select * from {{ ref('int_transactions') }}
+),
+
+orders as (
+    select
+        customer_key,
+        customer_id,
+        is_guest,
+        order_key,
+        min(ordered_at) as ordered_at,
+        max(is_purchase) as is_purchase,
+        sum(quantity) as units,
+        sum(case when amount_cents > 0 then amount_cents else 0 end) as gross_cents,
+        sum(case when amount_cents < 0 then -amount_cents else 0 end) as returned_cents
+    from transactions
+    group by customer_key, customer_id, is_guest, order_key
+),
+
+final as (
+    select
+        customer_key,
+        customer_id,
+        is_guest,
+        order_key,
+        ordered_at,
+        cast(ordered_at as date) as ordered_on,
+        is_purchase,
+        units,
+        gross_cents,
+        returned_cents,
+        gross_cents - returned_cents as net_cents
+    from orders
+)
+
+select * from final

@@ -1,0 +1,58 @@
+with transactions as (
+    select * from {{ ref('int_transactions') }}
+),
+
+-- One row per order and category: an order counts once in each category that it holds.
+order_categories as (
+    select
+        customer_key,
+        is_guest,
+        order_key,
+        coalesce(product_category, 'Unknown') as product_category,
+        max(is_purchase) as is_purchase,
+        sum(quantity) as units,
+        sum(case when amount_cents > 0 then amount_cents else 0 end) as gross_cents,
+        sum(case when amount_cents < 0 then -amount_cents else 0 end) as returned_cents
+    from transactions
+    group by customer_key, is_guest, order_key, coalesce(product_category, 'Unknown')
+),
+
+customer_categories as (
+    select
+        customer_key,
+        is_guest,
+        product_category,
+        count_if(is_purchase) as orders,
+        sum(units) as units,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents
+    from order_categories
+    group by customer_key, is_guest, product_category
+),
+
+categories as (
+    select
+        product_category,
+        sum(orders) as orders,
+        sum(units) as units,
+        count_if(orders > 0 and not is_guest) as customers,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents,
+        sum(gross_cents - returned_cents) as net_cents
+    from customer_categories
+    group by product_category
+),
+
+final as (
+    select
+        product_category,
+        orders,
+        units,
+        customers,
+        {{ money('net_cents') }} as net_revenue,
+        {{ share('net_cents', 'sum(net_cents) over ()') }} as revenue_share,
+        {{ share('returned_cents', 'gross_cents') }} as return_rate
+    from categories
+)
+
+select * from final

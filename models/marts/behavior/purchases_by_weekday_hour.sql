@@ -1,0 +1,15 @@
+with orders as (
+    select * from {{ ref('int_orders') }}
+),
+
+final as (
+    select
+        cast(extract(dayofweek_iso from ordered_on) as int) as weekday,
+        hour(ordered_at) as hour,
+        count_if(is_purchase) as orders,
+        {{ money('sum(net_cents)') }} as net_revenue
+    from orders
+    group by all
+)
+
+select * from final

@@ -1,0 +1,128 @@
+with clusters as (
+    select * from {{ source('ml', 'customer_clusters') }}
+),
+
+centres as (
+    select * from {{ source('ml', 'cluster_centres') }}
+),
+
+customers as (
+    select * from {{ ref('customer_features') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+traits as (
+    select * from {{ ref('persona_traits') }}
+),
+
+profiles as (
+    select
+        clusters.cluster,
+        count(*) as customers,
+        sum(customers.net_revenue) as net_revenue,
+        sum(customers.orders) as orders,
+        {{ share('sum(customers.age)', 'count(customers.age)') }} as average_age,
+        {{ share('sum(customers.recency_days)', 'count(*)') }} as average_recency_days,
+        {{ share('sum(customers.orders)', 'count(*)') }} as average_orders,
+        {{ share('sum(customers.net_revenue)', 'sum(customers.orders)') }} as average_order_value,
+        {{ share('sum(customers.units)', 'sum(customers.orders)') }} as average_units_per_order,
+        {{ share('sum(customers.category_count)', 'count(*)') }} as average_category_count,
+        -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
+        round(avg(customers.weekend_order_share), 6) as weekend_order_share,
+        round(avg(customers.holiday_season_order_share), 6) as holiday_season_order_share
+    from clusters
+    inner join customers on clusters.customer_key = customers.customer_key
+    -- Clusters of another as-of date describe other customers than the ones of this mart.
+    inner join as_of on clusters.as_of_date = as_of.as_of_date
+    group by clusters.cluster
+),
+
+-- What sets a cluster apart: the traits of its centre, the most unusual first.
+ranked_traits as (
+    select /*+ broadcast(traits) */
+        centres.cluster,
+        traits.adjective,
+        traits.recommended_action,
+        row_number() over (
+            partition by centres.cluster
+            order by abs(centres.standardised_value) desc, traits.adjective
+        ) as trait_number
+    from centres
+    inner join traits
+        on
+            centres.feature = traits.feature
+            and (centres.standardised_value >= 0) = (traits.direction = 'high')
+),
+
+trait_names as (
+    select
+        cluster,
+        max(case when trait_number = 1 then adjective end) as first_trait,
+        max(case when trait_number = 2 then adjective end) as second_trait,
+        max(case when trait_number = 3 then adjective end) as third_trait,
+        max(case when trait_number = 1 then recommended_action end) as recommended_action
+    from ranked_traits
+    group by cluster
+),
+
+short_names as (
+    select
+        *,
+        concat(second_trait, ' ', first_trait, ' Shoppers') as short_name
+    from trait_names
+),
+
+-- Two traits name a persona; where two clusters share them, the third tells them apart.
+longer_names as (
+    select
+        *,
+        case
+            when count(*) over (partition by short_name) = 1 then short_name
+            else concat(third_trait, ' ', short_name)
+        end as longer_name
+    from short_names
+),
+
+names as (
+    select
+        *,
+        case
+            when count(*) over (partition by longer_name) = 1 then longer_name
+            else concat(longer_name, ' ', cluster)
+        end as persona
+    from longer_names
+),
+
+final as (
+    select
+        names.persona,
+        profiles.cluster,
+        profiles.customers,
+        {{ share('profiles.customers', 'sum(profiles.customers) over ()') }} as customer_share,
+        cast(profiles.net_revenue as decimal(18, 2)) as net_revenue,
+        format_string(
+            '%.1f orders of %.2f on average, the last one %.0f days ago; '
+            || '%.0f%% of orders on weekends, %.0f%% in November and December.',
+            profiles.average_orders,
+            profiles.average_order_value,
+            profiles.average_recency_days,
+            100 * profiles.weekend_order_share,
+            100 * profiles.holiday_season_order_share
+        ) as description,
+        names.recommended_action,
+        profiles.average_age,
+        profiles.average_recency_days,
+        profiles.average_orders,
+        profiles.average_order_value,
+        profiles.average_units_per_order,
+        profiles.average_category_count,
+        profiles.weekend_order_share,
+        profiles.holiday_season_order_share
+    from profiles
+    inner join names on profiles.cluster = names.cluster
+)
+
+select * from final

@@ -1,0 +1,33 @@
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+
+with customers as (
+    select * from {{ source('raw', 'customers') }}
+),
+
+-- A source may list a customer more than once: the latest registration counts, the content decides ties.
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by customer_id
+            order by
+                registered_on desc nulls last, age, gender, region, membership_level
+        ) as copy_number
+    from customers
+    where customer_id is not null
+),
+
+final as (
+    select /*+ repartition({{ var('buckets') }}, customer_key) */
+        {{ customer_key('customer_id') }} as customer_key,
+        customer_id,
+        registered_on,
+        age,
+        gender,
+        region,
+        membership_level
+    from numbered
+    where copy_number = 1
+)
+
+select * from final
