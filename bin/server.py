@@ -1,6 +1,6 @@
 """The Spark server: one JVM that holds the Thrift server (dbt, analysts) and Spark Connect (ml/).
 
-    python bin/server.py up | down | status | sql
+    python bin/server.py up | down | status | sql | find-java
 
 Its settings come from the environment variables of the README; everything it writes goes to
 STATE_DIR. A failure is one line that says what happened and what to do, and exit code 1.
@@ -218,8 +218,8 @@ def find_java() -> str:
     java_home = system_java() or packaged_java()
     if not java_home:
         raise ServerError(
-            f"no Java {OLDEST_JAVA} or newer on this machine, and the packaged one is not installed; "
-            "install a JDK, or run: make setup"
+            f"no Java {OLDEST_JAVA} or newer here, and the packaged one is not installed; "
+            "install a JDK, or run: rm .venv/ready && make setup"
         )
     return java_home
 
@@ -227,9 +227,8 @@ def find_java() -> str:
 def connect_token() -> str:
     """The secret that Connect clients must show: made once, readable by its owner alone."""
     if not TOKEN_FILE.exists():
-        descriptor = os.open(TOKEN_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
+        TOKEN_FILE.touch(mode=0o600)
+        TOKEN_FILE.write_text(secrets.token_urlsafe(32))
     return TOKEN_FILE.read_text()
 
 
@@ -298,13 +297,19 @@ def wait(process: subprocess.Popen) -> None:
 def last_error() -> str:
     """The line of the server's log that says best why it ended."""
     lines = LOG_FILE.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if re.search(r"Caused by|Exception|Error|Could not|error", line)]
+    telling = [line for line in lines if re.search(r"Caused by|Exception|[Ee]rror|Could not", line)]
     return (telling or lines or ["it printed nothing"])[-1].strip()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = {"up": up, "down": down, "status": status, "sql": sql}
+    commands = {
+        "up": up,
+        "down": down,
+        "status": status,
+        "sql": sql,
+        "find-java": lambda: print(find_java()),
+    }
     parser.add_argument("command", choices=commands)
     try:
         commands[parser.parse_args().command]()

@@ -1,6 +1,6 @@
 {#- AS_OF_DATE as a SQL date, or null when it is not set. -#}
 {% macro given_as_of_date() -%}
-    {%- set given = var('as_of_date', env_var('AS_OF_DATE', '')) -%}
+    {%- set given = env_var('AS_OF_DATE', '') -%}
     {%- if not given -%}
         cast(null as date)
     {%- elif modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}

@@ -23,7 +23,7 @@ from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from session import StepError, run, say, start, whole_number
 
@@ -53,28 +53,35 @@ def feature_table(customers: DataFrame) -> DataFrame:
     raw = customers.where("orders > 0").select(
         "customer_key",
         "customer_id",
-        *[f.expr(f"cast({sql} as double)").alias(name) for name, sql in FEATURES.items()],
+        *[F.expr(f"cast({sql} as double)").alias(name) for name, sql in FEATURES.items()],
     )
     # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
     averages = raw.select(
-        *[f.round(f.coalesce(f.avg(name), f.lit(0.0)), 6).alias(f"average_{name}") for name in FEATURES]
+        *[
+            F.round(F.coalesce(F.avg(name), F.lit(0.0)), 6).alias(f"average_{name}")
+            for name in FEATURES
+        ]
     )
-    return raw.crossJoin(f.broadcast(averages)).select(
+    return raw.crossJoin(F.broadcast(averages)).select(
         "customer_key",
         "customer_id",
-        *[f.coalesce(name, f"average_{name}").alias(name) for name in FEATURES],
+        *[F.coalesce(name, f"average_{name}").alias(name) for name in FEATURES],
     )
 
 
 def fit(features: DataFrame, seed: int) -> PipelineModel:
     """Fits scaling and K-Means on at most SAMPLE_SIZE customers, the same for any file layout."""
     # A limit over a sort ends in one partition, in order: K-Means then sums in one order too.
-    sample = features.orderBy(f.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
+    sample = features.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
     stages = [
         VectorAssembler(inputCols=list(FEATURES), outputCol="assembled"),
         StandardScaler(inputCol="assembled", outputCol="standardised", withMean=True, withStd=True),
         KMeans(
-            featuresCol="standardised", predictionCol="fitted_cluster", k=CLUSTERS, seed=seed, maxIter=50
+            featuresCol="standardised",
+            predictionCol="fitted_cluster",
+            k=CLUSTERS,
+            seed=seed,
+            maxIter=50,
         ),
     ]
     return Pipeline(stages=stages).fit(sample)
@@ -86,30 +93,32 @@ def assign(features: DataFrame, model: PipelineModel, order: list[int]) -> DataF
     `order` lists the fitted clusters in the order of their final numbers.
     """
     centres = [[float(value) for value in centre] for centre in model.stages[-1].clusterCenters()]
-    number = f.array(*[f.lit(order.index(fitted) + 1) for fitted in range(len(order))])
-    centre = f.array(*[f.array(*[f.lit(value) for value in values]) for values in centres])
+    number = F.array(*[F.lit(order.index(fitted) + 1) for fitted in range(len(order))])
+    centre = F.array(*[F.array(*[F.lit(value) for value in values]) for values in centres])
     return (
         model.transform(features)
-        .withColumn("centre", f.get(centre, f.col("fitted_cluster")))
+        .withColumn("centre", F.get(centre, F.col("fitted_cluster")))
         .withColumn(
             "squares",
-            f.zip_with(vector_to_array("standardised"), "centre", lambda a, b: (a - b) * (a - b)),
+            F.zip_with(vector_to_array("standardised"), "centre", lambda a, b: (a - b) * (a - b)),
         )
         .select(
             "customer_key",
             "customer_id",
-            f.get(number, f.col("fitted_cluster")).alias("cluster"),
-            f.sqrt(f.aggregate("squares", f.lit(0.0), lambda total, square: total + square)).alias(
+            F.get(number, F.col("fitted_cluster")).alias("cluster"),
+            F.sqrt(F.aggregate("squares", F.lit(0.0), lambda total, square: total + square)).alias(
                 "distance_to_centre"
             ),
         )
     )
 
 
-def write(spark: SparkSession, assigned: DataFrame, centres: DataFrame, run_id: str, as_of: date) -> None:
+def write(
+    spark: SparkSession, assigned: DataFrame, centres: DataFrame, run_id: str, as_of: date
+) -> None:
     """Replaces the contents of both tables; every row says which run and as-of date it is of."""
     for table, rows in {"ml.customer_clusters": assigned, "ml.cluster_centres": centres}.items():
-        stamped = rows.withColumns({"run_id": f.lit(run_id), "as_of_date": f.lit(as_of)})
+        stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
         stamped.select(*spark.table(table).columns).write.insertInto(table, overwrite=True)
 
 
@@ -125,7 +134,7 @@ def main() -> None:
     customers = spark.table("marts.customer_features")
     scored, as_of = (
         customers.where("orders > 0")
-        .agg(f.count("*"), f.max(f.expr("date_add(last_order_on, recency_days)")))
+        .agg(F.count("*"), F.max(F.expr("date_add(last_order_on, recency_days)")))
         .first()
     )
     if scored < CLUSTERS * FEWEST_CUSTOMERS_PER_CLUSTER:

@@ -1,4 +1,4 @@
-"""What every PySpark step shares: the session, the raw tables' shape, safe replacement, terminal lines.
+"""What every PySpark step shares: session, shape of the raw tables, safe replacement, messages.
 
 A step runs unchanged over Spark Connect (`SPARK_REMOTE` names the server, as `make run` does) and
 under plain `spark-submit` on any cluster manager.
@@ -31,8 +31,8 @@ TRANSACTIONS_COLUMNS = """
     quantity int comment 'Units; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
     payment_method string comment 'How it was paid; null when unknown.',
-    loaded_at timestamp comment 'When the line was loaded; for generated data the end of the simulation.',
-    unparsed_values string comment 'JSON object of column to source text, for values that did not fit their column; null when all did.'
+    loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.',
+    unparsed_values string comment 'JSON of column to source text where it did not fit.'
 """
 
 
@@ -70,7 +70,11 @@ def say(text: str) -> None:
 
 
 def replace_table(
-    data: DataFrame, table: str, columns: str, comment: str, properties: dict[str, str] | None = None
+    data: DataFrame,
+    table: str,
+    columns: str,
+    comment: str,
+    properties: dict[str, str] | None = None,
 ) -> int:
     """Writes `data` as the Parquet table `table` (`database.name`) and returns its number of rows.
 
@@ -83,7 +87,7 @@ def replace_table(
     beside = f"{table}__next"
     spark.sql(f"create database if not exists {database}")
     spark.sql(f"drop table if exists {beside}")
-    # Registered before it is filled: the drop above then also removes what a killed run had written.
+    # Registered before it is filled: the drop above then also removes what a killed run wrote.
     spark.sql(f"create table {beside} ({columns}) using parquet comment {quote(comment)}")
     data.write.insertInto(beside, overwrite=True)
     if properties:

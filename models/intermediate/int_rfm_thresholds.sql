@@ -31,53 +31,70 @@ stripes as (
     select
         metric,
         stripe,
-        sum(sum(customers)) over (partition by metric order by stripe) - sum(customers)
-            as worse_customers,
-        sum(sum(customers)) over (partition by metric) as scored_customers
+        sum(customers) as customers
     from distinct_values
     group by metric, stripe
 ),
 
+ranked_stripes as (
+    select
+        metric,
+        stripe,
+        sum(customers) over (partition by metric order by stripe) - customers as worse_customers,
+        sum(customers) over (partition by metric) as scored_customers
+    from stripes
+),
+
 ranked as (
-    select /*+ broadcast(stripes) */
+    select /*+ broadcast(ranked_stripes) */
         distinct_values.metric,
         distinct_values.goodness,
-        stripes.scored_customers,
-        stripes.worse_customers
+        ranked_stripes.scored_customers,
+        ranked_stripes.worse_customers
+        - distinct_values.customers
         + sum(distinct_values.customers) over (
             partition by distinct_values.metric, distinct_values.stripe
             order by distinct_values.goodness
-        )
-        - distinct_values.customers as worse_customers
+        ) as worse_customers
     from distinct_values
-    inner join stripes
+    inner join ranked_stripes
         on
-            distinct_values.metric = stripes.metric
-            and distinct_values.stripe = stripes.stripe
+            distinct_values.metric = ranked_stripes.metric
+            and distinct_values.stripe = ranked_stripes.stripe
 ),
 
 scored as (
     select
         metric,
         {{ rfm_score('worse_customers', 'scored_customers') }} as score,
-        min(goodness) as lowest_goodness
+        goodness
     from ranked
-    group by all
+),
+
+lowest as (
+    select
+        metric,
+        score,
+        min(goodness) as goodness
+    from scored
+    group by metric, score
 ),
 
 -- A score that nobody has (ties may skip one) is earned where the next higher one is.
+earned as (
+    select
+        metric,
+        goodness,
+        explode(sequence(1, score)) as score
+    from lowest
+),
+
 final as (
     select
         metric,
         score,
-        min(lowest_goodness) as from_goodness
-    from (
-        select
-            metric,
-            lowest_goodness,
-            explode(sequence(1, score)) as score
-        from scored
-    )
+        min(goodness) as from_goodness
+    from earned
     group by metric, score
 )
 

@@ -11,7 +11,8 @@ numbered as (
         row_number() over (
             partition by customer_id
             order by
-                registered_on desc nulls last, age, gender, region, membership_level
+                registered_on desc nulls last,
+                age asc, gender asc, region asc, membership_level asc
         ) as copy_number
     from customers
     where customer_id is not null

@@ -9,7 +9,7 @@ final as (
         count_if(is_purchase) as orders,
         {{ money('sum(net_cents)') }} as net_revenue
     from orders
-    group by all
+    group by extract(dayofweek_iso from ordered_on), hour(ordered_at)
 )
 
 select * from final

@@ -21,12 +21,18 @@ thresholds as (
 scored as (
     select
         customers.*,
-        case when orders > 0 then {{ rfm_score_of('-recency_days', 'thresholds.recency') }} end
-            as r_score,
-        case when orders > 0 then {{ rfm_score_of('orders', 'thresholds.frequency') }} end
-            as f_score,
-        case when orders > 0 then {{ rfm_score_of('net_cents', 'thresholds.monetary') }} end
-            as m_score
+        case
+            when customers.orders > 0
+                then {{ rfm_score_of('-customers.recency_days', 'thresholds.recency') }}
+        end as r_score,
+        case
+            when customers.orders > 0
+                then {{ rfm_score_of('customers.orders', 'thresholds.frequency') }}
+        end as f_score,
+        case
+            when customers.orders > 0
+                then {{ rfm_score_of('customers.net_cents', 'thresholds.monetary') }}
+        end as m_score
     from customers
     cross join thresholds
 ),

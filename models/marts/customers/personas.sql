@@ -45,6 +45,7 @@ ranked_traits as (
     select /*+ broadcast(traits) */
         centres.cluster,
         traits.adjective,
+        traits.word_order,
         traits.recommended_action,
         row_number() over (
             partition by centres.cluster
@@ -60,40 +61,42 @@ ranked_traits as (
 trait_names as (
     select
         cluster,
-        max(case when trait_number = 1 then adjective end) as first_trait,
-        max(case when trait_number = 2 then adjective end) as second_trait,
-        max(case when trait_number = 3 then adjective end) as third_trait,
+        array_sort(collect_list(struct(word_order, adjective)) filter (where trait_number <= 2))
+            as two_traits,
+        array_sort(collect_list(struct(word_order, adjective)) filter (where trait_number <= 3))
+            as three_traits,
         max(case when trait_number = 1 then recommended_action end) as recommended_action
     from ranked_traits
     group by cluster
 ),
 
+-- Two traits name a persona; where two clusters share both, the third tells them apart, and where
+-- they share that too, their number.
 short_names as (
     select
         *,
-        concat(second_trait, ' ', first_trait, ' Shoppers') as short_name
+        concat(array_join(transform(two_traits, trait -> trait.adjective), ' '), ' Shoppers') as short_name,
+        concat(array_join(transform(three_traits, trait -> trait.adjective), ' '), ' Shoppers') as long_name
     from trait_names
 ),
 
--- Two traits name a persona; where two clusters share them, the third tells them apart.
-longer_names as (
+distinct_names as (
     select
         *,
-        case
-            when count(*) over (partition by short_name) = 1 then short_name
-            else concat(third_trait, ' ', short_name)
-        end as longer_name
+        case when count(*) over (partition by short_name) = 1 then short_name else long_name end
+            as distinct_name
     from short_names
 ),
 
 names as (
     select
-        *,
+        cluster,
+        recommended_action,
         case
-            when count(*) over (partition by longer_name) = 1 then longer_name
-            else concat(longer_name, ' ', cluster)
+            when count(*) over (partition by distinct_name) = 1 then distinct_name
+            else concat(distinct_name, ' ', cluster)
         end as persona
-    from longer_names
+    from distinct_names
 ),
 
 final as (

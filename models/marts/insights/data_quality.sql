@@ -18,17 +18,25 @@ reasons as (
     )) as reason
 ),
 
-left_out as (
+judged as (
     select
+        transactions.amount_cents,
         coalesce(
             transactions.rejection_reason,
             case when transactions.ordered_on > as_of.as_of_date then 'after_as_of_date' end
-        ) as reason,
-        count(*) as rows,
-        coalesce(sum(transactions.amount_cents), 0) as amount_cents
+        ) as reason
     from transactions
     cross join as_of
-    group by all
+),
+
+-- Lines without a reason are in the marts; they count in the total only.
+left_out as (
+    select
+        reason,
+        count(*) as rows,
+        coalesce(sum(amount_cents), 0) as amount_cents
+    from judged
+    group by reason
 ),
 
 totals as (

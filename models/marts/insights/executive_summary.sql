@@ -67,15 +67,24 @@ sales as (
     from windowed_orders
 ),
 
+dated_customers as (
+    select
+        customers.orders,
+        customers.net_revenue,
+        customers.churn_risk,
+        customers.predicted_value_12m,
+        datediff(as_of.as_of_date, customers.first_order_on) div {{ window_days }}
+            as first_window_number
+    from customers
+    cross join as_of
+),
+
 customer_totals as (
     select
         count(*) as customers,
         count_if(orders > 0) as buyers,
-        count_if(datediff(as_of.as_of_date, first_order_on) < {{ window_days }}) as new_0,
-        count_if(
-            datediff(as_of.as_of_date, first_order_on) >= {{ window_days }}
-            and datediff(as_of.as_of_date, first_order_on) < 2 * {{ window_days }}
-        ) as new_1,
+        count_if(first_window_number = 0) as new_0,
+        count_if(first_window_number = 1) as new_1,
         cast(coalesce(sum(net_revenue), 0) * 100 as bigint) as net_cents,
         -- Unknown, not zero, as long as no customer has a risk.
         case when count(churn_risk) > 0 then count_if(churn_risk = 'high') end as high_risk,
@@ -83,8 +92,17 @@ customer_totals as (
             when count(churn_risk) > 0
                 then coalesce(sum(predicted_value_12m) filter (where churn_risk = 'high'), 0)
         end as at_stake
-    from customers
-    cross join as_of
+    from dated_customers
+),
+
+all_measures as (
+    select
+        sales.*,
+        retention.*,
+        customer_totals.*
+    from sales
+    cross join retention
+    cross join customer_totals
 ),
 
 metrics as (
@@ -115,9 +133,7 @@ metrics as (
             'high_risk_customers', cast(high_risk as double), cast(null as double),
             'revenue_at_stake', cast(at_stake as double), cast(null as double)
         ) as (metric, value, previous_value)
-    from sales
-    cross join retention
-    cross join customer_totals
+    from all_measures
 ),
 
 final as (

