@@ -30,9 +30,9 @@ run: setup  ## everything: data, models, personas, docs, and a summary
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
-	@dbt build --selector before_ml
+	@dbt build --selector before_ml --exclude-resource-type unit_test
 	@$(STEP) ml/cluster.py --seed "$(SEED)"
-	@dbt build --selector after_ml
+	@dbt build --selector after_ml --exclude-resource-type unit_test
 	@dbt --quiet docs generate --static
 	@.venv/bin/python reports/summary.py
 

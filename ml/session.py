@@ -5,11 +5,13 @@ under plain `spark-submit` on any cluster manager.
 """
 
 import gc
+import logging
 import sys
 import time
 from collections.abc import Callable
 
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 CUSTOMERS_COLUMNS = """
@@ -42,6 +44,8 @@ class StepError(Exception):
 
 def start(step: str) -> SparkSession:
     """Returns the session of one step, named `step` in the Spark UI; times and dates are UTC."""
+    # The client logs the engine's errors with their stack traces; run() makes one line of them.
+    PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     spark = SparkSession.builder.appName(step).getOrCreate()
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     return spark

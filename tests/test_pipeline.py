@@ -1,0 +1,368 @@
+"""The pipeline end to end, as a user runs it: on generated data, on real data, on bad input."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import ROOT, shared_file, step_environment
+
+Query = Callable[[str], list[tuple]]
+Make = Callable[..., subprocess.CompletedProcess]
+
+MARTS = (
+    "customer_features",
+    "customers",
+    "customer_rfm",
+    "segment_summary",
+    "personas",
+    "purchases_by_category",
+    "purchases_by_payment_method",
+    "purchases_by_weekday_hour",
+    "executive_summary",
+    "data_quality",
+)
+
+
+def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
+    """Rows of each table and an order-free checksum of all their values."""
+    return {
+        table: query(f"select count(*), bit_xor(xxhash64(*)), sum(hash(*)) from {table}")[0]
+        for table in tables
+    }
+
+
+def all_tables() -> list[str]:
+    """Every table that a run makes, from raw to marts."""
+    raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
+    ml = ["ml.customer_clusters", "ml.cluster_centres"]
+    return raw + ml + [f"marts.{mart}" for mart in MARTS]
+
+
+def assert_nothing_is_lost(query: Query) -> None:
+    """Usable and rejected lines are all raw lines, to the row and to the cent."""
+    count_and_sum = "select count(*), coalesce(sum({0}), 0) from {1}"
+    raw = query(count_and_sum.format("amount", "raw.transactions"))[0]
+    rejected = query(count_and_sum.format("amount", "staging.rejected_transactions"))[0]
+    usable = query(count_and_sum.format("amount_cents", "intermediate.int_transactions"))[0]
+    later = query("select `rows`, amount from marts.data_quality where reason = 'after_as_of_date'")
+    assert raw[0] == rejected[0] + usable[0] + later[0][0]
+    assert raw[1] == rejected[1] + Decimal(usable[1]) / 100 + later[0][1]
+
+
+def assert_revenue_agrees(query: Query) -> None:
+    """Every mart that holds all net revenue holds the same, to the cent."""
+    ((everything,),) = query("select sum(amount_cents) from intermediate.int_transactions")
+    for mart in ("category", "payment_method", "weekday_hour"):
+        ((revenue,),) = query(f"select sum(net_revenue) from marts.purchases_by_{mart}")
+        assert revenue * 100 == everything, mart
+    ((of_customers,),) = query(
+        "select coalesce(sum(amount_cents), 0) from intermediate.int_transactions where not is_guest"
+    )
+    for mart in ("customers", "customer_features", "segment_summary"):
+        ((revenue,),) = query(f"select sum(net_revenue) from marts.{mart}")
+        assert revenue * 100 == of_customers, mart
+
+
+class TestGenerated:
+    """`make run` on generated data, twice."""
+
+    @pytest.fixture(scope="class")
+    def first_run(self, make: Make) -> str:
+        return make("run", "N_CUSTOMERS=3000").stdout
+
+    def test_summary_says_what_was_found_and_where_to_look(self, first_run: str):
+        for words in (
+            "3,000 customers",
+            "Champions",
+            "Persona",
+            "Lines left out: ",
+            "make sql",
+            "jdbc:hive2://",
+        ):
+            assert words in first_run, words
+
+    def test_lineage_site_is_one_file(self, first_run: str, server: dict[str, str]):
+        site = Path(server["DBT_TARGET_PATH"]) / "static_index.html"
+        assert "Customer behaviour" in site.read_text()
+
+    def test_rejected_rows_are_exactly_the_planted_ones(self, first_run: str, query: Query):
+        assert query(
+            "select reason, `rows`, amount from marts.data_quality "
+            "where reason <> 'after_as_of_date' order by reason"
+        ) == query("select reason, `rows`, amount from truth.rejected_rows order by reason")
+
+    def test_nothing_is_lost_and_revenue_agrees(self, first_run: str, query: Query):
+        assert_nothing_is_lost(query)
+        assert_revenue_agrees(query)
+
+    def test_orders_are_those_of_the_simulation(self, first_run: str, query: Query):
+        assert not query(
+            "select customers.customer_id, customers.orders, truth.orders "
+            "from marts.customers full outer join truth.customers as truth "
+            "on customers.customer_id = truth.customer_id "
+            "where not (customers.orders <=> truth.orders)"
+        )
+
+    def test_every_scored_customer_has_a_persona(self, first_run: str, query: Query):
+        assert query("select count(*) from marts.personas") == [(6,)]
+        assert not query(
+            "select customer_id from marts.customers where (persona is null) <> (orders = 0)"
+        )
+
+    def test_second_run_gives_the_same_tables(self, first_run: str, make: Make, query: Query):
+        before = fingerprint(query, all_tables())
+        make("run", "N_CUSTOMERS=3000")
+        assert fingerprint(query, all_tables()) == before
+
+    def test_sql_prompt_answers(self, first_run: str, make: Make, query: Query):
+        sql = "select segment, count(*) from marts.customers group by segment;"
+        printed = make("sql", input=sql).stdout
+        for segment, customers in query(sql.rstrip(";")):
+            line = next(line for line in printed.splitlines() if f" {segment} " in line)
+            assert f" {customers} " in line
+
+    def test_as_of_date_leaves_later_lines_out(self, first_run: str, make: Make, query: Query):
+        make("run", "N_CUSTOMERS=3000", "AS_OF_DATE=2025-12-31")
+        assert_nothing_is_lost(query)
+        ((later,),) = query(
+            "select count(*) from raw.transactions "
+            "where date(ordered_at) > date '2025-12-31' and ordered_at <= loaded_at"
+        )
+        assert later > 0
+        ((counted,),) = query(
+            "select `rows` from marts.data_quality where reason = 'after_as_of_date'"
+        )
+        # Of the planted duplicates after that date, one of each pair is rejected instead.
+        ((repeated,),) = query(
+            "select count(*) from staging.rejected_transactions "
+            "where date(ordered_at) > date '2025-12-31' and reason not in ('future_dated')"
+        )
+        assert counted == later - repeated
+        assert query("select max(last_order_on) <= date '2025-12-31' from marts.customers") == [
+            (True,)
+        ]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (
+                ["N_CUSTOMERS=-1"],
+                "error: N_CUSTOMERS must be a whole number of at least 1, not '-1'",
+            ),
+            (["SEED=x"], "error: SEED must be a whole number, not 'x'"),
+            (["AS_OF_DATE=foo"], "error: AS_OF_DATE must be a date such as 2026-06-30, not 'foo'"),
+            (["AS_OF_DATE=2026-02-30"], "error: AS_OF_DATE must be a date"),
+            (["MAPPING=ml/mappings/cdnow.yml"], "needs TRANSACTIONS too"),
+            (["TRANSACTIONS=no/such/file.csv"], "no/such/file.csv does not exist"),
+            (["TRANSACTIONS={empty}"], "is empty"),
+            (["TRANSACTIONS={without_amount}"], "amount"),
+            (["TRANSACTIONS={orders}", "MAPPING={wrong_column}"], "no_such_column"),
+        ],
+    )
+    def test_bad_input_is_one_clear_line_and_changes_nothing(
+        self,
+        first_run: str,
+        words: list[str],
+        message: str,
+        make: Make,
+        query: Query,
+        tmp_path: Path,
+    ):
+        contents = {
+            "empty.csv": "",
+            "without_amount.csv": "customer_id,ordered_at\na,2026-01-01\n",
+            "orders.csv": "who,day,paid\na,2026-01-01,5\n",
+            "wrong_column.yml": (
+                "transactions: {customer_id: who, ordered_at: day, amount: no_such_column}"
+            ),
+        }
+        files = {}
+        for name, content in contents.items():
+            (tmp_path / name).write_text(content)
+            files[name.split(".")[0]] = str(tmp_path / name)
+        before = fingerprint(query, all_tables())
+        result = make("run", *[word.format(**files) for word in words], check=False)
+        assert result.returncode != 0
+        errors = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+        assert len(errors) == 1, result.stderr
+        assert errors[0].startswith("error: ")
+        assert message in errors[0]
+        assert fingerprint(query, all_tables()) == before
+
+
+def test_port_in_use_is_one_clear_line(make: Make, tmp_path: Path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = make("up", f"STATE_DIR={tmp_path}", f"THRIFT_PORT={port}", check=False)
+    assert result.returncode != 0
+    assert f"error: port {port} is in use by another program" in result.stderr
+
+
+class TestCdnow:
+    """The CDNOW master data: 69,659 purchases of 23,570 customers."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def run(self, make: Make) -> None:
+        path = shared_file("data/cdnow/cdnow_master.csv")
+        make(
+            "run",
+            f"TRANSACTIONS={path}",
+            "MAPPING=ml/mappings/cdnow.yml",
+            "AS_OF_DATE=1998-07-01",
+        )
+
+    def test_known_totals(self, query: Query):
+        assert query("select count(*), sum(net_revenue), sum(units) from marts.customers") == [
+            (23570, Decimal("2500315.63"), 167881)
+        ]
+        assert query("select sum(orders) from marts.customers") == [(67591,)]
+
+    def test_scores_equal_an_independent_computation(self, query: Query):
+        path = shared_file("reference/cdnow_master_rfm_scores.csv")
+        expected = duckdb.sql(
+            "select customer_id, recency, frequency, monetary::decimal(18,2), "
+            f"r_prank, f_prank, m_prank from read_csv('{path}', types={{'customer_id': 'varchar'}}) "
+            "order by customer_id"
+        ).fetchall()
+        found = query(
+            "select customer_id, recency_days, frequency, monetary, r_score, f_score, m_score "
+            "from marts.customer_rfm order by customer_id"
+        )
+        assert found == expected
+
+    def test_unknown_categories_and_methods_are_one_row_each(self, query: Query):
+        assert query("select product_category, orders from marts.purchases_by_category") == [
+            ("Unknown", 67591)
+        ]
+        assert query("select payment_method, order_share from marts.purchases_by_payment_method") == [
+            ("Unknown", 1.0)
+        ]
+
+
+class TestOnlineRetail:
+    """The UCI Online Retail data: 541,909 lines with returns and guests."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def run(self, make: Make) -> None:
+        path = shared_file("data/online_retail/online_retail.parquet")
+        make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
+
+    @pytest.fixture(scope="class")
+    def lines(self) -> duckdb.DuckDBPyConnection:
+        """The source in DuckDB, with what the specification says of a line, written from it."""
+        path = shared_file("data/online_retail/online_retail.parquet")
+        connection = duckdb.connect()
+        connection.sql(
+            f"""
+            create table lines as
+            select
+                InvoiceNo as order_id,
+                nullif(CustomerID::varchar, '') as customer_id,
+                InvoiceDate as ordered_at,
+                Quantity as quantity,
+                round(Quantity * UnitPrice::decimal(18, 3), 2)::decimal(18, 2) as amount,
+                Quantity > 0 and UnitPrice >= 0 as is_purchase
+            from '{path}'
+            where not (Quantity = 0 and UnitPrice = 0)
+            """
+        )
+        return connection
+
+    def test_nothing_is_lost_and_revenue_agrees(self, query: Query):
+        assert query("select count(*) from raw.transactions") == [(541909,)]
+        assert_nothing_is_lost(query)
+        assert_revenue_agrees(query)
+
+    def test_guests_count_in_behaviour_and_nowhere_else(self, query: Query, lines):
+        assert query("select count(*) from raw.transactions where customer_id is null") == [
+            (135080,)
+        ]
+        assert query("select count(*) from marts.customers") == [(4372,)]
+        expected = lines.sql(
+            "select count(distinct order_id) from lines where is_purchase"
+        ).fetchone()
+        assert query("select sum(orders) from marts.purchases_by_weekday_hour") == [expected]
+
+    def test_customers_equal_an_independent_computation(self, query: Query, lines):
+        expected = lines.sql(
+            """
+            select
+                customer_id,
+                count(distinct order_id) filter (where is_purchase),
+                sum(quantity)::bigint,
+                coalesce(sum(amount) filter (where amount > 0), 0)::decimal(18, 2),
+                coalesce(-sum(amount) filter (where amount < 0), 0)::decimal(18, 2),
+                sum(amount)::decimal(18, 2)
+            from lines
+            where customer_id is not null
+            group by customer_id
+            order by customer_id
+            """
+        ).fetchall()
+        found = query(
+            "select customer_id, orders, units, gross_revenue, returned_revenue, net_revenue "
+            "from marts.customers order by customer_id"
+        )
+        assert found == expected
+
+    def test_customers_with_returns_alone_are_not_scored(self, query: Query, lines):
+        expected = lines.sql(
+            "select count(*) from (select customer_id from lines where customer_id is not null "
+            "group by customer_id having not bool_or(is_purchase))"
+        ).fetchone()
+        assert query("select count(*) from marts.customers where segment = 'Prospects'") == [
+            expected
+        ]
+        assert query("select count(*) from marts.customer_rfm") == [(4372 - expected[0],)]
+
+
+class TestOlist:
+    """The Olist sample: 20,000 orders in four files that a small step joins."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def run(self, make: Make, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory):
+        folder = shared_file("data/olist_sample")
+        joined = tmp_path_factory.mktemp("olist")
+        subprocess.run(
+            [sys.executable, "ml/mappings/olist.py", folder, joined],
+            cwd=ROOT,
+            env=step_environment(server),
+            check=True,
+        )
+        make("run", f"TRANSACTIONS={joined}/transactions", f"CUSTOMERS={joined}/customers")
+
+    def test_nothing_is_lost_and_revenue_agrees(self, query: Query):
+        assert_nothing_is_lost(query)
+        assert_revenue_agrees(query)
+
+    def test_revenue_is_price_and_freight_of_the_orders_that_stand(self, query: Query):
+        items, orders = (
+            shared_file(f"data/olist_sample/olist_{name}_dataset.csv")
+            for name in ("order_items", "orders")
+        )
+        expected = duckdb.sql(
+            "select sum(price::decimal(18, 2) + freight_value::decimal(18, 2)), count(*) "
+            f"from '{items}' inner join '{orders}' using (order_id) "
+            "where order_status not in ('canceled', 'unavailable')"
+        ).fetchone()
+        assert query("select sum(amount), count(*) from raw.transactions") == [expected]
+
+
+def test_dbt_runs_without_flags_beside_the_server(server: dict[str, str]):
+    result = subprocess.run(
+        ["dbt", "ls", "--resource-type", "model"],
+        cwd=ROOT,
+        env=server,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    assert "customer_behavior.marts.customers.customers" in result.stdout
