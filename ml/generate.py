@@ -26,9 +26,10 @@ from functools import reduce
 from itertools import accumulate
 from pathlib import Path
 
-import session
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+import session
 
 # Customers are won in whole weeks that start on a Wednesday, so that the last one ends with the
 # simulation.
@@ -178,16 +179,13 @@ PERSONAS = (
 TRUTH_CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
     persona string comment 'Persona that the customer was drawn from.',
-    orders_per_week double comment 'True purchase rate while active, mean over the seasons; 0 for
-        one who never buys.',
-    dropped_out_at timestamp comment 'True time, UTC, at which the customer left for good; it may
-        lie after the end of the simulation. For one who never buys the day of being won.',
+    orders_per_week double comment 'True rate while active; 0 for one who never buys.',
+    dropped_out_at timestamp comment 'True time of leaving for good, UTC; may be after the end.',
     price_level double comment 'True factor on the median price of each category.',
     orders int comment 'Purchase orders within the simulation, usable ones only.',
     future_orders_90d int comment 'Purchase orders in the 90 days after the simulation.',
     future_orders_365d int comment 'Purchase orders in the 365 days after the simulation.',
-    future_net_revenue_365d decimal(18,2) comment 'Purchases less returns in the 365 days after the
-        simulation.'
+    future_net_revenue_365d decimal(18,2) comment 'Net revenue of the 365 days after it.'
 """
 
 TRUTH_REJECTED_ROWS_COLUMNS = """
@@ -318,8 +316,9 @@ def profiles(entities: DataFrame, draw: Draws) -> DataFrame:
         .withColumn("week", week)
         .withColumn(
             "week",
-            F.when(is_for_holiday, F.col("week") - F.col("week") % 52 + holiday_week)
-            .otherwise(F.col("week")),
+            F.when(is_for_holiday, F.col("week") - F.col("week") % 52 + holiday_week).otherwise(
+                F.col("week")
+            ),
         )
         .withColumn(
             "first_second", FIRST_SECOND + F.col("week") * WEEK + second_of_week(draw, CUSTOMER)
@@ -348,9 +347,7 @@ def orders(people: DataFrame, draw: Draws) -> DataFrame:
         (F.col("cell") - 1 + draw.uniform("cell", ORDER)) / F.col("candidates_per_week")
     )
     later_second = (
-        FIRST_SECOND
-        + F.least(later_week, F.lit(2 * WEEKS)) * WEEK
-        + second_of_week(draw, ORDER)
+        FIRST_SECOND + F.least(later_week, F.lit(2 * WEEKS)) * WEEK + second_of_week(draw, ORDER)
     )
     day = F.date_add(F.lit(FIRST_DAY), F.floor((F.col("second") - FIRST_SECOND) / DAY).cast("int"))
     month = F.month(day) - 1
@@ -415,12 +412,12 @@ def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
     What comes back of an order comes back at once, half of the lines as a whole.
     """
     comes_back = (draw.uniform("return", LINE) < F.col("return_share")) & (F.col("unit_cents") > 0)
-    signs = F.when(comes_back, constants((False, True))).otherwise(constants((False,)))
+    is_return_of_each = F.when(comes_back, constants((False, True))).otherwise(constants((False,)))
     part = F.least(F.lit(1.0), 2 * draw.uniform("returned part", LINE))
     second = F.col("second") + DAY + F.floor(draw.uniform("return time", ORDER) * 29 * DAY)
     is_return = F.col("is_return")
     return (
-        lines.withColumn("is_return", F.explode(signs))
+        lines.withColumn("is_return", F.explode(is_return_of_each))
         .withColumn("second", F.when(is_return, second).otherwise(F.col("second")))
         .withColumn(
             "quantity",
@@ -638,28 +635,16 @@ def quicken(spark: SparkSession) -> None:
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
 
 
-def whole_number(name: str, text: str, least: int | None = None) -> int:
-    """Returns the number that `text` spells; raises StepError if it is none or below `least`."""
-    wanted = "a whole number" + ("" if least is None else f" of at least {least}")
-    try:
-        number = int(text)
-    except ValueError:
-        number = None
-    if number is None or (least is not None and number < least):
-        raise session.StepError(f"{name} must be {wanted}, not '{text}'")
-    return number
-
-
 def main() -> None:
     """Reads the command line and generates."""
     parser = argparse.ArgumentParser(description="Generate customers, transactions and the truth.")
     parser.add_argument("--customers", default="100000", help="how many (default %(default)s)")
     parser.add_argument("--seed", default="42", help="same seed, same rows (default %(default)s)")
     arguments = parser.parse_args()
-    customers = whole_number("N_CUSTOMERS", arguments.customers, least=1)
+    customers = session.whole_number("N_CUSTOMERS", arguments.customers, least=1)
     if customers > MOST_CUSTOMERS:
         raise session.StepError(f"N_CUSTOMERS must be at most {MOST_CUSTOMERS}, not {customers}")
-    seed = whole_number("SEED", arguments.seed)
+    seed = session.whole_number("SEED", arguments.seed)
     spark = session.start("generate")
     quicken(spark)
     generate(spark, customers, seed)

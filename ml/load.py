@@ -2,10 +2,10 @@
 
     python ml/load.py --transactions PATH [--customers PATH] [--mapping PATH] [--append]
 
-A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see ml/mappings/README.md)
-says how each canonical column follows from the source's columns. Every row of the source becomes one
-row of raw.transactions: a value that does not fit its column becomes null and its text is kept in
-`unparsed_values`, so that staging can reject the row whole and with a reason.
+A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
+ml/mappings/README.md) says how each canonical column follows from the source's columns. Every row
+of the source becomes one row of raw.transactions: a value that does not fit its column becomes null
+and its text is kept in `unparsed_values`, so that staging can reject the row with a reason.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+
 from session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
@@ -70,7 +71,7 @@ LIKELY_NAMES = {
 }
 
 
-# --- sources ---------------------------------------------------------------------------------------
+# --- sources ----------------------------------------------------------------------------
 
 
 def locate(path: str) -> str:
@@ -79,7 +80,7 @@ def locate(path: str) -> str:
 
 
 def local_files(path: str) -> list[Path]:
-    """Returns the data files at `path`: itself, or those in the folder and its key=value subfolders.
+    """Returns the data files at `path`: itself, or those of the folder and its key=value folders.
 
     Raises StepError when there are none, or when one is empty or neither CSV nor Parquet.
     """
@@ -109,7 +110,7 @@ def local_files(path: str) -> list[Path]:
 
 
 def is_csv(spark: SparkSession, path: str) -> bool:
-    """Returns whether `path` is CSV; a path with a scheme is listed by Spark, which has its keys."""
+    """Returns whether `path` is CSV; what has a scheme is listed by Spark, which has its keys."""
     if "://" not in path:
         return local_files(path)[0].suffix.lower() == ".csv"
     listing = spark.read.format("binaryFile").option("pathGlobFilter", "*.csv").load(path)
@@ -118,8 +119,8 @@ def is_csv(spark: SparkSession, path: str) -> bool:
 
 def read_csv(spark: SparkSession, path: str) -> DataFrame:
     """Returns the CSV at `path`: every column a string, and BROKEN_LINE, null for a sound line."""
-    # multiLine: a quoted line break would else cut one row into two wrong ones. It costs the split of
-    # large files: one task reads one file, so large data come as a folder of files or as Parquet.
+    # multiLine: a quoted line break would else cut one row into two wrong ones. It costs the split
+    # of large files: one task reads one file, so large data come as a folder or as Parquet.
     options = {"header": True, "multiLine": True, "escape": '"', "encoding": "UTF-8"}
     names = spark.read.csv(path, **options).columns
     fields = [T.StructField(name, T.StringType()) for name in [*names, BROKEN_LINE]]
@@ -155,7 +156,7 @@ def first_line(error: Exception) -> str:
     return re.sub(r"^.*\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE:.*$", "", line.strip())
 
 
-# --- mapping ---------------------------------------------------------------------------------------
+# --- mapping ----------------------------------------------------------------------------
 
 
 def read_mapping(path: str | None) -> dict[str, dict[str, str]]:
@@ -305,7 +306,7 @@ def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
     return [name for name in probe.columns if is_needed(name)]
 
 
-# --- conversion ------------------------------------------------------------------------------------
+# --- conversion -------------------------------------------------------------------------
 
 
 def is_filled(value: Column) -> Column:
@@ -502,7 +503,7 @@ def one_per_customer(rows: DataFrame) -> DataFrame:
     return people.select("customer_id", "latest.*")
 
 
-# --- the two ways to load --------------------------------------------------------------------------
+# --- the two ways to load ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)

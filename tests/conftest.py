@@ -52,10 +52,12 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def step_environment(server: dict[str, str]) -> dict[str, str]:
-    """The environment in which a PySpark step finds the server's Connect door, as in the Makefile."""
+    """The environment in which a PySpark step finds the server, as the Makefile sets it."""
     return server | {
         "SPARK_REMOTE": f"sc://localhost:{server['CONNECT_PORT']}",
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": (Path(server["STATE_DIR"]) / "connect-token").read_text(),
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": (
+            Path(server["STATE_DIR"]) / "connect-token"
+        ).read_text(),
     }
 
 
@@ -86,7 +88,7 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 
 @pytest.fixture(scope="session")
 def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
-    """Runs `make` with the given words; raises with the output when it fails, unless check=False."""
+    """Runs `make` with the given words; fails the test when it fails, unless check=False."""
 
     def run(*words: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         result = subprocess.run(

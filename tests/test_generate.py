@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-import generate
 import pytest
-import session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+import generate
+import session
 
 CUSTOMERS = 2_000
 DRAW = generate.Draws(7)
@@ -120,8 +121,12 @@ def test_returns_take_back_a_line_that_was_bought(good):
     line = F.substring_index("transaction_id", "-", -1)
     key = ["order_id", "line", "customer_id", "product_id", "payment_method"]
     bought = good.where("quantity > 0").withColumn("line", line).alias("bought")
-    pairs = returned.withColumn("line", line).alias("returned").join(
-        bought, [F.col(f"returned.{name}").eqNullSafe(F.col(f"bought.{name}")) for name in key]
+    pairs = (
+        returned.withColumn("line", line)
+        .alias("returned")
+        .join(
+            bought, [F.col(f"returned.{name}").eqNullSafe(F.col(f"bought.{name}")) for name in key]
+        )
     )
     assert pairs.count() == returned.count() > 300
     assert pairs.where(
@@ -138,16 +143,23 @@ def test_size_of_the_shop(good, simulated):
     guests = orders.where("customer_id is null").count() / orders.count()
     assert 0.03 < guests < 0.07
     assert not good.where("quantity > 0 and amount = 0").isEmpty(), "no free item"
-    per_order = good.where("quantity > 0").groupBy("order_id").agg(
-        F.count_distinct("ordered_at", "payment_method").alias("kinds"), F.count("*").alias("lines")
+    per_order = (
+        good.where("quantity > 0")
+        .groupBy("order_id")
+        .agg(
+            F.count_distinct("ordered_at", "payment_method").alias("kinds"),
+            F.count("*").alias("lines"),
+        )
     )
     assert per_order.where("kinds != 1").isEmpty()
     assert 1.4 < per_order.agg(F.avg("lines")).first()[0] < 2
 
 
 def test_truth_counts_the_orders_that_the_raw_rows_hold(good, simulated):
-    counted = good.where("quantity > 0").groupBy("customer_id").agg(
-        F.count_distinct("order_id").alias("counted"), F.max("ordered_at").alias("last_at")
+    counted = (
+        good.where("quantity > 0")
+        .groupBy("customer_id")
+        .agg(F.count_distinct("order_id").alias("counted"), F.max("ordered_at").alias("last_at"))
     )
     both = simulated["truth"].join(counted, "customer_id", "left")
     assert both.where("orders != coalesce(counted, 0)").isEmpty()
