@@ -223,5 +223,5 @@ def test_business_grows_and_has_its_seasons(good):
 )
 def test_bad_number_is_refused_in_one_line(text, problem):
     with pytest.raises(session.StepError) as refusal:
-        generate.whole_number("N_CUSTOMERS", text, least=1)
+        session.whole_number("N_CUSTOMERS", text, least=1)
     assert str(refusal.value) == problem
