@@ -585,8 +585,15 @@ def truth_rejected_rows(people: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def generate(spark: SparkSession, customers: int, seed: int) -> None:
-    """Writes the four tables, unless they are what is asked for already."""
+def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool = False) -> None:
+    """Writes the four tables, unless they are what is asked for already.
+
+    With `keep_loaded`, a user's own data in raw.transactions stay as they are.
+    """
+    source = session.table_properties(spark, "raw.transactions").get("source", "")
+    if keep_loaded and session.is_path(source):
+        session.say(f"your data of {source} stay loaded; for generated data set N_CUSTOMERS")
+        return
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     wanted = {"source": "generated", "customers": f"{customers}", "seed": f"{seed}", "code": code}
     draw = Draws(seed)
@@ -640,6 +647,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Generate customers, transactions and the truth.")
     parser.add_argument("--customers", default="100000", help="how many (default %(default)s)")
     parser.add_argument("--seed", default="42", help="same seed, same rows (default %(default)s)")
+    parser.add_argument(
+        "--keep-loaded", action="store_true", help="do nothing where own data are loaded"
+    )
     arguments = parser.parse_args()
     customers = session.whole_number("N_CUSTOMERS", arguments.customers, least=1)
     if customers > MOST_CUSTOMERS:
@@ -647,7 +657,7 @@ def main() -> None:
     seed = session.whole_number("SEED", arguments.seed)
     spark = session.start("generate")
     quicken(spark)
-    generate(spark, customers, seed)
+    generate(spark, customers, seed, arguments.keep_loaded)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     StepError,
+    is_path,
     quote,
     replace_table,
     run,
@@ -565,7 +566,7 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
             "load first with make run TRANSACTIONS=..."
         )
     before = table_properties(spark, TRANSACTIONS)
-    if "/" not in before.get("source", ""):  # the loader notes a path
+    if not is_path(before.get("source", "")):
         raise StepError(
             f"{TRANSACTIONS} holds generated data, which do not mix with your own; "
             "load first with make run TRANSACTIONS=..."

@@ -122,6 +122,11 @@ def whole_number(name: str, text: str, least: int | None = None) -> int:
     return number
 
 
+def is_path(source: str) -> bool:
+    """True when the property `source` of raw.transactions names a user's own file or folder."""
+    return "/" in source
+
+
 def quote(text: str) -> str:
     """Returns `text` as a SQL string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")

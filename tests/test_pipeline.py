@@ -359,3 +359,29 @@ class TestOlist:
             "where order_status not in ('canceled', 'unavailable')"
         ).fetchall()
         assert query("select sum(amount), count(*) from raw.transactions") == expected
+
+
+def test_own_files_load_add_and_stay(make: Make, query: Query, tmp_path: Path):
+    """A file with canonical names needs no mapping; what `make load` adds, the next run takes in."""
+    first, more = tmp_path / "first.csv", tmp_path / "more.csv"
+    header = "customer_id,ordered_at,amount,product_category\n"
+    first.write_text(f"{header}ann,2026-01-05 10:00:00,12.345,books\n,2026-01-06,5,toys\n")
+    more.write_text(f"{header}bob,2026-01-07,n/a,toys\nbob,2026-01-07,7,toys\nann,2026-01-08,-2,\n")
+
+    printed = make("run", f"TRANSACTIONS={first}").stdout
+    assert "No personas: too few customers with a purchase." in printed
+    customers = "select customer_id, orders, net_revenue, rfm_score from marts.customers order by 1"
+    assert query(customers) == [("ann", 1, Decimal("12.35"), "111")]
+
+    make("load", f"TRANSACTIONS={more}")
+    assert str(first) in make("run").stdout
+    # Bob bought last and spent less: of two customers the better one scores 5, the other 1.
+    assert query(customers) == [
+        ("ann", 1, Decimal("10.35"), "115"),
+        ("bob", 1, Decimal("7.00"), "511"),
+    ]
+    assert query("select reason, amount, unparsed_values from staging.rejected_transactions") == [
+        ("not_a_number", None, '{"amount":"n/a"}')
+    ]
+    assert_nothing_is_lost(query)
+    assert_revenue_agrees(query)
