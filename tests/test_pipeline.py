@@ -362,7 +362,7 @@ class TestOlist:
 
 
 def test_own_files_load_add_and_stay(make: Make, query: Query, tmp_path: Path):
-    """A file with canonical names needs no mapping; what `make load` adds, the next run takes in."""
+    """Canonical names need no mapping; what `make load` adds, the next run takes in."""
     first, more = tmp_path / "first.csv", tmp_path / "more.csv"
     header = "customer_id,ordered_at,amount,product_category\n"
     first.write_text(f"{header}ann,2026-01-05 10:00:00,12.345,books\n,2026-01-06,5,toys\n")
