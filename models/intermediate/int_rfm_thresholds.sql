@@ -19,9 +19,7 @@ distinct_values as (
     select
         metric,
         goodness,
-        -- Stripes of values about one percent wide cut the distinct amounts, of which there may be as
-        -- many as customers, into parts that are ranked side by side: no task sees all customers.
-        cast(sign(goodness) * floor(100 * ln(1 + abs(goodness))) as bigint) as stripe,
+        {{ value_stripe('goodness') }} as stripe,
         count(*) as customers
     from measures
     group by metric, goodness
