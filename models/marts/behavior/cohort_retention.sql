@@ -1,0 +1,97 @@
+with customer_months as (
+    select * from {{ ref('int_customer_months') }}
+),
+
+customers as (
+    select
+        customer_key,
+        trunc(first_order_on, 'month') as cohort_month
+    from {{ ref('int_customers') }}
+    where orders > 0
+),
+
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+cohorts as (
+    select
+        cohort_month,
+        count(*) as customers
+    from customers
+    group by cohort_month
+),
+
+customer_activity as (
+    select
+        customers.cohort_month,
+        -- Returns from before the first purchase count in its month: no revenue is left out.
+        greatest(cast(months_between(customer_months.month, customers.cohort_month) as int), 0)
+            as months_since,
+        customer_months.orders,
+        customer_months.net_cents
+    from customer_months
+    inner join customers on customer_months.customer_key = customers.customer_key
+),
+
+activity as (
+    select
+        cohort_month,
+        months_since,
+        count_if(orders > 0) as customers,
+        sum(net_cents) as net_cents
+    from customer_activity
+    group by cohort_month, months_since
+),
+
+-- Every month of every cohort, also those in which nobody came back.
+grid as (
+    select
+        cohorts.cohort_month,
+        cohorts.customers,
+        as_of.as_of_date,
+        explode(sequence(
+            0, cast(months_between(trunc(as_of.as_of_date, 'month'), cohorts.cohort_month) as int)
+        )) as months_since
+    from cohorts
+    cross join as_of
+),
+
+cohort_months as (
+    select
+        grid.cohort_month,
+        grid.months_since,
+        grid.customers as cohort_customers,
+        coalesce(activity.customers, 0) as active_customers,
+        coalesce(activity.net_cents, 0) as net_cents,
+        last_day(add_months(grid.cohort_month, grid.months_since)) > grid.as_of_date as is_partial
+    from grid
+    left join activity
+        on
+            grid.cohort_month = activity.cohort_month
+            and grid.months_since = activity.months_since
+),
+
+cumulated as (
+    select
+        *,
+        sum(net_cents) over (partition by cohort_month order by months_since)
+            as cumulative_cents
+    from cohort_months
+),
+
+final as (
+    select
+        cohort_month,
+        months_since,
+        cohort_customers,
+        active_customers,
+        {{ share('active_customers', 'cohort_customers') }} as retention_rate,
+        {{ money('net_cents') }} as net_revenue,
+        {{ average_money('cumulative_cents', 'cohort_customers') }}
+            as cumulative_revenue_per_customer,
+        is_partial
+    from cumulated
+)
+
+select * from final

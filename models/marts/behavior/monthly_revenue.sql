@@ -1,0 +1,65 @@
+with customer_months as (
+    select * from {{ ref('int_customer_months') }}
+),
+
+customers as (
+    select * from {{ ref('int_customers') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+-- A guest is no customer, and who has only returned has no first purchase: neither is ever new.
+compared as (
+    select
+        customer_months.*,
+        customer_months.month <=> trunc(customers.first_order_on, 'month') as is_first_month
+    from customer_months
+    left join customers on customer_months.customer_key = customers.customer_key
+),
+
+sales as (
+    select
+        month,
+        sum(orders) as orders,
+        count_if(orders > 0 and not is_guest) as customers,
+        count_if(is_first_month) as new_customers,
+        sum(net_cents) as net_cents,
+        sum(case when is_first_month then net_cents else 0 end) as new_customer_cents,
+        sum(case when not is_first_month and not is_guest then net_cents else 0 end)
+            as returning_customer_cents,
+        sum(case when is_guest then net_cents else 0 end) as guest_cents
+    from compared
+    group by month
+),
+
+period as (
+    select
+        min(sales.month) as first_month,
+        max(trunc(as_of.as_of_date, 'month')) as last_month
+    from sales
+    cross join as_of
+),
+
+months as (
+    select explode(sequence(first_month, last_month, interval 1 month)) as month
+    from period
+),
+
+final as (
+    select
+        months.month,
+        coalesce(sales.orders, 0) as orders,
+        coalesce(sales.customers, 0) as customers,
+        coalesce(sales.new_customers, 0) as new_customers,
+        {{ money('coalesce(sales.net_cents, 0)') }} as net_revenue,
+        {{ money('coalesce(sales.new_customer_cents, 0)') }} as new_customer_revenue,
+        {{ money('coalesce(sales.returning_customer_cents, 0)') }} as returning_customer_revenue,
+        {{ money('coalesce(sales.guest_cents, 0)') }} as guest_revenue,
+        {{ average_money('sales.net_cents', 'sales.orders') }} as average_order_value
+    from months
+    left join sales on months.month = sales.month
+)
+
+select * from final
