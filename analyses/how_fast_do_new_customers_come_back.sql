@@ -1,0 +1,23 @@
+-- How many new customers come back, how fast, and after which order do they stay?
+--
+-- Read: of the customers with order_number orders, continued_share made one more, half of them
+-- within median_days_to_next. Where continued_share stops rising, the habit is made.
+-- Beware: recent customers had little time to come back, so both are lower than they will be.
+
+with repeat_purchase as (
+    select * from {{ ref('repeat_purchase') }}
+),
+
+final as (
+    select
+        order_number,
+        customers,
+        {{ share('customers', 'max(customers) over ()') }} as share_of_all_buyers,
+        continued_share,
+        median_days_to_next
+    from repeat_purchase
+    where order_number <= 10
+)
+
+select * from final
+order by order_number

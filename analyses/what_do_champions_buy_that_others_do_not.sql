@@ -1,0 +1,41 @@
+-- Which categories do Champions buy that the other customers do not?
+--
+-- Read: order_share_index 1.5 is a share of their orders half again as large as of the others'.
+-- Beware: below some thirty champion_orders it is chance; it does not say what makes a Champion.
+
+with purchases as (
+    select * from {{ ref('purchases_by_segment_category') }}
+),
+
+categories as (
+    select
+        product_category,
+        sum(case when segment = 'Champions' then orders else 0 end) as champion_orders,
+        sum(case when segment = 'Champions' then 0 else orders end) as other_orders
+    from purchases
+    group by product_category
+),
+
+order_shares as (
+    select
+        product_category,
+        champion_orders,
+        other_orders,
+        {{ share('champion_orders', 'sum(champion_orders) over ()') }} as champion_order_share,
+        {{ share('other_orders', 'sum(other_orders) over ()') }} as other_order_share
+    from categories
+),
+
+final as (
+    select
+        product_category,
+        champion_orders,
+        other_orders,
+        champion_order_share,
+        other_order_share,
+        {{ share('champion_order_share', 'other_order_share') }} as order_share_index
+    from order_shares
+)
+
+select * from final
+order by order_share_index desc, product_category asc

@@ -1,0 +1,49 @@
+-- How much does a new customer bring in the first year, and how soon?
+--
+-- Read: every row is of the same cohorts, those who have seen the twelfth month after their first;
+-- a campaign that costs less per new customer than a row's cumulative value has paid off by then.
+-- Beware: revenue, not margin; and customers of today need not be like those of a year ago.
+
+with retention as (
+    select * from {{ ref('cohort_retention') }}
+    where not is_partial
+),
+
+year_old_cohorts as (
+    select cohort_month from retention
+    where months_since = 12
+),
+
+months as (
+    select
+        retention.months_since,
+        sum(retention.cohort_customers) as customers,
+        sum(retention.active_customers) as active_customers,
+        sum(retention.net_revenue) as net_revenue
+    from retention
+    inner join year_old_cohorts on retention.cohort_month = year_old_cohorts.cohort_month
+    where retention.months_since <= 12
+    group by retention.months_since
+),
+
+running_totals as (
+    select
+        *,
+        sum(net_revenue) over (order by months_since) as revenue_so_far,
+        sum(net_revenue) over () as revenue_of_the_year
+    from months
+),
+
+final as (
+    select
+        months_since,
+        customers,
+        {{ share('active_customers', 'customers') }} as retention_rate,
+        {{ share('net_revenue', 'customers') }} as revenue_per_customer,
+        {{ share('revenue_so_far', 'customers') }} as cumulative_revenue_per_customer,
+        {{ share('revenue_so_far', 'revenue_of_the_year') }} as share_of_the_year
+    from running_totals
+)
+
+select * from final
+order by months_since

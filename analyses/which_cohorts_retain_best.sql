@@ -1,0 +1,42 @@
+-- Customers of which first month come back best in the months after?
+--
+-- Read: retention_month_3 is the share with an order in the third calendar month after the first,
+-- null while that month is not over.
+-- Beware: cohorts under thirty customers are left out; a season can make a whole cohort look loyal.
+
+with retention as (
+    select * from {{ ref('cohort_retention') }}
+    where not is_partial
+),
+
+cohorts as (
+    select
+        cohort_month,
+        cohort_customers,
+        count_if(months_since between 1 and 3) as early_months,
+        sum(case when months_since between 1 and 3 then active_customers else 0 end)
+            as early_active_customers,
+        max(case when months_since = 1 then retention_rate end) as retention_month_1,
+        max(case when months_since = 3 then retention_rate end) as retention_month_3,
+        max(case when months_since = 6 then retention_rate end) as retention_month_6,
+        max(case when months_since = 12 then retention_rate end) as retention_month_12
+    from retention
+    group by cohort_month, cohort_customers
+),
+
+final as (
+    select
+        cohort_month,
+        cohort_customers,
+        {{ share('early_active_customers', '(3 * cohort_customers)') }}
+            as average_retention_months_1_to_3,
+        retention_month_1,
+        retention_month_3,
+        retention_month_6,
+        retention_month_12
+    from cohorts
+    where early_months = 3 and cohort_customers >= 30
+)
+
+select * from final
+order by average_retention_months_1_to_3 desc, cohort_month asc

@@ -1,0 +1,30 @@
+-- Which payment methods go with large orders?
+--
+-- Read: value_index 1.2 means orders a fifth larger than the average over all methods.
+-- Beware: what is bought may decide both; an order paid by two methods counts, in part, for each.
+
+with payment_methods as (
+    select * from {{ ref('purchases_by_payment_method') }}
+),
+
+all_methods as (
+    select {{ share('sum(net_revenue)', 'sum(orders)') }} as average_order_value
+    from payment_methods
+),
+
+final as (
+    select
+        payment_methods.payment_method,
+        payment_methods.orders,
+        payment_methods.order_share,
+        payment_methods.net_revenue,
+        payment_methods.average_order_value,
+        {{ share('payment_methods.average_order_value', 'all_methods.average_order_value') }}
+            as value_index
+    from payment_methods
+    cross join all_methods
+    where payment_methods.orders > 0
+)
+
+select * from final
+order by average_order_value desc, payment_method asc

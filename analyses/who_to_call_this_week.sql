@@ -1,0 +1,37 @@
+-- Which fifty customers should we call this week, because most would be lost with them?
+--
+-- Read: recency_days far above usual_days_between_orders is a silence that is unlike them.
+-- Beware: the money is an estimate. Leave some out by lot: only they show whether calling helps.
+
+with customers_at_risk as (
+    select * from {{ ref('customers_at_risk') }}
+),
+
+customers as (
+    select * from {{ ref('customers') }}
+),
+
+segments as (
+    select * from {{ ref('segment_summary') }}
+),
+
+final as (
+    select
+        customers_at_risk.customer_id,
+        customers_at_risk.segment,
+        customers_at_risk.persona,
+        customers_at_risk.favourite_category,
+        customers_at_risk.net_revenue,
+        customers_at_risk.value_at_stake,
+        customers_at_risk.recency_days,
+        customers.average_days_between_orders as usual_days_between_orders,
+        segments.recommended_action
+    from customers_at_risk
+    inner join customers on customers_at_risk.customer_id = customers.customer_id
+    inner join segments on customers_at_risk.segment = segments.segment
+    order by customers_at_risk.value_at_stake desc, customers_at_risk.customer_id asc
+    limit 50
+)
+
+select * from final
+order by value_at_stake desc, customer_id asc

@@ -1,0 +1,121 @@
+"""The query library: every analysis runs, and its answer has the shape that its YAML states."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+Query = Callable[[str], list[tuple]]
+Make = Callable[..., subprocess.CompletedProcess]
+
+ANALYSES = ROOT / "analyses"
+TIME_LIMIT_SECONDS = 10
+
+FILES = {path.stem: path.read_text() for path in ANALYSES.glob("*.sql")}
+ENTRIES = {
+    entry["name"]: entry
+    for entry in yaml.safe_load((ANALYSES / "_analyses.yml").read_text())["analyses"]
+}
+
+each_analysis = pytest.mark.parametrize("name", sorted(FILES.keys() & ENTRIES.keys()))
+
+
+@pytest.fixture(scope="module")
+def manifest(make: Make, server: dict[str, str]) -> dict:
+    """What dbt knows after compiling the analyses, the marts being built on generated data."""
+    make("run", "N_CUSTOMERS=3000")
+    dbt = Path(sys.executable).parent / "dbt"
+    result = subprocess.run(
+        [dbt, "compile", "--select", "path:analyses"],
+        cwd=ROOT,
+        env=server,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    return json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+
+
+def compiled(manifest: dict, name: str) -> dict:
+    """An analysis as dbt compiled it."""
+    return manifest["nodes"][f"analysis.customer_behavior.{name}"]
+
+
+def stated(name: str) -> dict:
+    """What the YAML says of the answer: columns with types, rows, sorted_by."""
+    return ENTRIES[name]["config"]["meta"]
+
+
+def in_order(rows: list[tuple], columns: list[str], sorted_by: str) -> list[tuple]:
+    """The rows sorted as `sorted_by` says ("a desc, b"), null before any value as in Spark."""
+    # The last column first: a sort leaves rows that are equal as they were.
+    for term in reversed(sorted_by.split(", ")):
+        column, *direction = term.split()
+        values = [row[columns.index(column)] for row in rows]
+        places = sorted(
+            range(len(rows)),
+            key=[(value is not None, value) for value in values].__getitem__,
+            reverse=direction == ["desc"],
+        )
+        rows = [rows[place] for place in places]
+    return rows
+
+
+def test_every_file_has_an_entry_and_every_entry_a_file():
+    assert FILES.keys() == ENTRIES.keys()
+
+
+def test_readme_lists_every_question_with_its_file():
+    readme = (ANALYSES / "README.md").read_text()
+    for name in FILES:
+        question = ENTRIES[name]["description"]
+        assert f"| {question} | [{name}.sql]({name}.sql) |" in readme
+
+
+@each_analysis
+def test_question_is_on_top_with_how_to_read_the_answer_and_when_to_beware(name: str):
+    question, *comment = FILES[name].split("\n\n")[0].splitlines()
+    assert question == f"-- {ENTRIES[name]['description']}"
+    assert question.endswith("?")
+    assert all(line.startswith("--") for line in comment)
+    assert any(line.startswith("-- Read: ") for line in comment)
+    assert any(line.startswith("-- Beware: ") for line in comment)
+
+
+@each_analysis
+def test_only_marts_are_read(name: str, manifest: dict):
+    read = compiled(manifest, name)["depends_on"]["nodes"]
+    assert {manifest["nodes"][mart]["schema"] for mart in read} == {"marts"}
+
+
+@each_analysis
+def test_answer_has_the_stated_shape_and_comes_in_time(name: str, manifest: dict, query: Query):
+    sql = compiled(manifest, name)["compiled_code"]
+    described = [(column, data_type) for column, data_type, _ in query(f"describe query {sql}")]
+    # Lists of pairs: the order of the columns counts.
+    assert described == list(stated(name)["columns"].items())
+
+    started = time.monotonic()
+    rows = query(sql)
+    assert time.monotonic() - started < TIME_LIMIT_SECONDS
+    assert rows == in_order(rows, list(stated(name)["columns"]), stated(name)["sorted_by"])
+    match stated(name)["rows"]:
+        case "one":
+            assert len(rows) == 1
+        case "at least one":
+            assert rows
+        case other:
+            assert other == "any"
+
+
+def test_no_mart_disagrees_with_the_summary(manifest: dict, query: Query):
+    name = "where_does_each_number_of_the_summary_come_from"
+    sql = compiled(manifest, name)["compiled_code"]
+    assert not [row for row in query(sql) if row[4] is False]
