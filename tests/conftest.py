@@ -1,4 +1,13 @@
-"""A Spark server and a `make` of the tests' own: free ports, state in a temporary folder."""
+"""A Spark server and a `make` of the tests' own, and the data sets that the tests run on.
+
+Server and state live on free ports and in a temporary folder. All data sets go through that one
+server, one after the other; a run takes a minute, so each happens once per session. A test says
+what it needs with `on_data("cdnow")`; the tests without data come first, then those of each data
+set, in the order of DATA_SETS and whatever their module (pytest_collection_modifyitems). A test
+leaves the tables as it found them: the next one on the same data relies on it.
+
+To add a data set, write a function that brings it in and list it in DATA_SETS.
+"""
 
 import os
 import socket
@@ -6,11 +15,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+import awkward_data
+import duckdb
 import pytest
 from pyhive import hive
 from pyspark.sql import SparkSession
+
+import session
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -113,3 +128,143 @@ def shared_file(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the real data {name} in {SHARED.name}/ beside the checkout")
     return path
+
+
+def dbt(server: dict[str, str], *words: str) -> str:
+    """Runs dbt with the given words, fails the test when it fails, and returns what it prints."""
+    command = [Path(sys.executable).parent / "dbt", *words]
+    result = subprocess.run(
+        command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        pytest.fail(f"dbt {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+    return result.stdout
+
+
+# --- data sets --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set that is loaded and built, and what the run printed."""
+
+    name: str
+    as_of_date: date | None = None
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What it takes to bring in a data set."""
+
+    make: Callable[..., subprocess.CompletedProcess]
+    server: dict[str, str]
+    spark: SparkSession
+    folder: Path
+
+
+def generated(means: Means) -> Data:
+    """3,000 simulated customers."""
+    return Data("generated", printed=means.make("run", "N_CUSTOMERS=3000").stdout)
+
+
+def generated_until_2025(means: Means) -> Data:
+    """The same, as it was at the end of 2025."""
+    means.make("run", "N_CUSTOMERS=3000", "AS_OF_DATE=2025-12-31")
+    return Data("generated_until_2025", date(2025, 12, 31))
+
+
+def made_awkward(means: Means) -> Data:
+    """Rare cases, frequent; written as they are, since no loader makes some of them."""
+    for table, columns, rows in (
+        ("raw.transactions", session.TRANSACTIONS_COLUMNS, awkward_data.transactions()),
+        ("raw.customers", session.CUSTOMERS_COLUMNS, awkward_data.customers()),
+    ):
+        data = means.spark.createDataFrame(rows, columns)
+        session.replace_table(data, table, columns, "Made by the tests.")
+    given = means.server | {"AS_OF_DATE": awkward_data.AS_OF_DATE.isoformat()}
+    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
+    return Data("awkward", awkward_data.AS_OF_DATE)
+
+
+def cdnow(means: Means) -> Data:
+    """The CDNOW master data: 69,659 purchases of 23,570 customers."""
+    path = shared_file("data/cdnow/cdnow_master.csv")
+    mapping = "MAPPING=ml/mappings/cdnow.yml"
+    means.make("run", f"TRANSACTIONS={path}", mapping, "AS_OF_DATE=1998-07-01")
+    return Data("cdnow", date(1998, 7, 1))
+
+
+def online_retail(means: Means) -> Data:
+    """The UCI Online Retail data as published: 541,909 lines with returns and guests."""
+    path = shared_file("data/online_retail/online_retail.parquet")
+    means.make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
+    return Data("online_retail")
+
+
+def online_retail_subset(means: Means) -> Data:
+    """The purchases of known customers among them, which most publications use."""
+    source = shared_file("data/online_retail/online_retail.parquet")
+    subset = means.folder / "online_retail_subset.parquet"
+    duckdb.sql(
+        f"copy (from '{source}' where CustomerID is not null and Quantity > 0 and UnitPrice > 0 "
+        f"and InvoiceNo not like 'C%') to '{subset}'"
+    )
+    means.make("run", f"TRANSACTIONS={subset}", "MAPPING=ml/mappings/online_retail.yml")
+    return Data("online_retail_subset")
+
+
+def olist(means: Means) -> Data:
+    """The Olist sample: 20,000 orders in files that a small step joins."""
+    source = shared_file("data/olist_sample")
+    step = [sys.executable, "ml/mappings/olist.py", source, means.folder]
+    subprocess.run(step, cwd=ROOT, env=step_environment(means.server), check=True)
+    files = f"TRANSACTIONS={means.folder}/transactions", f"CUSTOMERS={means.folder}/customers"
+    means.make("run", *files)
+    return Data("olist")
+
+
+DATA_SETS: dict[str, Callable[[Means], Data]] = {
+    "generated": generated,
+    "generated_until_2025": generated_until_2025,
+    "awkward": made_awkward,
+    "cdnow": cdnow,
+    "online_retail": online_retail,
+    "online_retail_subset": online_retail_subset,
+    "olist": olist,
+}
+
+
+@pytest.fixture(scope="session")
+def data(
+    request: pytest.FixtureRequest,
+    make: Callable[..., subprocess.CompletedProcess],
+    server: dict[str, str],
+    spark: SparkSession,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Data:
+    """The data set that the test is on, loaded and built; see on_data."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return DATA_SETS[request.param](Means(make, server, spark, folder))
+
+
+def on_data(*names: str) -> Callable:
+    """Marks a test or a class of tests to run on each of the data sets `names`."""
+
+    def mark(tests: Callable) -> Callable:
+        parametrized = pytest.mark.parametrize("data", names, indirect=True)(tests)
+        return pytest.mark.usefixtures("data")(parametrized)
+
+    return mark
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests by data set, those without one first; else they keep their order."""
+    order = list(DATA_SETS)
+
+    def place(item: pytest.Item) -> int:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return order.index(parameters["data"]) + 1 if "data" in parameters else 0
+
+    items.sort(key=place)

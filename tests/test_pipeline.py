@@ -2,14 +2,13 @@
 
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import ROOT, shared_file, step_environment
+from conftest import Data, dbt, on_data, shared_file
 
 Query = Callable[[str], list[tuple]]
 Make = Callable[..., subprocess.CompletedProcess]
@@ -68,16 +67,11 @@ def assert_revenue_agrees(query: Query) -> None:
         assert revenue * 100 == of_customers, mart
 
 
-@pytest.fixture(scope="class")
-def first_run(make: Make) -> str:
-    """What `make run` prints on generated data."""
-    return make("run", "N_CUSTOMERS=3000").stdout
-
-
+@on_data("generated")
 class TestGenerated:
     """`make run` on generated data."""
 
-    def test_summary_says_what_was_found_and_where_to_look(self, first_run: str):
+    def test_summary_says_what_was_found_and_where_to_look(self, data: Data):
         for words in (
             "3,000 customers",
             "Champions",
@@ -86,23 +80,23 @@ class TestGenerated:
             "make sql",
             "jdbc:hive2://",
         ):
-            assert words in first_run, words
+            assert words in data.printed, words
 
-    def test_lineage_site_is_one_file(self, first_run: str, server: dict[str, str]):
+    def test_lineage_site_is_one_file(self, server: dict[str, str]):
         site = Path(server["DBT_TARGET_PATH"]) / "static_index.html"
         assert "Customer behaviour" in site.read_text()
 
-    def test_rejected_rows_are_exactly_the_planted_ones(self, first_run: str, query: Query):
+    def test_rejected_rows_are_exactly_the_planted_ones(self, query: Query):
         assert query(
             "select reason, `rows`, amount from marts.data_quality "
             "where reason <> 'after_as_of_date' order by reason"
         ) == query("select reason, `rows`, amount from truth.rejected_rows order by reason")
 
-    def test_nothing_is_lost_and_revenue_agrees(self, first_run: str, query: Query):
+    def test_nothing_is_lost_and_revenue_agrees(self, query: Query):
         assert_nothing_is_lost(query)
         assert_revenue_agrees(query)
 
-    def test_orders_are_those_of_the_simulation(self, first_run: str, query: Query):
+    def test_orders_are_those_of_the_simulation(self, query: Query):
         assert not query(
             "select customers.customer_id, customers.orders, truth.orders "
             "from marts.customers full outer join truth.customers as truth "
@@ -110,53 +104,28 @@ class TestGenerated:
             "where not (customers.orders <=> truth.orders)"
         )
 
-    def test_every_scored_customer_has_a_persona(self, first_run: str, query: Query):
+    def test_every_scored_customer_has_a_persona(self, query: Query):
         assert query("select count(*) from marts.personas") == [(6,)]
         assert not query(
             "select customer_id from marts.customers where (persona is null) <> (orders = 0)"
         )
 
-    def test_second_run_gives_the_same_tables(self, first_run: str, make: Make, query: Query):
+    def test_second_run_gives_the_same_tables(self, make: Make, query: Query):
         before = fingerprint(query, all_tables())
         make("run", "N_CUSTOMERS=3000")
         assert fingerprint(query, all_tables()) == before
 
-    def test_sql_prompt_answers(self, first_run: str, make: Make, query: Query):
+    def test_sql_prompt_answers(self, make: Make, query: Query):
         sql = "select segment, count(*) from marts.customers group by segment;"
         printed = make("sql", input=f"{sql}\n").stdout
         for segment, customers in query(sql.rstrip(";")):
             line = next(line for line in printed.splitlines() if f" {segment} " in line)
             assert f" {customers} " in line
 
-    def test_plain_dbt_build_passes_without_a_warning(self, first_run: str, server: dict[str, str]):
-        build = [Path(sys.executable).parent / "dbt", "build"]
-        result = subprocess.run(
-            build, cwd=ROOT, env=server, capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, result.stdout
-        assert " WARN=0 ERROR=0 SKIP=0 " in result.stdout
-        assert "WARNING" not in result.stdout.upper().replace("WARN=0", "")
-
-    def test_as_of_date_leaves_later_lines_out(self, first_run: str, make: Make, query: Query):
-        make("run", "N_CUSTOMERS=3000", "AS_OF_DATE=2025-12-31")
-        assert_nothing_is_lost(query)
-        ((later,),) = query(
-            "select count(*) from raw.transactions "
-            "where date(ordered_at) > date '2025-12-31' and ordered_at <= loaded_at"
-        )
-        assert later > 0
-        ((counted,),) = query(
-            "select `rows` from marts.data_quality where reason = 'after_as_of_date'"
-        )
-        # Of the planted duplicates after that date, one of each pair is rejected instead.
-        ((repeated,),) = query(
-            "select count(*) from staging.rejected_transactions "
-            "where date(ordered_at) > date '2025-12-31' and reason not in ('future_dated')"
-        )
-        assert counted == later - repeated
-        assert query("select max(last_order_on) <= date '2025-12-31' from marts.customers") == [
-            (True,)
-        ]
+    def test_plain_dbt_build_passes_without_a_warning(self, server: dict[str, str]):
+        printed = dbt(server, "build")
+        assert " WARN=0 ERROR=0 SKIP=0 " in printed
+        assert "WARNING" not in printed.upper().replace("WARN=0", "")
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -177,7 +146,6 @@ class TestGenerated:
     )
     def test_bad_input_is_one_clear_line_and_changes_nothing(
         self,
-        first_run: str,
         words: list[str],
         message: str,
         make: Make,
@@ -206,6 +174,24 @@ class TestGenerated:
         assert fingerprint(query, all_tables()) == before
 
 
+@on_data("generated_until_2025")
+def test_as_of_date_leaves_later_lines_out(query: Query):
+    assert_nothing_is_lost(query)
+    ((later,),) = query(
+        "select count(*) from raw.transactions "
+        "where date(ordered_at) > date '2025-12-31' and ordered_at <= loaded_at"
+    )
+    assert later > 0
+    ((counted,),) = query("select `rows` from marts.data_quality where reason = 'after_as_of_date'")
+    # Of the planted duplicates after that date, one of each pair is rejected instead.
+    ((repeated,),) = query(
+        "select count(*) from staging.rejected_transactions "
+        "where date(ordered_at) > date '2025-12-31' and reason not in ('future_dated')"
+    )
+    assert counted == later - repeated
+    assert query("select max(last_order_on) <= date '2025-12-31' from marts.customers") == [(True,)]
+
+
 def test_port_in_use_is_one_clear_line(make: Make, tmp_path: Path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -216,14 +202,7 @@ def test_port_in_use_is_one_clear_line(make: Make, tmp_path: Path):
     assert f"error: port {port} is in use by another program" in result.stderr
 
 
-@pytest.fixture(scope="class")
-def cdnow_run(make: Make) -> None:
-    path = shared_file("data/cdnow/cdnow_master.csv")
-    mapping = "MAPPING=ml/mappings/cdnow.yml"
-    make("run", f"TRANSACTIONS={path}", mapping, "AS_OF_DATE=1998-07-01")
-
-
-@pytest.mark.usefixtures("cdnow_run")
+@on_data("cdnow")
 class TestCdnow:
     """The CDNOW master data: 69,659 purchases of 23,570 customers."""
 
@@ -256,12 +235,6 @@ class TestCdnow:
 
 
 @pytest.fixture(scope="class")
-def online_retail_run(make: Make) -> None:
-    path = shared_file("data/online_retail/online_retail.parquet")
-    make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
-
-
-@pytest.fixture(scope="class")
 def lines() -> duckdb.DuckDBPyConnection:
     """The source in DuckDB, with what the specification says of a line, written from it."""
     path = shared_file("data/online_retail/online_retail.parquet")
@@ -281,7 +254,7 @@ def lines() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-@pytest.mark.usefixtures("online_retail_run")
+@on_data("online_retail")
 class TestOnlineRetail:
     """The UCI Online Retail data: 541,909 lines with returns and guests."""
 
@@ -331,16 +304,7 @@ class TestOnlineRetail:
         assert query("select count(*) from marts.customer_rfm") == [(4372 - expected[0][0],)]
 
 
-@pytest.fixture(scope="class")
-def olist_run(make: Make, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory):
-    folder = shared_file("data/olist_sample")
-    joined = tmp_path_factory.mktemp("olist")
-    step = [sys.executable, "ml/mappings/olist.py", folder, joined]
-    subprocess.run(step, cwd=ROOT, env=step_environment(server), check=True)
-    make("run", f"TRANSACTIONS={joined}/transactions", f"CUSTOMERS={joined}/customers")
-
-
-@pytest.mark.usefixtures("olist_run")
+@on_data("olist")
 class TestOlist:
     """The Olist sample: 20,000 orders in files that a small step joins."""
 

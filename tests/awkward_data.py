@@ -1,0 +1,87 @@
+"""Small data in which every rare case is frequent: what real data hold once in a million lines.
+
+Order numbers that several customers share and that span days and months, orders without a number,
+free items, signs that disagree, returns before the first purchase, ties everywhere, lines of two
+payment methods, guests, copies loaded later with another amount, times around midnight and month
+ends, unreadable values, customers without orders and orders without customers.
+"""
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+FIRST_DAY = datetime(2025, 12, 20, tzinfo=UTC)
+AS_OF_DATE = date(2026, 5, 31)
+LOADED_AT = datetime(2026, 6, 20, tzinfo=UTC)
+NAMES = ["O'Neil", "Zoë", "100%", "a b", "A B", *(f"c{number:03}" for number in range(150))]
+
+
+def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
+    """Returns rows of raw.transactions, columns in its order."""
+    draw = random.Random(seed)  # noqa: S311
+    rows = []
+    for number in range(lines):
+        quantity, amount = draw.choice(
+            [
+                *[(1, "5.00"), (1, "5.00"), (2, "9.99"), (3, "30.00"), (12, "123.45")],
+                *[(1, "0.00"), (1, "-2.00"), (-1, "5.00"), (-1, "-5.00"), (-2, "-60.00")],
+                *[(0, "3.00"), (0, "0.00"), (None, "7.35"), (None, "-4.01")],
+            ]
+        )
+        day = FIRST_DAY + timedelta(days=int(draw.triangular(0, 178, 30)))
+        time = draw.choice(["00:00:00", "10:30:00", "10:30:00", "18:00:00", "23:59:59"])
+        row = {
+            "transaction_id": f"t{number}" if draw.random() < 0.9 else None,
+            "order_id": str(draw.randint(1, 9)) if draw.random() < 0.8 else None,
+            "customer_id": draw.choice(NAMES[: int(draw.triangular(1, len(NAMES), 1)) + 1])
+            if draw.random() < 0.9
+            else None,
+            "ordered_at": datetime.combine(
+                day.date(), datetime.strptime(time, "%H:%M:%S").time(), UTC
+            ),
+            "product_id": f"p{draw.randint(1, 30)}",
+            "product_category": draw.choice(["Books", "Toys", "Toys", "Garden", "books", None]),
+            "quantity": quantity,
+            "amount": Decimal(amount),
+            "payment_method": draw.choice(["Card", "Cash", "Gift card", None]),
+            "loaded_at": LOADED_AT,
+            "unparsed_values": None,
+        }
+        rows.append(spoiled(row, draw) if draw.random() < 0.1 else row)
+        if draw.random() < 0.05:
+            # A copy, loaded later, that says something else.
+            later = {"loaded_at": row["loaded_at"] + timedelta(days=1), "amount": Decimal("1.11")}
+            rows.append(rows[-1] | later)
+    draw.shuffle(rows)
+    return [tuple(row.values()) for row in rows]
+
+
+def spoiled(row: dict[str, object], draw: random.Random) -> dict[str, object]:
+    """Returns `row` with a value that cannot be used."""
+    return row | draw.choice(
+        [
+            {"ordered_at": None},
+            {"amount": None},
+            {"amount": None, "unparsed_values": '{"amount":"n/a"}'},
+            {"quantity": None, "unparsed_values": '{"quantity":"two"}'},
+            {"ordered_at": None, "unparsed_values": '{"ordered_at":"soon"}'},
+            {"ordered_at": LOADED_AT + timedelta(seconds=1)},
+        ]
+    )
+
+
+def customers(seed: int = 7) -> list[tuple]:
+    """Returns rows of raw.customers, columns in its order: some of the buyers and some others."""
+    draw = random.Random(seed)  # noqa: S311
+    rows = []
+    for name in [*NAMES[::2], *(f"visitor{number}" for number in range(20)), None]:
+        # A few register after the as-of date.
+        registered_on = AS_OF_DATE - timedelta(days=draw.randint(-60, 900))
+        attributes = (draw.choice([None, 31, 47]), draw.choice([None, "f", "m"]))
+        rows.append((name, registered_on, *attributes, draw.choice(["north", None]), None))
+        if draw.random() < 0.2:
+            # Registered twice: the later one counts.
+            rows.append((name, registered_on - timedelta(days=9), 99, "x", "old", "gold"))
+        if draw.random() < 0.1:
+            rows.append((name, None, 98, "y", "older", "silver"))
+    return rows

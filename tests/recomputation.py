@@ -1,0 +1,855 @@
+"""Every mart once more, in DuckDB, from the specification: what the project's tables must equal.
+
+Written from the definitions, not from the models, and as plainly as they read: window functions
+over all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need
+from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
+(personas, predictions) and what is text for people (recommendations).
+
+Money is decimal(18,2) and exact; a double is one division.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+SEEDS = Path(__file__).resolve().parent.parent / "seeds"
+HISTORY_MONTHS = 12
+HOLDOUT_DAYS = 90
+WINDOW_DAYS = 90
+
+Rows = list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One mart: the columns that tell its rows apart, and the query that gives its rows."""
+
+    key: tuple[str, ...]
+    sql: str
+
+
+def recompute(connection: duckdb.DuckDBPyConnection, mart: str) -> Rows:
+    """Returns the rows of `mart`, column -> value, on a connection that is prepared."""
+    cursor = connection.execute(MARTS[mart].sql)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, as_of_date: date | None) -> None:
+    """Makes the tables and macros that the marts are computed from.
+
+    `connection` holds the raw tables `transactions` and `customers`; its time zone is UTC.
+    """
+    connection.execute(MACROS)
+    connection.execute(JUDGED)
+    connection.execute(
+        "create table as_of as "
+        "select coalesce($given::date, max(ordered_at::date)) as as_of_date "
+        "from judged where reason is null",
+        {"given": as_of_date},
+    )
+    for table, sql in TABLES.items():
+        connection.execute(f"create table {table} as {sql}")
+
+
+# --- what the marts are computed from ---------------------------------------------------
+
+MACROS = """
+create macro segment_of(r, f) as case
+    when r <= 2 and f <= 2 then 'Hibernating'
+    when r <= 2 and f <= 4 then 'At Risk'
+    when r <= 2 then 'Can''t Lose Them'
+    when r = 3 and f <= 2 then 'About To Sleep'
+    when r = 3 and f = 3 then 'Need Attention'
+    when r <= 4 and f >= 4 then 'Loyal Customers'
+    when r = 4 and f = 1 then 'Promising'
+    when r = 5 and f = 1 then 'New Customers'
+    when f <= 3 then 'Potential Loyalists'
+    else 'Champions'
+end;
+create macro day_type_of(day) as case when isodow(day) >= 6 then 'weekend' else 'weekday' end;
+create macro month_of(day) as date_trunc('month', day)::date;
+create macro money(amount) as coalesce(amount, 0)::decimal(18, 2);
+"""
+
+# Raw lines with the first reason, in the order of the specification, why they cannot be used. Of
+# the otherwise usable lines with one id the first loaded is kept.
+JUDGED = """
+create table judged as
+with own as (
+    select
+        * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
+        case
+            when ordered_at is null then 'missing_timestamp'
+            when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
+            when unparsed_values ->> '$.amount' is not null then 'not_a_number'
+            when unparsed_values ->> '$.quantity' is not null then 'not_a_number'
+            when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
+            when ordered_at > loaded_at then 'future_dated'
+        end as own_reason
+    from transactions
+)
+
+select
+    *,
+    case
+        when own_reason is not null then own_reason
+        when
+            transaction_id is not null
+            and row_number() over (
+                partition by transaction_id, own_reason order by loaded_at
+            ) > 1 then 'duplicate_transaction_id'
+    end as reason
+from own
+"""
+
+
+def scored(days: str) -> str:
+    """SQL of the scored customers as of each day of the query `days` (one column, day).
+
+    The share of the others that are strictly worse is percent_rank on ascending goodness.
+    """
+    score = "least(5, 1 + floor(5 * percent_rank() over (partition by day order by {})))::int"
+    return f"""
+        with measured as (
+            select
+                day,
+                customer_id,
+                (day - max(ordered_on) filter (where is_purchase))::int as recency_days,
+                count(*) filter (where is_purchase) as frequency,
+                money(sum(net)) as monetary
+            from orders
+            inner join ({days}) as days on orders.ordered_on <= days.day
+            where not is_guest
+            group by day, customer_id
+            having bool_or(is_purchase)
+        ),
+
+        ranked as (
+            select
+                *,
+                {score.format("recency_days desc")} as r_score,
+                {score.format("frequency")} as f_score,
+                {score.format("monetary")} as m_score
+            from measured
+        )
+
+        select
+            *,
+            concat(r_score, f_score, m_score) as rfm_score,
+            segment_of(r_score, f_score) as segment
+        from ranked
+    """
+
+
+def favourite(column: str) -> str:
+    """SQL of each customer's favourite among the known values of `column` in its purchase lines."""
+    return f"""
+        select distinct on (customer_id) customer_id, {column}, count(*) over (
+            partition by customer_id
+        ) as known
+        from (
+            select customer_id, {column}, count(distinct order_no) as orders
+            from lines
+            where is_purchase and not is_guest and {column} is not null
+            group by all
+        )
+        order by customer_id, orders desc, {column}
+    """
+
+
+TABLES = {
+    # Usable lines up to the as-of date. An order is one number of one customer, or without a number
+    # one time of one customer; a guest is a customer without a name.
+    "lines": """
+        select
+            customer_id,
+            customer_id is null as is_guest,
+            dense_rank() over (
+                order by customer_id, order_id, case when order_id is null then ordered_at end
+            ) as order_no,
+            ordered_at,
+            product_category,
+            payment_method,
+            quantity,
+            amount,
+            quantity > 0 and amount >= 0 as is_purchase
+        from judged, as_of
+        where reason is null and ordered_at::date <= as_of_date
+    """,
+    "orders": """
+        select
+            order_no,
+            any_value(customer_id) as customer_id,
+            bool_or(is_guest) as is_guest,
+            min(ordered_at) as ordered_at,
+            min(ordered_at)::date as ordered_on,
+            bool_or(is_purchase) as is_purchase,
+            sum(quantity) as units,
+            coalesce(sum(amount) filter (where amount > 0), 0) as gross,
+            -coalesce(sum(amount) filter (where amount < 0), 0) as returned,
+            sum(amount) as net
+        from lines
+        group by order_no
+    """,
+    # One row per customer known by the as-of date: by a line, or by the customer file, of which the
+    # latest registration counts.
+    "features": f"""
+        with registered as (
+            select distinct on (customer_id) *
+            from customers
+            where customer_id is not null
+            order by customer_id, registered_on desc nulls last
+        ),
+
+        bought as (
+            select
+                customer_id,
+                min(ordered_on) filter (where is_purchase) as first_order_on,
+                max(ordered_on) filter (where is_purchase) as last_order_on,
+                count(*) filter (where is_purchase) as orders,
+                sum(units)::bigint as units,
+                sum(gross) as gross,
+                sum(returned) as returned,
+                sum(net) as net,
+                count(distinct ordered_on) filter (where is_purchase) as active_days,
+                count(*) filter (where is_purchase and isodow(ordered_on) in (6, 7)) as weekend,
+                count(*) filter (where is_purchase and month(ordered_on) in (11, 12)) as season
+            from orders
+            where not is_guest
+            group by customer_id
+        ),
+
+        scored as ({scored("select as_of_date as day from as_of")})
+
+        select
+            customer_id,
+            registered_on,
+            age,
+            gender,
+            region,
+            membership_level,
+            first_order_on,
+            last_order_on,
+            (as_of_date - last_order_on)::int as recency_days,
+            coalesce(orders, 0) as orders,
+            coalesce(units, 0) as units,
+            money(gross) as gross_revenue,
+            money(returned) as returned_revenue,
+            money(net) as net_revenue,
+            net / nullif(orders, 0) as average_order_value,
+            coalesce(active_days, 0) as active_days,
+            (as_of_date - least(registered_on, first_order_on))::int as tenure_days,
+            (last_order_on - first_order_on) / nullif(orders - 1, 0) as average_days_between_orders,
+            coalesce(categories.known, 0) as category_count,
+            categories.product_category as favourite_category,
+            methods.payment_method as favourite_payment_method,
+            weekend / nullif(orders, 0) as weekend_order_share,
+            season / nullif(orders, 0) as holiday_season_order_share,
+            r_score,
+            f_score,
+            m_score,
+            rfm_score,
+            coalesce(segment, 'Prospects') as segment,
+            coalesce(m_score = 5, false) as is_big_spender
+        from registered
+        full join bought using (customer_id)
+        left join scored using (customer_id)
+        left join ({favourite("product_category")}) as categories using (customer_id)
+        left join ({favourite("payment_method")}) as methods using (customer_id)
+        cross join as_of
+        where bought.customer_id is not null or registered_on is null or registered_on <= as_of_date
+    """,
+    # Without a proven model: risk by recency alone, value by the yearly pace so far.
+    "risks": """
+        select
+            *,
+            case
+                when r_score <= 2 then 'high'
+                when r_score = 3 then 'medium'
+                when r_score >= 4 then 'low'
+            end as churn_risk,
+            greatest(net_revenue * 100, 0)::hugeint as cents,
+            greatest(as_of_date - first_order_on, 365) as days,
+            -- Half up: (2 * cents * 365 + days) / (2 * days), rounded down.
+            (((2 * cents * 365 + days) // (2 * days)) / 100)::decimal(18, 2) as value_at_stake
+        from features, as_of
+    """,
+    "month_ends": f"""
+        select last_day(as_of_date - to_months(months_ago::int)) as month_end
+        from as_of, range({HISTORY_MONTHS} + 1) as t (months_ago)
+        where last_day(as_of_date - to_months(months_ago::int)) <= as_of_date
+        order by month_end desc
+        limit {HISTORY_MONTHS}
+    """,
+    "history": scored("select month_end as day from month_ends"),
+}
+
+# --- the marts --------------------------------------------------------------------------
+
+CUSTOMER_MARTS = {
+    "customer_features": Mart(("customer_id",), "from features"),
+    "customers": Mart(
+        ("customer_id",),
+        "select features.*, churn_risk from features inner join risks using (customer_id)",
+    ),
+    "customer_rfm": Mart(
+        ("customer_id",),
+        """
+        select
+            customer_id,
+            recency_days,
+            orders as frequency,
+            net_revenue as monetary,
+            r_score,
+            f_score,
+            m_score,
+            rfm_score,
+            segment
+        from features
+        where orders > 0
+        """,
+    ),
+    "customer_segment_history": Mart(
+        ("month_end", "customer_id"), "select day as month_end, * exclude (day) from history"
+    ),
+    # The first month end of the history has none before it to come from.
+    "segment_migration": Mart(
+        ("month_end", "from_segment", "to_segment"),
+        """
+        with steps as (
+            select month_end, lag(month_end) over (order by month_end) as previous_end
+            from month_ends
+        ),
+
+        revenue as (
+            select month_end, customer_id, sum(net) as net
+            from steps
+            inner join orders on ordered_on > previous_end and ordered_on <= month_end
+            group by all
+        )
+
+        select
+            steps.month_end,
+            coalesce(before.segment, 'Prospects') as from_segment,
+            now.segment as to_segment,
+            count(*) as customers,
+            money(sum(revenue.net)) as net_revenue
+        from steps
+        inner join history as now on steps.month_end = now.day
+        left join history as before
+            on steps.previous_end = before.day and now.customer_id = before.customer_id
+        left join revenue
+            on steps.month_end = revenue.month_end and now.customer_id = revenue.customer_id
+        where steps.previous_end is not null
+        group by all
+        """,
+    ),
+    "segment_summary": Mart(
+        ("segment",),
+        f"""
+        select
+            playbook.segment,
+            count(features.customer_id) as customers,
+            count(features.customer_id) / nullif((select count(*) from features), 0)
+                as customer_share,
+            money(sum(net_revenue)) as net_revenue,
+            money(sum(net_revenue)) / nullif((select sum(net_revenue) from features), 0)
+                as revenue_share,
+            sum(recency_days) / nullif(count(features.customer_id), 0) as average_recency_days,
+            sum(orders) / nullif(count(features.customer_id), 0) as average_orders,
+            sum(net_revenue) / nullif(sum(orders), 0) as average_order_value,
+            playbook.recommended_action
+        from read_csv('{SEEDS}/segment_playbook.csv') as playbook
+        left join features using (segment)
+        group by playbook.segment, playbook.recommended_action
+        """,
+    ),
+    "segment_validation": Mart(
+        ("segment",),
+        f"""
+        with scored as ({scored(f"select as_of_date - {HOLDOUT_DAYS} as day from as_of")}),
+
+        later as (
+            select customer_id, count(*) as orders
+            from orders, as_of
+            where is_purchase and not is_guest and ordered_on > as_of_date - {HOLDOUT_DAYS}
+            group by customer_id
+        )
+
+        select
+            segment,
+            count(*) as customers,
+            count(later.orders) / count(*) as repurchase_rate,
+            coalesce(sum(later.orders), 0) / count(*) as orders_per_customer
+        from scored
+        left join later using (customer_id)
+        group by segment
+        """,
+    ),
+    "churn_summary": Mart(
+        ("churn_risk",),
+        """
+        select
+            churn_risk,
+            count(customer_id) as customers,
+            money(sum(net_revenue)) as net_revenue,
+            sum(recency_days) / nullif(count(customer_id), 0) as average_recency_days
+        from (values ('low'), ('medium'), ('high')) as levels (churn_risk)
+        left join risks using (churn_risk)
+        group by churn_risk
+        """,
+    ),
+    "customers_at_risk": Mart(
+        ("customer_id",),
+        """
+        select
+            customer_id,
+            segment,
+            net_revenue,
+            recency_days,
+            churn_risk,
+            value_at_stake,
+            favourite_category
+        from risks
+        where churn_risk = 'high' and m_score >= 4
+        """,
+    ),
+    "cohort_retention": Mart(
+        ("cohort_month", "months_since"),
+        """
+        with cohorts as (
+            select customer_id, month_of(first_order_on) as cohort_month
+            from features
+            where orders > 0
+        ),
+
+        sizes as (
+            select cohort_month, count(*) as cohort_customers from cohorts group by all
+        ),
+
+        cells as (
+            select
+                sizes.*,
+                months_since::int as months_since,
+                (cohort_month + to_months(months_since::int))::date as active_month
+            from
+                sizes,
+                as_of,
+                range(datediff('month', cohort_month, as_of_date) + 1) as t (months_since)
+        ),
+
+        -- Returns alone, before the first purchase, count in month 0.
+        activity as (
+            select
+                cohort_month,
+                greatest(0, datediff('month', cohort_month, ordered_on)) as months_since,
+                count(distinct customer_id) filter (where is_purchase) as active_customers,
+                sum(net) as net
+            from orders
+            inner join cohorts using (customer_id)
+            group by all
+        )
+
+        select
+            cohort_month,
+            months_since,
+            cohort_customers,
+            coalesce(active_customers, 0) as active_customers,
+            coalesce(active_customers, 0) / cohort_customers as retention_rate,
+            money(net) as net_revenue,
+            sum(money(net)) over (partition by cohort_month order by months_since)
+            / cohort_customers as cumulative_revenue_per_customer,
+            last_day(active_month) > as_of_date as is_partial
+        from cells
+        left join activity using (cohort_month, months_since)
+        cross join as_of
+        """,
+    ),
+}
+
+BEHAVIOUR_MARTS = {
+    "monthly_revenue": Mart(
+        ("month",),
+        """
+        with months as (
+            select unnest(
+                generate_series(month_of(min(ordered_on)), any_value(as_of_date), interval 1 month)
+            )::date as month
+            from orders, as_of
+        ),
+
+        sales as (
+            select
+                month_of(ordered_on) as month,
+                is_purchase,
+                orders.customer_id,
+                net,
+                case
+                    when is_guest then 'guest'
+                    when month_of(ordered_on) = month_of(first_order_on) then 'new'
+                    else 'returning'
+                end as buyer
+            from orders
+            left join features using (customer_id)
+        )
+
+        select
+            month,
+            count(*) filter (where is_purchase) as orders,
+            count(distinct customer_id) filter (where is_purchase) as customers,
+            count(distinct customer_id) filter (where is_purchase and buyer = 'new')
+                as new_customers,
+            money(sum(net)) as net_revenue,
+            money(sum(net) filter (where buyer = 'new')) as new_customer_revenue,
+            money(sum(net) filter (where buyer = 'returning')) as returning_customer_revenue,
+            money(sum(net) filter (where buyer = 'guest')) as guest_revenue,
+            money(sum(net)) / nullif(count(*) filter (where is_purchase), 0) as average_order_value
+        from months
+        left join sales using (month)
+        group by month
+        """,
+    ),
+    "purchases_by_weekday_hour": Mart(
+        ("weekday", "hour"),
+        """
+        select
+            isodow(ordered_on)::int as weekday,
+            hour(ordered_at)::int as hour,
+            count(*) filter (where is_purchase) as orders,
+            money(sum(net)) as net_revenue
+        from orders
+        group by all
+        """,
+    ),
+    "weekend_vs_weekday": Mart(
+        ("day_type",),
+        """
+        with days as (
+            select day_type_of(day) as day_type
+            from (
+                select unnest(
+                    generate_series(min(ordered_on), any_value(as_of_date), interval 1 day)
+                ) as day
+                from orders, as_of
+            )
+        ),
+
+        sales as (
+            select
+                day_type_of(ordered_on) as day_type,
+                count(*) filter (where is_purchase) as orders,
+                sum(net) as net
+            from orders
+            group by all
+        )
+
+        select
+            day_type,
+            coalesce(orders, 0) as orders,
+            coalesce(orders, 0)
+            / nullif((select count(*) from days where days.day_type = types.day_type), 0)
+                as orders_per_day,
+            money(net) as net_revenue,
+            net / nullif(orders, 0) as average_order_value
+        from (values ('weekend'), ('weekday')) as types (day_type)
+        left join sales using (day_type)
+        """,
+    ),
+    "purchases_by_category": Mart(
+        ("product_category",),
+        """
+        select
+            coalesce(product_category, 'Unknown') as product_category,
+            count(distinct order_no) filter (where is_purchase) as orders,
+            sum(quantity)::bigint as units,
+            count(distinct customer_id) filter (where is_purchase) as customers,
+            money(sum(amount)) as net_revenue,
+            sum(amount) / nullif((select sum(amount) from lines), 0) as revenue_share,
+            coalesce(-sum(amount) filter (where amount < 0), 0)
+            / sum(amount) filter (where amount > 0) as return_rate
+        from lines
+        group by coalesce(product_category, 'Unknown')
+        """,
+    ),
+    "purchases_by_payment_method": Mart(
+        ("payment_method",),
+        """
+        select
+            coalesce(payment_method, 'Unknown') as payment_method,
+            count(distinct order_no) filter (where is_purchase) as orders,
+            money(sum(amount)) as net_revenue,
+            sum(amount) / nullif(count(distinct order_no) filter (where is_purchase), 0)
+                as average_order_value,
+            count(distinct order_no) filter (where is_purchase)
+            / nullif((select count(*) from orders where is_purchase), 0) as order_share
+        from lines
+        group by coalesce(payment_method, 'Unknown')
+        """,
+    ),
+    "purchases_by_segment_category": Mart(
+        ("segment", "product_category"),
+        """
+        with cells as (
+            select
+                segment,
+                coalesce(product_category, 'Unknown') as product_category,
+                count(distinct order_no) filter (where is_purchase) as orders,
+                money(sum(amount)) as net_revenue
+            from lines
+            inner join features using (customer_id)
+            group by segment, coalesce(product_category, 'Unknown')
+        ),
+
+        shares as (
+            select
+                *,
+                orders / nullif(sum(orders) over (partition by segment), 0) as of_segment,
+                sum(orders) over (partition by product_category)
+                / nullif(sum(orders) over (), 0) as of_all
+            from cells
+        )
+
+        select
+            segment,
+            product_category,
+            orders,
+            net_revenue,
+            of_segment / nullif(of_all, 0) as affinity_index
+        from shares
+        """,
+    ),
+    "category_affinity": Mart(
+        ("antecedent", "consequent"),
+        """
+        with baskets as (
+            select distinct order_no, product_category as category
+            from lines
+            where is_purchase and product_category is not null
+        ),
+
+        pairs as (
+            select a.category as antecedent, c.category as consequent, count(*) as orders_both
+            from baskets as a
+            inner join baskets as c on a.order_no = c.order_no and a.category <> c.category
+            group by all
+        ),
+
+        sizes as (
+            select category, count(*) as orders from baskets group by all
+        )
+
+        select
+            antecedent,
+            consequent,
+            orders_both,
+            orders_both / baskets as support,
+            orders_both / antecedents.orders as confidence,
+            (orders_both / antecedents.orders) / (consequents.orders / baskets) as lift
+        from pairs
+        inner join sizes as antecedents on antecedent = antecedents.category
+        inner join sizes as consequents on consequent = consequents.category
+        cross join (select count(distinct order_no) as baskets from baskets)
+        """,
+    ),
+    "repeat_purchase": Mart(
+        ("order_number",),
+        """
+        with numbered as (
+            select
+                row_number() over (partition by customer_id order by ordered_at) as order_number,
+                lead(ordered_on) over (partition by customer_id order by ordered_at)
+                - ordered_on as days_to_next
+            from orders
+            where is_purchase and not is_guest
+        )
+
+        select
+            order_number,
+            count(*) as customers,
+            count(days_to_next) / count(*) as continued_share,
+            median(days_to_next)::double as median_days_to_next
+        from numbered
+        group by order_number
+        """,
+    ),
+    "revenue_concentration": Mart(
+        ("decile",),
+        """
+        with ranked as (
+            select
+                net_revenue as x,
+                row_number() over (order by net_revenue desc) as place,
+                row_number() over (order by net_revenue) as i
+            from features
+            where orders > 0
+        ),
+
+        totals as (
+            select
+                count(*) as n,
+                case when sum(x) > 0 then sum(x) end as total,
+                2 * sum(i * x) / (n * total) - (n + 1) / n as gini
+            from ranked
+        ),
+
+        deciles as (
+            select decile, count(x) as customers, money(sum(x)) as net_revenue
+            from range(1, 11) as t (decile)
+            cross join totals
+            left join ranked
+                on place between (decile - 1) * n // 10 + 1 and decile * n // 10
+            group by decile
+        )
+
+        select
+            decile::int as decile,
+            customers,
+            net_revenue,
+            net_revenue / total as revenue_share,
+            sum(net_revenue) over (order by decile) / total as cumulative_share,
+            gini
+        from deciles, totals
+        """,
+    ),
+}
+
+INSIGHT_MARTS = {
+    # Window 0 is the last one up to the as-of date, 1 the one before it, 2 the one before that.
+    "executive_summary": Mart(
+        ("metric",),
+        f"""
+        with windows as (
+            select
+                w,
+                as_of_date - {WINDOW_DAYS} * w as last_on,
+                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on
+            from as_of, (values (0), (1), (2)) as numbers (w)
+        ),
+
+        sales as (
+            select
+                w,
+                money(sum(net)) as net_revenue,
+                money(sum(net) filter (where not is_guest)) as customer_revenue,
+                count(*) filter (where is_purchase) as orders,
+                sum(returned) / nullif(sum(gross), 0) as return_rate
+            from windows
+            left join orders on ordered_on between first_on and last_on
+            group by w
+        ),
+
+        active as (
+            select w, customer_id, count(*) as orders
+            from windows
+            inner join orders on ordered_on between first_on and last_on
+            where is_purchase and not is_guest
+            group by all
+        ),
+
+        customer_counts as (
+            select
+                w,
+                count(active.customer_id) as active_customers,
+                count(*) filter (where active.orders >= 2) as repeating,
+                count(before.customer_id) as retained,
+                (select count(*) from active as a where a.w = windows.w + 1) as active_before,
+                (
+                    select count(*) from features where first_order_on between first_on and last_on
+                ) as new_customers
+            from windows
+            left join active using (w)
+            left join active as before
+                on windows.w + 1 = before.w and active.customer_id = before.customer_id
+            group by w, first_on, last_on
+        ),
+
+        measures as (
+            select
+                w,
+                net_revenue::double as net_revenue,
+                orders::double as orders,
+                active_customers::double as active_customers,
+                new_customers::double as new_customers,
+                net_revenue / nullif(orders, 0) as average_order_value,
+                customer_revenue / nullif(active_customers, 0) as revenue_per_active_customer,
+                repeating / nullif(active_customers, 0) as repeat_rate,
+                retained / nullif(active_before, 0) as retention_rate,
+                return_rate
+            from sales
+            inner join customer_counts using (w)
+        ),
+
+        windowed as (
+            select *
+            from measures unpivot include nulls (value for metric in (columns(* exclude (w))))
+        ),
+
+        totals as (
+            select
+                count(*)::double as customers,
+                money(sum(net_revenue))::double as lifetime_net_revenue,
+                money(sum(net_revenue)) / nullif(count(*) filter (where orders > 0), 0)
+                    as average_customer_value,
+                count(*) filter (where churn_risk = 'high')::double as high_risk_customers,
+                money(sum(value_at_stake) filter (where churn_risk = 'high'))::double
+                    as revenue_at_stake
+            from risks
+        ),
+
+        metrics as (
+            select now.metric, now.value, before.value as previous_value
+            from windowed as now
+            inner join windowed as before using (metric)
+            where now.w = 0 and before.w = 1
+            union all
+            select metric, value, null
+            from totals unpivot include nulls (value for metric in (columns(*)))
+        )
+
+        select
+            metric,
+            value,
+            previous_value,
+            (value - previous_value) / nullif(abs(previous_value), 0) as change_rate,
+            unit,
+            definition
+        from metrics
+        left join read_csv('{SEEDS}/metric_definitions.csv') using (metric)
+        """,
+    ),
+    "data_quality": Mart(
+        ("reason",),
+        """
+        with reasons as (
+            select unnest([
+                'missing_timestamp', 'missing_amount', 'not_a_number', 'zero_quantity_and_amount',
+                'duplicate_transaction_id', 'future_dated', 'after_as_of_date'
+            ]) as reason
+        ),
+
+        left_out as (
+            select
+                case
+                    when reason is not null then reason
+                    when ordered_at::date > as_of_date then 'after_as_of_date'
+                end as reason,
+                amount
+            from judged, as_of
+        )
+
+        select
+            reason,
+            count(left_out.reason) as rows,
+            money(sum(amount)) as amount,
+            count(left_out.reason) / nullif((select count(*) from judged), 0) as share
+        from reasons
+        left join left_out using (reason)
+        group by reason
+        """,
+    ),
+}
+
+MARTS = CUSTOMER_MARTS | BEHAVIOUR_MARTS | INSIGHT_MARTS

@@ -1,0 +1,103 @@
+"""Every mart equals its recomputation (recomputation.py), row for row, on every data set.
+
+The raw tables come into DuckDB straight from the warehouse's Parquet files, so that nothing between
+them and the marts is shared with the project.
+"""
+
+from collections.abc import Callable
+from math import isclose
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import DATA_SETS, Data, on_data
+from pyspark.sql import SparkSession
+from recomputation import MARTS, Mart, Rows, prepare, recompute
+
+RELATIVE_TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="session")
+def raw(data: Data, server: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    """The raw tables of the data set in DuckDB, prepared for `recompute`."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    for table in ("transactions", "customers"):
+        files = Path(server["STATE_DIR"]) / "warehouse" / "raw.db" / table / "*.parquet"
+        connection.execute(f"create table {table} as from '{files}'")
+    for column in ("ordered_at", "loaded_at"):
+        connection.execute(f"alter table transactions alter {column} type timestamp")
+    prepare(connection, data.as_of_date)
+    return connection
+
+
+def same(found: object, expected: object) -> bool:
+    """Whether two values are equal; doubles to the last digits that a division may differ in."""
+    if isinstance(found, float) and isinstance(expected, float):
+        return isclose(found, expected, rel_tol=RELATIVE_TOLERANCE)
+    return type(found) is type(expected) and found == expected
+
+
+def differences(found: Rows, expected: Rows, mart: Mart) -> list[str]:
+    """One line per row that is missing, repeated or not expected, and per value that differs."""
+
+    def keyed(rows: Rows) -> dict[tuple, dict[str, object]]:
+        return {tuple(row[column] for column in mart.key): row for row in rows}
+
+    by_key, expected_by_key = keyed(found), keyed(expected)
+    lines = []
+    if len(by_key) < len(found):
+        lines.append(f"{len(found) - len(by_key)} rows repeat a key")
+    lines += [f"missing: {expected_by_key[key]}" for key in expected_by_key.keys() - by_key.keys()]
+    lines += [f"not expected: {by_key[key]}" for key in by_key.keys() - expected_by_key.keys()]
+    lines += [
+        f"{key} {column}: {by_key[key][column]!r} instead of {value!r}"
+        for key, row in expected_by_key.items()
+        if key in by_key
+        for column, value in row.items()
+        if not same(by_key[key][column], value)
+    ]
+    return lines
+
+
+@on_data(*DATA_SETS)
+@pytest.mark.parametrize("mart", MARTS)
+def test_mart_equals_its_recomputation(
+    mart: str, spark: SparkSession, raw: duckdb.DuckDBPyConnection
+):
+    expected = recompute(raw, mart)
+    columns = ", ".join(f"`{column}`" for column in expected[0]) if expected else "*"
+    found = spark.sql(f"select {columns} from marts.{mart}").toArrow().to_pylist()
+    lines = differences(found, expected, MARTS[mart])
+    if lines:
+        pytest.fail(f"{len(lines)} differences, among them:\n" + "\n".join(lines[:10]))
+
+
+@on_data(*(name for name in DATA_SETS if name != "awkward"))
+def test_personas_add_up_to_the_customers(query: Callable[[str], list[tuple]]):
+    assert query(
+        "select persona, customers, net_revenue from marts.personas order by persona"
+    ) == query(
+        "select persona, count(*), sum(net_revenue) from marts.customers "
+        "where persona is not null group by persona order by persona"
+    )
+    for share, customers, scored in query(
+        "select customer_share, customers, (select count(*) from marts.customer_rfm) "
+        "from marts.personas"
+    ):
+        assert isclose(share, customers / scored, rel_tol=RELATIVE_TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ([{"k": 1, "v": 0.1 + 0.2}], []),
+        ([{"k": 1, "v": 0.3001}], ["(1,) v: 0.3001 instead of 0.3"]),
+        ([{"k": 1, "v": None}], ["(1,) v: None instead of 0.3"]),
+        ([], ["missing: {'k': 1, 'v': 0.3}"]),
+        ([{"k": 1, "v": 0.3}, {"k": 2, "v": 0.3}], ["not expected: {'k': 2, 'v': 0.3}"]),
+        ([{"k": 1, "v": 0.3}, {"k": 1, "v": 0.3}], ["1 rows repeat a key"]),
+    ],
+)
+def test_differences_are_seen(found: Rows, says: list[str]):
+    assert differences(found, [{"k": 1, "v": 0.3}], Mart(("k",), "")) == says
