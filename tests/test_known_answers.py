@@ -1,0 +1,152 @@
+"""Published and independently computed numbers on real data (../shared/reference/README.md)."""
+
+import csv
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from conftest import dbt, on_data, shared_file
+
+Query = Callable[[str], list[tuple]]
+
+ISO_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def cohort_file(name: str) -> dict[tuple[date, int], Decimal]:
+    """The filled cells of a file of cohorts: (first month, months since) -> value."""
+    with shared_file(f"reference/{name}.csv").open() as lines:
+        return {
+            (date.fromisoformat(f"{row['c']}-01"), int(months)): Decimal(value)
+            for row in csv.DictReader(lines)
+            for months, value in row.items()
+            if months != "c" and value
+        }
+
+
+def assert_cohorts_are(query: Query, column: str, expected: dict[tuple[date, int], Decimal]):
+    """Compares the cells that `expected` has; a month after its last data must be empty."""
+    found = {
+        (month, months): value
+        for month, months, value in query(
+            f"select cohort_month, months_since, {column} from marts.cohort_retention"
+        )
+    }
+    assert {cell: found[cell] for cell in expected} == expected
+    assert not any(value for cell, value in found.items() if cell not in expected)
+
+
+@on_data("cdnow")
+class TestCdnow:
+    """CDNOW master to 1998-06-30, as of the day after."""
+
+    @pytest.mark.parametrize(
+        ("column", "file"),
+        [
+            ("active_customers", "cdnow_master_cohort_customers"),
+            ("net_revenue", "cdnow_master_cohort_revenue"),
+        ],
+    )
+    def test_cohorts_by_first_month(self, query: Query, column: str, file: str):
+        assert_cohorts_are(query, column, cohort_file(file))
+
+    def test_first_and_last_purchases(self, query: Query):
+        assert query(
+            "select min(first_order_on), max(first_order_on), max(last_order_on) "
+            "from marts.customers"
+        ) == [(date(1997, 1, 1), date(1997, 3, 25), date(1998, 6, 30))]
+
+    def test_weekdays_are_those_of_the_file(self, query: Query):
+        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
+            days = {(row["customer_id"], row["date"][:10]) for row in csv.DictReader(lines)}
+        expected = Counter(date.fromisoformat(day).isoweekday() for _, day in days)
+        found = query("select weekday, orders from marts.purchases_by_weekday_hour")
+        assert dict(found) == expected
+
+    def test_concentration_is_that_of_the_file(self, query: Query):
+        """By the mean difference: Gini = sum of |x - y| over all pairs / (2 n sum of x)."""
+        spent: dict[str, Fraction] = defaultdict(Fraction)
+        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
+            for row in csv.DictReader(lines):
+                spent[row["customer_id"]] += Fraction(row["dollar_value"])
+        values = sorted(spent.values(), reverse=True)
+        total, below, pairs = sum(values), Fraction(0), Fraction(0)
+        for count, value in enumerate(reversed(values)):
+            pairs += 2 * (count * value - below)
+            below += value
+        expected = float(pairs / (2 * len(values) * total))
+        top_fifth = float(sum(values[: len(values) // 5]) / total)
+        assert query(
+            "select gini, cumulative_share from marts.revenue_concentration where decile = 2"
+        ) == [(pytest.approx(expected, rel=1e-9), pytest.approx(top_fifth, rel=1e-9))]
+
+    def test_segments_tell_who_buys_again(self, server: dict[str, str]):
+        """With the data after 1997-09-30 held out, by `dbt show`: it publishes nothing."""
+        shown = dbt(
+            server | {"AS_OF_DATE": "1998-07-01"},
+            *("--quiet", "show", "--select", "segment_validation", "--limit", "-1"),
+            *("--output", "json", "--vars", "holdout_days: 274"),
+        )
+        rates = {row["segment"]: row["repurchase_rate"] for row in json.loads(shown)["show"]}
+        assert rates["Champions"] == pytest.approx(0.756, abs=0.0005)
+        assert rates["Hibernating"] == pytest.approx(0.138, abs=0.0005)
+
+
+@on_data("online_retail_subset")
+class TestOnlineRetailSubset:
+    """The purchases of known customers in Online Retail, which most publications use."""
+
+    def test_totals(self, query: Query):
+        assert query("select count(*), sum(amount) from raw.transactions") == [
+            # 8,911,407.904 before each line is rounded to the cent.
+            (397884, Decimal("8911407.90"))
+        ]
+        assert query("select count(*), sum(orders), sum(net_revenue) from marts.customers") == [
+            (4338, 18532, Decimal("8911407.90"))
+        ]
+
+    def test_cohorts_by_first_month(self, query: Query):
+        expected = cohort_file("online_retail_clean_cohort_customers")
+        assert_cohorts_are(query, "active_customers", expected)
+
+    def test_orders_by_weekday(self, query: Query):
+        assert query(
+            "select weekday, sum(orders) from marts.purchases_by_weekday_hour "
+            "group by weekday order by weekday"
+        ) == [(1, 2863), (2, 3184), (3, 3455), (4, 4032), (5, 2829), (7, 2169)]
+
+    def test_orders_by_weekday_and_hour(self, query: Query):
+        with shared_file("reference/online_retail_orders_dow_hour.csv").open() as lines:
+            expected = {
+                (ISO_WEEKDAYS.index(row["dow"]) + 1, int(hour)): int(orders)
+                for row in csv.DictReader(lines)
+                for hour, orders in row.items()
+                if hour != "dow" and int(orders)
+            }
+        found = query("select weekday, hour, orders from marts.purchases_by_weekday_hour")
+        assert {(weekday, hour): orders for weekday, hour, orders in found} == expected
+
+    def test_concentration(self, query: Query):
+        ((share, gini),) = query(
+            "select cumulative_share, gini from marts.revenue_concentration where decile = 2"
+        )
+        assert share == pytest.approx(0.746, abs=0.0005)
+        assert gini == pytest.approx(0.715, abs=0.0005)
+
+    def test_share_that_buys_again(self, query: Query):
+        ((share,),) = query(
+            "select continued_share from marts.repeat_purchase where order_number = 1"
+        )
+        assert share == pytest.approx(0.656, abs=0.0005)
+
+    def test_days_between_orders(self, query: Query):
+        """The median over all pairs of successive days with an order of one customer."""
+        assert query(
+            "select percentile(days, 0.5) from ("
+            "select datediff(ordered_on, lag(ordered_on) over ("
+            "partition by customer_key order by ordered_on)) as days "
+            "from (select distinct customer_key, ordered_on from intermediate.int_orders))"
+        ) == [(28.0,)]
