@@ -24,6 +24,7 @@ import duckdb
 import pytest
 from pyhive import hive
 from pyspark.sql import SparkSession
+from tiny_project import TinyProject
 
 import session
 
@@ -120,6 +121,14 @@ def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_project(
+    server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], TinyProject]:
+    """Makes a dbt project of a few models in a database of the given name."""
+    return lambda name: TinyProject(tmp_path_factory.mktemp(name), name, server)
 
 
 def shared_file(name: str) -> Path:

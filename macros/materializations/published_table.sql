@@ -1,172 +1,137 @@
 {#-
-    A table that analysts can query without pause while it is rebuilt.
+    A table that analysts can query without pause while it is rebuilt; README.md here says why and how.
 
-    What `marts.customers` names is a view of one finished version, a table of its own in the database
-    `marts_builds`. A build writes a new version beside it, checks the model's contract and constraints on
+    What `marts.customers` names is a view of one finished build, a table of its own in the database
+    `marts_builds`. A run writes a new build beside it, checks the model's contract and constraints on
     it (Spark enforces none of them), and only then points the view at it, in one step (`alter view`).
-    A build that fails leaves the view as it was. The version before stays, for queries that still read
-    it; anything older, and what a killed build left, is dropped.
-
-    Needs an enforced contract: its types and descriptions make the table. Takes the configs `clustered_by`
-    and `buckets`; the buckets are seen through the view.
+    A build that fails leaves the view as it was. The build before stays, for queries that still read
+    it; anything older, and what a killed run left, is dropped.
 -#}
 {% materialization published_table, adapter='spark' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target = this.incorporate(type='view') -%}
-    {%- set builds = this.schema ~ '_builds' -%}
-    {%- set build = api.Relation.create(
-        schema=builds,
-        identifier=this.identifier ~ '__' ~ run_started_at.strftime('%Y%m%d%H%M%S%f'),
-        type='table'
-    ) -%}
+    {%- set build = build_of(this) -%}
 
     {{ run_hooks(pre_hooks) }}
 
-    {% do run_query('create database if not exists ' ~ builds) %}
+    {% set columns = contract_columns(sql) %}
+    {% set checks = constraint_checks() %}
     {% set live = live_build(existing) %}
-    {% do run_query(create_build(build, contract_columns(sql))) %}
+    {% do run_query('create database if not exists ' ~ build.schema) %}
+    {% do run_query(create_build(build, columns)) %}
     {% call statement('main') %}
-        insert into {{ build }}
+        insert into {{ build }} by name
         {{ sql }}
     {% endcall %}
-    {% do check_constraints(build) %}
+    {% do check_constraints(build, checks) %}
+    {% set statistics = compute_statistics(build) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
         {% set existing = none %}
     {% endif %}
-    {% if existing is none %}
-        {% do run_query('create view ' ~ target ~ ' as select * from ' ~ build) %}
-    {% else %}
-        {% do run_query('alter view ' ~ target ~ ' as select * from ' ~ build) %}
-    {% endif %}
-    {% do run_query(
-        'alter view ' ~ target ~ " set tblproperties ('comment' = " ~ sql_string(model.description) ~ ')'
-    ) %}
-    {% do drop_builds_but(build, live) %}
+    {% set verb = 'create' if existing is none else 'alter' %}
+    {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns)) %}
+    {% do run_query(set_view_properties(target, statistics)) %}
+    {% do drop_builds(this, keep=[build.identifier, live]) %}
 
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
 
-{#- The version that the published view shows, as `database.table`; none when there is no such view. -#}
-{% macro live_build(view) %}
-    {% if view is none or not view.is_view %}
-        {{ return(none) }}
-    {% endif %}
-    {% for row in run_query('describe extended ' ~ view) if row[0] == 'View Text' %}
-        {{ return(row[1].split(' from ')[-1].strip()) }}
-    {% endfor %}
-    {{ return(none) }}
+{% macro builds_schema(relation) -%}
+    {{ return(relation.schema ~ '_builds') }}
+{%- endmacro %}
+
+
+{#- A new build: the model's name and the microsecond at which the run started. -#}
+{% macro build_of(relation) %}
+    {{ return(api.Relation.create(
+        schema=builds_schema(relation),
+        identifier=(relation.identifier | lower) ~ '__' ~ run_started_at.strftime('%Y%m%d%H%M%S%f'),
+        type='table'
+    )) }}
 {% endmacro %}
 
 
-{#- The columns of a query as [name, type, description], held against the contract, precision of decimals
-    included. Raises an error that lists every difference. -#}
-{% macro contract_columns(query) %}
-    {% set declared = {} %}
-    {% for column in model.columns.values() %}
-        {% do declared.update({column.name: column}) %}
-    {% endfor %}
-    {% set columns = [] %}
-    {% set differences = [] %}
-    {% for row in run_query('describe query ' ~ query) %}
-        {% set column = declared.pop(row[0], none) %}
-        {% if column is none %}
-            {% do differences.append('the query returns ' ~ row[0] ~ ', which the YAML does not list') %}
-        {% elif column.data_type | replace(' ', '') != row[1] %}
-            {% do differences.append(
-                row[0] ~ ' is ' ~ row[1] ~ ' in the query and ' ~ column.data_type ~ ' in the YAML'
-            ) %}
-        {% else %}
-            {% do columns.append([row[0], row[1], column.description]) %}
-        {% endif %}
-    {% endfor %}
-    {% for name in declared %}
-        {% do differences.append('the YAML lists ' ~ name ~ ', which the query does not return') %}
-    {% endfor %}
-    {% if differences %}
-        {% do exceptions.raise_compiler_error(
-            'contract of ' ~ model.name ~ ' broken: ' ~ differences | join('; ')
-        ) %}
+{#- Matches the names of the builds of one model, and of no other: `orders` has no part in those of the
+    model `orders__late`. -#}
+{% macro build_pattern(relation) -%}
+    {{ return(modules.re.escape(relation.identifier | lower) ~ '__[0-9]{20}') }}
+{%- endmacro %}
+
+
+{% macro live_build(view) %}
+    {% if view is not none and view.is_view %}
+        {% for row in run_query('describe extended ' ~ view) if row[0] == 'View Text' %}
+            {% set found = modules.re.search(build_pattern(view) ~ '$', row[1]) %}
+            {{ return(found.group() if found else none) }}
+        {% endfor %}
     {% endif %}
-    {{ return(columns) }}
+    {{ return(none) }}
 {% endmacro %}
 
 
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
-        `{{ name }}` {{ type }} comment {{ sql_string(description) }}{{ ',' if not loop.last }}
+        {{ adapter.quote(name) }} {{ type }} comment {{ sql_string(description) }}{{ ',' if not loop.last }}
         {%- endfor %}
     )
     using parquet
+    {{ partition_cols(label='partitioned by') }}
     {{ clustered_cols(label='clustered by') }}
     comment {{ sql_string(model.description) }}
 {% endmacro %}
 
 
-{#- Counts, in one query, the rows of a build that break each constraint of the model; drops the build and
-    raises an error that names the broken ones. -#}
-{% macro check_constraints(build) %}
-    {% set checks = {} %}
-    {% for column in model.columns.values() %}
-        {% for constraint in column.constraints %}
-            {% do checks.update(constraint_check(constraint, [column.name])) %}
-        {% endfor %}
+{#- Names the columns, because Spark moves those that a table is partitioned by to its end. -#}
+{% macro select_build(build, columns) %}
+    {% set names = [] %}
+    {% for name, type, description in columns %}
+        {% do names.append(adapter.quote(name)) %}
     {% endfor %}
-    {% for constraint in model.constraints %}
-        {% do checks.update(constraint_check(constraint, constraint.columns)) %}
-    {% endfor %}
-    {% if checks %}
-        {% set counts = run_query('select ' ~ checks.values() | join(', ') ~ ' from ' ~ build).rows[0] %}
-        {% set broken = [] %}
-        {% for name in checks if counts[loop.index0] %}
-            {% do broken.append(name ~ ' (' ~ counts[loop.index0] ~ ' rows)') %}
-        {% endfor %}
-        {% if broken %}
-            {% do run_query('drop table ' ~ build) %}
-            {% do exceptions.raise_compiler_error(
-                'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
-            ) %}
-        {% endif %}
-    {% endif %}
+    {{ return('select ' ~ names | join(', ') ~ ' from ' ~ build) }}
 {% endmacro %}
 
 
-{#- {name: SQL that counts the rows breaking it}. As in standard SQL, a check passes on null and unique
-    ignores rows with a null; a primary key is both unique and not null. -#}
-{% macro constraint_check(constraint, columns) %}
-    {% set list = columns | join(', ') %}
-    {% set repeated = 'count(' ~ columns | join(' || ') ~ ') - count(distinct ' ~ list ~ ')' %}
-    {% set nulls = 'count_if(' ~ columns | join(' is null or ') ~ ' is null)' %}
-    {% if constraint.type == 'not_null' %}
-        {{ return({list ~ ' is not null': nulls}) }}
-    {% elif constraint.type == 'unique' %}
-        {{ return({list ~ ' is unique': repeated}) }}
-    {% elif constraint.type == 'primary_key' %}
-        {{ return({list ~ ' is the primary key': nulls ~ ' + ' ~ repeated}) }}
-    {% elif constraint.type == 'check' %}
-        {% set name = constraint.name or constraint.expression %}
-        {{ return({name: 'count_if(not (' ~ constraint.expression ~ '))'}) }}
-    {% else %}
-        {% do exceptions.raise_compiler_error(
-            model.name ~ ': constraint ' ~ constraint.type ~ ' is not supported'
-        ) %}
-    {% endif %}
+{% macro set_view_properties(view, statistics) %}
+    alter view {{ view }} set tblproperties (
+        'comment' = {{ sql_string(model.description) }},
+        'build_statistics' = {{ sql_string(statistics) }}
+    )
 {% endmacro %}
 
 
-{#- Drops all versions of a model but the two that are named. -#}
-{% macro drop_builds_but(build, live) %}
-    {% set prefix = model.alias ~ '__' %}
-    {% for row in run_query('show tables in ' ~ build.schema ~ " like '" ~ prefix ~ "*'") %}
-        {% set table = build.schema ~ '.' ~ row[1] %}
-        {% if table not in [build.schema ~ '.' ~ build.identifier, live] %}
-            {% do run_query('drop table if exists ' ~ table) %}
-        {% endif %}
+{#- `like` narrows the list, its underscores and stars are not strict: the pattern decides. -#}
+{% macro drop_builds(relation, keep=[]) %}
+    {% set schema = builds_schema(relation) %}
+    {% set tables = run_query('show tables in ' ~ schema ~ " like '" ~ relation.identifier ~ "__*'") %}
+    {% for row in tables if modules.re.fullmatch(build_pattern(relation), row[1]) and row[1] not in keep %}
+        {% do run_query('drop table if exists ' ~ schema ~ '.' ~ row[1]) %}
     {% endfor %}
+{% endmacro %}
+
+
+{#- For `on-run-end`: a model that this run has built as a table or view, and that was published before, has
+    no more use for its builds. -#}
+{% macro drop_unused_builds(results) %}
+    {% if execute %}
+        {% set models = [] %}
+        {% for result in results if result.status == 'success' and result.node.resource_type == 'model' %}
+            {% if result.node.config.materialized != 'published_table' %}
+                {% do models.append(result.node) %}
+            {% endif %}
+        {% endfor %}
+        {% set schemas = run_query('show databases').columns[0].values() if models else [] %}
+        {% for node in models %}
+            {% set relation = api.Relation.create(schema=node.schema, identifier=node.alias) %}
+            {% if builds_schema(relation) in schemas %}
+                {% do drop_builds(relation) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
 {% endmacro %}
 
 

@@ -1,0 +1,97 @@
+{#- The columns of a query as [name, type, description], held against the model's contract, precision of
+    decimals included. Raises an error that lists every difference. -#}
+{% macro contract_columns(query) %}
+    {% if not config.get('contract').enforced %}
+        {% do exceptions.raise_compiler_error(
+            model.name ~ ': published_table needs `contract: {enforced: true}` and the columns in the YAML'
+        ) %}
+    {% endif %}
+    {% set declared = {} %}
+    {% for column in model.columns.values() %}
+        {% do declared.update({column.name: column}) %}
+    {% endfor %}
+    {% set columns = [] %}
+    {% set differences = [] %}
+    {% for row in run_query('describe query ' ~ query) %}
+        {% set column = declared.pop(row[0], none) %}
+        {% if column is none %}
+            {% do differences.append('the query returns ' ~ row[0] ~ ', which the YAML does not list') %}
+        {% elif column.data_type | lower | replace(' ', '') != row[1] | lower %}
+            {% do differences.append(
+                row[0] ~ ' is ' ~ row[1] ~ ' in the query and ' ~ column.data_type ~ ' in the YAML'
+            ) %}
+        {% else %}
+            {% do columns.append([row[0], row[1], column.description]) %}
+        {% endif %}
+    {% endfor %}
+    {% for name in declared %}
+        {% do differences.append('the YAML lists ' ~ name ~ ', which the query does not return') %}
+    {% endfor %}
+    {% if differences %}
+        {% do exceptions.raise_compiler_error(
+            'contract of ' ~ model.name ~ ' broken, nothing published: ' ~ differences | join('; ')
+        ) %}
+    {% endif %}
+    {{ return(columns) }}
+{% endmacro %}
+
+
+{#- All constraints of the model, as {name: SQL that counts the rows breaking it}. -#}
+{% macro constraint_checks() %}
+    {% set checks = {} %}
+    {% for column in model.columns.values() %}
+        {% for constraint in column.constraints %}
+            {% do checks.update(constraint_check(constraint, [column.name])) %}
+        {% endfor %}
+    {% endfor %}
+    {% for constraint in model.constraints %}
+        {% do checks.update(constraint_check(constraint, constraint.columns)) %}
+    {% endfor %}
+    {{ return(checks) }}
+{% endmacro %}
+
+
+{#- One constraint as {name: SQL}. As in standard SQL, a check passes on null and unique
+    ignores rows with a null; a primary key is both unique and not null. -#}
+{% macro constraint_check(constraint, columns) %}
+    {% set quoted = [] %}
+    {% for column in columns %}
+        {% do quoted.append(adapter.quote(column)) %}
+    {% endfor %}
+    {% set list = columns | join(', ') %}
+    {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
+    {# Of several arguments, both forms of count take only the rows without a null. #}
+    {% set repeated = 'count({0}) - count(distinct {0})'.format(quoted | join(', ')) %}
+    {% if constraint.type == 'not_null' %}
+        {{ return({list ~ ' is not null': nulls}) }}
+    {% elif constraint.type == 'unique' %}
+        {{ return({list ~ ' is unique': repeated}) }}
+    {% elif constraint.type == 'primary_key' %}
+        {{ return({list ~ ' is the primary key': nulls ~ ' + ' ~ repeated}) }}
+    {% elif constraint.type == 'check' %}
+        {% set name = constraint.name or constraint.expression %}
+        {{ return({name: 'count_if(not (' ~ constraint.expression ~ '))'}) }}
+    {% else %}
+        {% do exceptions.raise_compiler_error(
+            model.name ~ ': constraint ' ~ constraint.type ~ ' is not supported'
+        ) %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- Runs the checks on a build, in one query; drops the build and raises an error that names the broken ones. -#}
+{% macro check_constraints(build, checks) %}
+    {% if checks %}
+        {% set counts = run_query('select ' ~ checks.values() | join(', ') ~ ' from ' ~ build).rows[0] %}
+        {% set broken = [] %}
+        {% for name, count in zip(checks, counts) if count %}
+            {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}
+        {% endfor %}
+        {% if broken %}
+            {% do run_query('drop table ' ~ build) %}
+            {% do exceptions.raise_compiler_error(
+                'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
+            ) %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}

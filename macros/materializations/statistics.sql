@@ -1,0 +1,24 @@
+{#- Counts bytes and rows of a build for the optimizer, and returns them as Spark words them: a view has
+    none of its own, so the published one carries the words as its property `build_statistics`. -#}
+{% macro compute_statistics(build) %}
+    {% do run_query('analyze table ' ~ build ~ ' compute statistics') %}
+    {% for row in run_query('describe extended ' ~ build) if row[0] == 'Statistics' %}
+        {{ return(row[1]) }}
+    {% endfor %}
+{% endmacro %}
+
+
+{#- dbt-spark's listing of a schema, from which the docs catalog is made, with the line that it looks for
+    added to published views. -#}
+{% macro spark__list_relations_without_caching(relation) %}
+    {% call statement('list_relations_without_caching', fetch_result=True) -%}
+        show table extended in {{ relation.schema }} like '*'
+    {%- endcall %}
+    {% set rows = [] %}
+    {% for schema, name, is_temporary, information in load_result('list_relations_without_caching').table %}
+        {% set found = modules.re.search('build_statistics=([0-9]+ bytes, [0-9]+ rows)', information) %}
+        {% set statistics = '\nStatistics: ' ~ found.group(1) if found else '' %}
+        {% do rows.append([schema, name, is_temporary, information ~ statistics]) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}

@@ -1,0 +1,365 @@
+"""The materialization `published_table`: what it refuses, replaces and sweeps, what readers see."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from dbt.artifacts.schemas.results import NodeResult
+from pyhive import hive
+from tiny_project import TinyProject
+
+Query = Callable[[str], list[tuple]]
+MakeProject = Callable[[str], TinyProject]
+
+ID_AND_VALUE = {"id": "int", "value": "decimal(18,2)"}
+
+
+def values(*rows: str) -> str:
+    """A query of the given rows of an id and a value."""
+    rows = ", ".join(f"({row})" for row in rows)
+    return (
+        "select cast(id as int) as id, cast(value as decimal(18, 2)) as value "
+        f"from values {rows} as rows (id, value)"
+    )
+
+
+def constrained(*constraints: dict) -> dict:
+    """The columns with constraints on the id."""
+    said = {"description": "The id.", "data_type": "int", "constraints": list(constraints)}
+    return ID_AND_VALUE | {"id": said}
+
+
+def builds(query: Query, database: str, model: str) -> list[str]:
+    """The builds of a model, oldest first."""
+    tables = query(f"show tables in {database}_builds like '{model}__*'")
+    return sorted(row[1] for row in tables)
+
+
+def described(query: Query, table: str) -> dict[str, tuple[str, str]]:
+    """Names of columns and of properties with their values and comments."""
+    return {name: (value, comment) for name, value, comment in query(f"describe extended {table}")}
+
+
+NOT_NULL = {"type": "not_null"}
+UNIQUE = {"type": "unique"}
+PRIMARY_KEY = {"type": "primary_key"}
+POSITIVE = {"type": "check", "expression": "id > 0"}
+NAMED = {"type": "check", "name": "value_is_the_id", "expression": "value = id"}
+TWO_COLUMN_KEY = {"type": "primary_key", "columns": ["id", "value"]}
+
+ONE_ROW = values("1, 1")
+
+
+class Case(NamedTuple):
+    """A model, rows that it takes, rows that it refuses, and what the error says."""
+
+    bad: str
+    message: str
+    good: str = ONE_ROW
+    columns: dict[str, str | dict] = ID_AND_VALUE
+    constraints: tuple[dict, ...] = ()
+
+
+# Nulls are among the good rows where standard SQL lets them pass.
+CASES = {
+    "null_in_not_null": Case(
+        columns=constrained(NOT_NULL),
+        bad=values("null, 1", "2, 2"),
+        message="id is not null (1 row)",
+    ),
+    "repeated_unique": Case(
+        columns=constrained(UNIQUE),
+        good=values("1, 1", "null, 2", "null, 3"),
+        bad=values("1, 1", "1, 2", "1, 3"),
+        message="id is unique (2 rows)",
+    ),
+    "repeated_key": Case(
+        columns=constrained(PRIMARY_KEY),
+        good=values("1, 1", "2, 1"),
+        bad=values("1, 1", "1, 2"),
+        message="id is the primary key (1 row)",
+    ),
+    "null_in_key": Case(
+        columns=constrained(PRIMARY_KEY),
+        bad=values("null, 1", "2, 1"),
+        message="id is the primary key (1 row)",
+    ),
+    "repeated_key_of_two": Case(
+        constraints=(TWO_COLUMN_KEY,),
+        good=values("1, 1", "1, 2"),
+        bad=values("1, 1", "1, 1", "2, 1"),
+        message="id, value is the primary key (1 row)",
+    ),
+    "null_in_key_of_two": Case(
+        constraints=(TWO_COLUMN_KEY,),
+        bad=values("1, null", "1, 1"),
+        message="id, value is the primary key (1 row)",
+    ),
+    "broken_check": Case(
+        columns=constrained(POSITIVE),
+        good=values("1, 1", "null, 2"),
+        bad=values("0, 1", "-1, 2", "1, 3"),
+        message="id > 0 (2 rows)",
+    ),
+    "broken_named_check": Case(
+        constraints=(NAMED,),
+        bad=values("1, 2"),
+        message="value_is_the_id (1 row)",
+    ),
+    "two_of_three": Case(
+        columns=constrained(NOT_NULL, UNIQUE, POSITIVE),
+        bad=values("2, 1", "2, 2", "-3, 1"),
+        message="nothing published: id is unique (1 row); id > 0 (1 row)",
+    ),
+    "missing_column": Case(
+        bad=f"select id from ({ONE_ROW})",
+        message="the YAML lists value, which the query does not return",
+    ),
+    "extra_column": Case(
+        bad=f"select *, true as other from ({ONE_ROW})",
+        message="the query returns other, which the YAML does not list",
+    ),
+    "other_precision": Case(
+        bad=f"select id, cast(value as decimal(10, 2)) as value from ({ONE_ROW})",
+        message="value is decimal(10,2) in the query and decimal(18,2) in the YAML",
+    ),
+    "other_type": Case(
+        bad=f"select cast(id as bigint) as id, value from ({ONE_ROW})",
+        message="id is bigint in the query and int in the YAML",
+    ),
+}
+
+
+REFUSALS = "publishing_refusals"
+
+
+@pytest.fixture(scope="module")
+def refused(tiny_project: MakeProject) -> dict[str, NodeResult]:
+    """Results of a run on bad rows, after one on good rows has published every model."""
+    project = tiny_project(REFUSALS)
+    for name, case in CASES.items():
+        sql = f"{{% if var('bad') %}} {case.bad} {{% else %}} {case.good} {{% endif %}}"
+        project.published(name, sql, case.columns, constraints=list(case.constraints))
+    assert {result.status for result in project.dbt("run", bad=False).values()} == {"success"}
+    return project.dbt("run", bad=True)
+
+
+class TestRefusals:
+    """A build that breaks its contract or a constraint is named and never seen."""
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_error_names_what_is_broken_and_the_old_rows_stay(
+        self, refused: dict[str, NodeResult], query: Query, name: str
+    ):
+        assert refused[name].status == "error"
+        assert f"of {name} broken, nothing published: " in refused[name].message
+        assert CASES[name].message in refused[name].message
+        found = query(f"select * from {REFUSALS}.{name} order by id, value")
+        assert found == query(f"select * from ({CASES[name].good}) order by id, value")
+        assert len(builds(query, REFUSALS, name)) == 1
+
+    def test_what_cannot_be_checked_is_an_error_before_anything_is_built(
+        self, tiny_project: MakeProject, query: Query
+    ):
+        project = tiny_project("publishing_unsupported")
+        foreign_key = {"type": "foreign_key", "columns": ["id"], "expression": "other (id)"}
+        project.published("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
+        project.model("unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"})
+        results = project.dbt("run")
+        assert "constraint foreign_key is not supported" in results["of_others"].message
+        assert "unbound: published_table needs `contract: " in results["unbound"].message
+        assert ("publishing_unsupported_builds",) not in query("show databases")
+
+
+class TestReplacing:
+    """What a run leaves behind when the model, or what is in the database, has changed."""
+
+    def test_materializations_take_over_from_each_other(
+        self, tiny_project: MakeProject, query: Query
+    ):
+        project = tiny_project("publishing_turns")
+        sql = "{{ config(materialized=var('as')) }} select {{ var('version') }} as version"
+        contract = {"contract": {"enforced": True}}
+        project.model("turning", sql, {"version": "int"}, config=contract)
+        turns = ["table", "published_table", "view", "published_table", "published_table", "table"]
+        kinds, left = [], []
+        for version, materialized in enumerate(turns):
+            (result,) = project.dbt(
+                "run", "--full-refresh", version=version, **{"as": materialized}
+            ).values()
+            assert result.status == "success", result.message
+            assert query("select version from publishing_turns.turning") == [(version,)]
+            kinds.append(described(query, "publishing_turns.turning")["Type"][0])
+            if version > 0:
+                left.append(len(builds(query, "publishing_turns", "turning")))
+        assert kinds == ["MANAGED", "VIEW", "VIEW", "VIEW", "VIEW", "MANAGED"]
+        assert left == [1, 0, 1, 2, 0]
+
+    def test_columns_change_with_the_model(self, tiny_project: MakeProject, query: Query):
+        project = tiny_project("publishing_columns")
+        project.published("changing", ONE_ROW, ID_AND_VALUE)
+        project.dbt("run")
+        project.published(
+            "changing",
+            "select 'one' as name, cast(1 as bigint) as id",
+            {"name": "string", "id": "bigint"},
+        )
+        (result,) = project.dbt("run").values()
+        assert result.status == "success", result.message
+        assert [row[:2] for row in query("describe publishing_columns.changing")] == [
+            ("name", "string"),
+            ("id", "bigint"),
+        ]
+        assert query("select * from publishing_columns.changing") == [("one", 1)]
+
+    def test_all_but_two_builds_are_swept_and_no_neighbour_is(
+        self, tiny_project: MakeProject, query: Query
+    ):
+        project = tiny_project("publishing_sweep")
+        project.published("swept", ONE_ROW, ID_AND_VALUE)
+        project.published("swept__late", ONE_ROW, ID_AND_VALUE)
+        project.dbt("run")
+        neighbours = builds(query, "publishing_sweep", "swept__late")
+        query("create table publishing_sweep_builds.swept__20200101000000000000 (id int)")
+        for _ in range(2):
+            project.dbt("run", "--select", "swept")
+        left = builds(query, "publishing_sweep", "swept")
+        assert neighbours == builds(query, "publishing_sweep", "swept__late")
+        own = [name for name in left if name not in neighbours]
+        assert len(own) == 2
+        assert "swept__20200101000000000000" not in own
+        assert described(query, "publishing_sweep.swept")["View Text"][0].endswith(own[-1])
+
+    def test_empty_run_publishes_the_columns_without_rows(
+        self, tiny_project: MakeProject, query: Query
+    ):
+        project = tiny_project("publishing_empty")
+        project.published("first", ONE_ROW, ID_AND_VALUE)
+        project.published("second", "select * from {{ ref('first') }}", ID_AND_VALUE)
+        results = project.dbt("run", "--empty")
+        assert {result.status for result in results.values()} == {"success"}
+        assert query("select * from publishing_empty.second") == []
+        assert [row[:2] for row in query("describe publishing_empty.second")] == [
+            *ID_AND_VALUE.items()
+        ]
+
+
+@pytest.fixture(scope="module")
+def catalog(tiny_project: MakeProject) -> dict[str, dict]:
+    """Nodes of the docs catalog, after a published table was built twice."""
+    project = tiny_project("publishing_documentation")
+    said = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
+    project.published(
+        "documented",
+        "select cast(id % 2 as int) as parity, cast(id as string) as name from range(10)",
+        {"parity": "int", "name": said},
+        description="One row per 'id'.",
+        config={"partition_by": ["parity"], "clustered_by": "name", "buckets": 2},
+    )
+    for _ in range(2):
+        project.dbt("run")
+    project.dbt("docs", "generate")
+    return json.loads((project.folder / "target" / "catalog.json").read_text())["nodes"]
+
+
+class TestDocumentation:
+    """What clients and the docs site know of a published table."""
+
+    def test_descriptions_are_comments(self, catalog: dict[str, dict], query: Query):
+        found = described(query, "publishing_documentation.documented")
+        assert found["name"] == ("string", r"A customer's `\n`: no line's end.")
+        assert found["parity"] == ("int", "The parity.")
+        assert found["Comment"][0] == "One row per 'id'."
+
+    def test_partitions_do_not_change_the_order_of_columns(
+        self, catalog: dict[str, dict], query: Query
+    ):
+        rows = query("select * from publishing_documentation.documented order by name limit 2")
+        assert rows == [(0, "0"), (1, "1")]
+        (build, _) = described(query, "publishing_documentation.documented")["View Text"]
+        found = described(query, build.split(" from ")[-1])
+        assert found["Num Buckets"][0] == "2"
+        assert "# Partition Information" in found
+
+    def test_catalog_has_columns_and_statistics(self, catalog: dict[str, dict]):
+        (node,) = catalog.values()
+        assert {name: column["type"] for name, column in node["columns"].items()} == {
+            "parity": "integer",
+            "name": "string",
+        }
+        assert node["stats"]["rows"]["value"] == 10
+        assert node["stats"]["bytes"]["value"] > 0
+
+
+class Reader(threading.Thread):
+    """A client that queries tables without pause, round after round, until it is told to stop."""
+
+    def __init__(self, port: int, tables: list[str], started: threading.Barrier):
+        super().__init__()
+        self.port = port
+        self.tables = tables
+        self.started = started
+        self.stopping = threading.Event()
+        self.answers: list[tuple[str, int, int, int]] = []
+        self.failures: list[Exception] = []
+
+    def run(self) -> None:
+        with hive.connect("localhost", self.port, username="reader") as connection:
+            self.read_all(connection.cursor())
+            self.started.wait()
+            while not self.stopping.is_set():
+                self.read_all(connection.cursor())
+            self.read_all(connection.cursor())
+
+    def read_all(self, cursor: hive.Cursor) -> None:
+        for table in self.tables:
+            try:
+                cursor.execute(f"select min(version), max(version), count(*) from {table}")
+                self.answers.append((table, *cursor.fetchone()))
+            except Exception as failure:
+                self.failures.append(failure)
+
+
+def test_readers_never_see_a_missing_mixed_or_broken_table(
+    tiny_project: MakeProject, server: dict[str, str]
+):
+    """Every row of version v holds v, and there are 1000 v of them: a mixture would show."""
+    project = tiny_project("publishing_readers")
+    names = [f"table_{number}" for number in range(1, 6)]
+    version = {
+        "data_type": "int",
+        "description": "The version.",
+        "constraints": [{"type": "check", "expression": "version < 4"}],
+    }
+    for name in names:
+        rows = "range(0, 1000 * {{ var('version') }}, 1, 4)"
+        sql = f"select {{{{ var('version') }}}} as version, id from {rows}"
+        project.published(name, sql, {"version": version, "id": "bigint"})
+    project.dbt("run", version=1)
+
+    started = threading.Barrier(4)
+    tables = [f"publishing_readers.{name}" for name in names]
+    readers = [Reader(int(server["THRIFT_PORT"]), tables, started) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    started.wait()
+    statuses = [
+        {result.status for result in project.dbt("run", version=each).values()}
+        for each in (2, 3, 4)
+    ]
+    for reader in readers:
+        reader.stopping.set()
+    for reader in readers:
+        reader.join()
+
+    assert statuses == [{"success"}, {"success"}, {"error"}]
+    assert [failure for reader in readers for failure in reader.failures] == []
+    for reader in readers:
+        assert all(low == high and rows == 1000 * low for _, low, high, rows in reader.answers)
+        for table in tables:
+            seen = [low for name, low, _, _ in reader.answers if name == table]
+            assert seen[0] == 1
+            assert seen[-1] == 3
+            assert seen == sorted(seen)

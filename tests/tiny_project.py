@@ -1,0 +1,74 @@
+"""A dbt project of a few models to test this repository's macros with."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from dbt.artifacts.schemas.results import NodeResult
+from dbt.cli.main import dbtRunner
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class TinyProject:
+    """Models and tests in a folder and a database of their own, run inside this process."""
+
+    def __init__(self, folder: Path, database: str, environment: dict[str, str]):
+        self.folder = folder
+        self.database = database
+        self.environment = environment | {
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+        }
+        (folder / "models").mkdir(parents=True)
+        (folder / "macros").symlink_to(ROOT / "macros")
+        self.write(
+            "dbt_project.yml",
+            {
+                "name": "tiny_project",
+                "profile": "customer_behavior",
+                "flags": {"send_anonymous_usage_stats": False},
+                "models": {"+schema": database, "+file_format": "parquet"},
+                "on-run-end": ["{{ drop_unused_builds(results) }}"],
+            },
+        )
+
+    def write(self, name: str, content: dict) -> None:
+        (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def model(
+        self, name: str, sql: str, columns: dict[str, str | dict] | None = None, **properties
+    ) -> None:
+        """A model; `columns` maps names to types, or to all that the YAML says of the column."""
+        (self.folder / "models" / f"{name}.sql").write_text(sql)
+        listed = [
+            {"name": column, "description": f"The {column}.", "data_type": said}
+            if isinstance(said, str)
+            else {"name": column, **said}
+            for column, said in (columns or {}).items()
+        ]
+        description = f"The model {name}."
+        model = {"name": name, "description": description, "columns": listed} | properties
+        self.write(f"models/{name}.yml", {"version": 2, "models": [model]})
+
+    def published(self, name: str, sql: str, columns: dict, **properties) -> None:
+        """A model that is a published table with an enforced contract."""
+        config = {"materialized": "published_table", "contract": {"enforced": True}}
+        config |= properties.pop("config", {})
+        self.model(name, sql, columns, config=config, **properties)
+
+    def dbt(self, *words: str, **variables) -> dict[str, NodeResult]:
+        """Runs dbt; the result of each model and test by name."""
+        options = ["--project-dir", str(self.folder), "--profiles-dir", str(ROOT)]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            run = dbtRunner().invoke([*words, *options, "--vars", yaml.safe_dump(variables)])
+        if run.exception:
+            raise run.exception
+        results = getattr(run.result, "results", [])
+        return {
+            result.node.name: result
+            for result in results
+            if result.node.resource_type != "operation"
+        }
