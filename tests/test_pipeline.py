@@ -22,6 +22,13 @@ MARTS = (
     "purchases_by_category",
     "purchases_by_payment_method",
     "purchases_by_weekday_hour",
+    "purchases_by_segment_category",
+    "category_affinity",
+    "weekend_vs_weekday",
+    "monthly_revenue",
+    "cohort_retention",
+    "repeat_purchase",
+    "revenue_concentration",
     "executive_summary",
     "data_quality",
 )

@@ -12,8 +12,8 @@ customers as (
 cohorts as (
     select
         cohort_month,
-        min(cohort_customers) as fewest_customers,
-        max(cohort_customers) as most_customers,
+        min(coalesce(cohort_customers, 0)) as fewest_customers,
+        max(coalesce(cohort_customers, 0)) as most_customers,
         sum(case when months_since = 0 then active_customers end) as active_customers,
         sum(net_revenue) as net_revenue
     from cohort_retention
