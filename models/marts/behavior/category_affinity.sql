@@ -21,16 +21,19 @@ baskets as (
     group by categories
 ),
 
-all_orders as (
-    select sum(orders) as orders from baskets
-),
-
 basket_categories as (
     select
         explode(categories) as category,
         categories,
         orders
     from baskets
+),
+
+-- Each basket once, by its first category. From `baskets` itself, Spark would read the lines twice.
+all_orders as (
+    select sum(orders) as orders
+    from basket_categories
+    where category = categories[0]
 ),
 
 category_orders as (
