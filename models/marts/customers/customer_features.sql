@@ -4,80 +4,50 @@ with customers as (
     select * from {{ ref('int_customers') }}
 ),
 
-segments as (
-    select * from {{ ref('rfm_segments') }}
-),
-
--- One row: for each measure the lowest values that earn the scores 2 to 5.
-thresholds as (
-    select
-        collect_list(from_goodness) filter (where metric = 'recency') as recency,
-        collect_list(from_goodness) filter (where metric = 'frequency') as frequency,
-        collect_list(from_goodness) filter (where metric = 'monetary') as monetary
-    from {{ ref('int_rfm_thresholds') }}
-    where score > 1
-),
-
-scored as (
-    select
-        customers.*,
-        case
-            when customers.orders > 0
-                then {{ rfm_score_of('-customers.recency_days', 'thresholds.recency') }}
-        end as r_score,
-        case
-            when customers.orders > 0
-                then {{ rfm_score_of('customers.orders', 'thresholds.frequency') }}
-        end as f_score,
-        case
-            when customers.orders > 0
-                then {{ rfm_score_of('customers.net_cents', 'thresholds.monetary') }}
-        end as m_score
-    from customers
-    cross join thresholds
+scores as (
+    select * from {{ ref('int_customer_scores') }}
+    where is_as_of_date
 ),
 
 final as (
-    select /*+ broadcast(segments) */
-        scored.customer_id,
-        scored.registered_on,
-        scored.age,
-        scored.gender,
-        scored.region,
-        scored.membership_level,
+    select
+        customers.customer_id,
+        customers.registered_on,
+        customers.age,
+        customers.gender,
+        customers.region,
+        customers.membership_level,
 
-        scored.first_order_on,
-        scored.last_order_on,
-        scored.recency_days,
-        scored.orders,
-        scored.units,
-        {{ money('scored.gross_cents') }} as gross_revenue,
-        {{ money('scored.returned_cents') }} as returned_revenue,
-        {{ money('scored.net_cents') }} as net_revenue,
-        {{ average_money('scored.net_cents', 'scored.orders') }} as average_order_value,
-        scored.active_days,
-        scored.tenure_days,
-        cast(datediff(scored.last_order_on, scored.first_order_on) as double)
-        / nullif(scored.orders - 1, 0) as average_days_between_orders,
-        scored.category_count,
-        scored.favourite_category,
-        scored.favourite_payment_method,
-        {{ share('scored.weekend_orders', 'scored.orders') }} as weekend_order_share,
-        {{ share('scored.holiday_season_orders', 'scored.orders') }} as holiday_season_order_share,
+        customers.first_order_on,
+        customers.last_order_on,
+        customers.recency_days,
+        customers.orders,
+        customers.units,
+        {{ money('customers.gross_cents') }} as gross_revenue,
+        {{ money('customers.returned_cents') }} as returned_revenue,
+        {{ money('customers.net_cents') }} as net_revenue,
+        {{ average_money('customers.net_cents', 'customers.orders') }} as average_order_value,
+        customers.active_days,
+        customers.tenure_days,
+        cast(datediff(customers.last_order_on, customers.first_order_on) as double)
+        / nullif(customers.orders - 1, 0) as average_days_between_orders,
+        customers.category_count,
+        customers.favourite_category,
+        customers.favourite_payment_method,
+        {{ share('customers.weekend_orders', 'customers.orders') }} as weekend_order_share,
+        {{ share('customers.holiday_season_orders', 'customers.orders') }}
+            as holiday_season_order_share,
 
-        scored.r_score,
-        scored.f_score,
-        scored.m_score,
-        concat(scored.r_score, scored.f_score, scored.m_score) as rfm_score,
-        coalesce(segments.segment, 'Prospects') as segment,
-        coalesce(scored.m_score = 5, false) as is_big_spender,
+        scores.r_score,
+        scores.f_score,
+        scores.m_score,
+        scores.rfm_score,
+        coalesce(scores.segment, 'Prospects') as segment,
+        coalesce(scores.m_score = 5, false) as is_big_spender,
 
-        scored.customer_key
-    from scored
-    left join segments
-        on
-            scored.r_score = segments.r_score
-            and scored.f_score = segments.f_score
+        customers.customer_key
+    from customers
+    left join scores on customers.customer_key = scores.customer_key
 )
 
 select * from final

@@ -1,0 +1,55 @@
+with as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+month_ends as (
+    select
+        explode(
+            transform(
+                sequence(1, {{ var('history_months') }}),
+                months -> last_day(add_months(date_add(as_of_date, 1), -months))
+            )
+        ) as snapshot_on
+    from as_of
+),
+
+purposes as (
+    select
+        snapshot_on,
+        'month end' as purpose
+    from month_ends
+    union all
+    select
+        date_sub(as_of_date, {{ var('holdout_days') }}) as snapshot_on,
+        'holdout start' as purpose
+    from as_of
+    union all
+    select
+        as_of_date as snapshot_on,
+        'as-of date' as purpose
+    from as_of
+),
+
+-- One day may serve more than one purpose.
+snapshot_dates as (
+    select
+        snapshot_on,
+        bool_or(purpose = 'month end') as is_month_end,
+        bool_or(purpose = 'holdout start') as is_holdout_start,
+        bool_or(purpose = 'as-of date') as is_as_of_date
+    from purposes
+    where snapshot_on is not null
+    group by snapshot_on
+),
+
+final as (
+    select
+        snapshot_on,
+        lag(snapshot_on) over (order by snapshot_on) as previous_snapshot_on,
+        is_month_end,
+        is_holdout_start,
+        is_as_of_date
+    from snapshot_dates
+)
+
+select * from final

@@ -1,0 +1,27 @@
+with scores as (
+    select * from {{ ref('int_customer_scores') }}
+    where is_holdout_start or is_as_of_date
+),
+
+customers as (
+    select
+        customer_key,
+        max(segment) filter (where is_holdout_start) as segment,
+        max(orders) filter (where is_holdout_start) as orders_before,
+        max(orders) filter (where is_as_of_date) as orders
+    from scores
+    group by customer_key
+),
+
+final as (
+    select
+        segment,
+        count(*) as customers,
+        {{ share('count_if(orders > orders_before)', 'count(*)') }} as repurchase_rate,
+        {{ share('sum(orders - orders_before)', 'count(*)') }} as orders_per_customer
+    from customers
+    where orders_before > 0
+    group by segment
+)
+
+select * from final

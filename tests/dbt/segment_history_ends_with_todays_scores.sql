@@ -1,0 +1,36 @@
+-- On a month end the history's last rows are today's. On another day there is nothing to compare.
+with as_of as (
+    select * from {{ ref('int_as_of_date') }}
+    where as_of_date = last_day(as_of_date)
+),
+
+history as (
+    select history.*
+    from {{ ref('customer_segment_history') }} as history
+    inner join as_of on history.month_end = as_of.as_of_date
+),
+
+today as (
+    select scores.*
+    from {{ ref('customer_rfm') }} as scores
+    cross join as_of
+),
+
+final as (
+    select coalesce(today.customer_id, history.customer_id) as customer_id
+    from today
+    full outer join history on today.customer_id = history.customer_id
+    where
+        (
+            struct(today.recency_days, today.frequency, today.monetary, today.rfm_score, today.segment)
+            <=> struct(
+                history.recency_days,
+                history.frequency,
+                history.monetary,
+                history.rfm_score,
+                history.segment
+            )
+        ) is not true
+)
+
+select * from final

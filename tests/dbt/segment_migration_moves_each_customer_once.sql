@@ -1,0 +1,80 @@
+-- Whoever is in a segment at a month end came there in one move, and started where the month before left
+-- them: the moves of a month hold its customers, and those of the month before, segment by segment.
+with history as (
+    select * from {{ ref('customer_segment_history') }}
+),
+
+migration as (
+    select * from {{ ref('segment_migration') }}
+),
+
+month_ends as (
+    select snapshot_on as month_end
+    from {{ ref('int_snapshot_dates') }}
+    where is_month_end
+),
+
+months as (
+    select
+        month_end,
+        lag(month_end) over (order by month_end) as previous_month_end
+    from month_ends
+),
+
+expected as (
+    select
+        months.month_end,
+        'to' as side,
+        history.segment,
+        count(*) as customers
+    from history
+    inner join months on history.month_end = months.month_end
+    where months.previous_month_end is not null
+    group by months.month_end, history.segment
+    union all
+    select
+        months.month_end,
+        'from' as side,
+        history.segment,
+        count(*) as customers
+    from history
+    inner join months on history.month_end = months.previous_month_end
+    group by months.month_end, history.segment
+),
+
+moved as (
+    select
+        month_end,
+        'to' as side,
+        to_segment as segment,
+        sum(customers) as customers
+    from migration
+    group by month_end, to_segment
+    union all
+    select
+        month_end,
+        'from' as side,
+        from_segment as segment,
+        sum(customers) as customers
+    from migration
+    where from_segment <> 'Prospects'
+    group by month_end, from_segment
+),
+
+final as (
+    select
+        coalesce(expected.month_end, moved.month_end) as month_end,
+        coalesce(expected.side, moved.side) as side,
+        coalesce(expected.segment, moved.segment) as segment,
+        expected.customers as expected_customers,
+        moved.customers
+    from expected
+    full outer join moved
+        on
+            expected.month_end = moved.month_end
+            and expected.side = moved.side
+            and expected.segment = moved.segment
+    where (expected.customers = moved.customers) is not true
+)
+
+select * from final
