@@ -17,3 +17,10 @@
 {% macro share(part, whole) -%}
     cast({{ part }} as double) / nullif({{ whole }}, 0)
 {%- endmacro %}
+
+
+{#- What a revenue is in a year at the pace of the days that it took; less than a year counts as one, so
+    that a few good weeks are not taken for many. The cast rounds half up. -#}
+{% macro yearly_pace(revenue, days) -%}
+    cast(greatest({{ revenue }}, 0) * 365 / greatest({{ days }}, 365) as decimal(18, 2))
+{%- endmacro %}

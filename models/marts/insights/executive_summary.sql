@@ -72,7 +72,7 @@ dated_customers as (
         customers.orders,
         customers.net_revenue,
         customers.churn_risk,
-        customers.predicted_value_12m,
+        customers.value_at_stake,
         datediff(as_of.as_of_date, customers.first_order_on) div {{ window_days }}
             as first_window_number
     from customers
@@ -90,7 +90,7 @@ customer_totals as (
         case when count(churn_risk) > 0 then count_if(churn_risk = 'high') end as high_risk,
         case
             when count(churn_risk) > 0
-                then coalesce(sum(predicted_value_12m) filter (where churn_risk = 'high'), 0)
+                then coalesce(sum(value_at_stake) filter (where churn_risk = 'high'), 0)
         end as at_stake
     from dated_customers
 ),
