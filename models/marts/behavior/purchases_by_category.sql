@@ -21,6 +21,8 @@ final as (
         orders,
         units,
         customers,
+        {{ money('gross_cents') }} as gross_revenue,
+        {{ money('returned_cents') }} as returned_revenue,
         {{ money('net_cents') }} as net_revenue,
         {{ share('net_cents', 'sum(net_cents) over ()') }} as revenue_share,
         {{ share('returned_cents', 'gross_cents') }} as return_rate
