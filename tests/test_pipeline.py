@@ -18,6 +18,9 @@ MARTS = (
     "customers",
     "customer_rfm",
     "segment_summary",
+    "customer_segment_history",
+    "segment_migration",
+    "segment_validation",
     "personas",
     "purchases_by_category",
     "purchases_by_payment_method",
@@ -30,6 +33,9 @@ MARTS = (
     "repeat_purchase",
     "revenue_concentration",
     "executive_summary",
+    "churn_summary",
+    "customers_at_risk",
+    "recommendations",
     "data_quality",
 )
 
