@@ -69,6 +69,11 @@ CASES = {
         bad=values("null, 1", "2, 2"),
         message="id is not null (1 row)",
     ),
+    "null_in_one_of_two": Case(
+        constraints=({"type": "not_null", "columns": ["id", "value"]},),
+        bad=values("1, null", "2, 2"),
+        message="nothing published: value is not null (1 row)",
+    ),
     "repeated_unique": Case(
         columns=constrained(UNIQUE),
         good=values("1, 1", "null, 2", "null, 3"),

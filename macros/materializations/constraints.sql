@@ -51,23 +51,27 @@
 {% endmacro %}
 
 
-{#- One constraint as {name: SQL}. As in standard SQL, a check passes on null and unique
-    ignores rows with a null; a primary key is both unique and not null. -#}
+{#- One constraint as {name: SQL}. As in standard SQL, a check passes on null and unique ignores rows with a
+    null; a primary key is both unique and not null. -#}
 {% macro constraint_check(constraint, columns) %}
     {% set quoted = [] %}
     {% for column in columns %}
         {% do quoted.append(adapter.quote(column)) %}
     {% endfor %}
-    {% set list = columns | join(', ') %}
+    {% set names = columns | join(', ') %}
     {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
     {# Of several arguments, both forms of count take only the rows without a null. #}
     {% set repeated = 'count({0}) - count(distinct {0})'.format(quoted | join(', ')) %}
     {% if constraint.type == 'not_null' %}
-        {{ return({list ~ ' is not null': nulls}) }}
+        {% set checks = {} %}
+        {% for column in columns %}
+            {% do checks.update({column ~ ' is not null': 'count_if(' ~ adapter.quote(column) ~ ' is null)'}) %}
+        {% endfor %}
+        {{ return(checks) }}
     {% elif constraint.type == 'unique' %}
-        {{ return({list ~ ' is unique': repeated}) }}
+        {{ return({names ~ ' is unique': repeated}) }}
     {% elif constraint.type == 'primary_key' %}
-        {{ return({list ~ ' is the primary key': nulls ~ ' + ' ~ repeated}) }}
+        {{ return({names ~ ' is the primary key': nulls ~ ' + ' ~ repeated}) }}
     {% elif constraint.type == 'check' %}
         {% set name = constraint.name or constraint.expression %}
         {{ return({name: 'count_if(not (' ~ constraint.expression ~ '))'}) }}
