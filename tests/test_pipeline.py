@@ -1,7 +1,9 @@
 """The pipeline end to end, as a user runs it: on generated data, on real data, on bad input."""
 
+import json
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -98,6 +100,31 @@ class TestGenerated:
     def test_lineage_site_is_one_file(self, server: dict[str, str]):
         site = Path(server["DBT_TARGET_PATH"]) / "static_index.html"
         assert "Customer behaviour" in site.read_text()
+
+    def test_every_column_of_every_table_is_described(self, server: dict[str, str], tmp_path: Path):
+        """The catalog has the columns as they are, and so those that no YAML knows, too."""
+        coverage = [Path(sys.executable).parent / "dbt-coverage", "compute", "doc"]
+        folder = ["--run-artifacts-dir", server["DBT_TARGET_PATH"]]
+        result = subprocess.run(
+            [*coverage, *folder, "--cov-report", tmp_path / "doc.json", "--cov-fail-under", "1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
+
+    def test_marts_have_the_types_of_their_yaml(self, server: dict[str, str], query: Query):
+        manifest = json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+        marts = [
+            node
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model" and node["schema"] == "marts"
+        ]
+        assert {node["name"] for node in marts} == set(MARTS)
+        for node in marts:
+            found = {name: kind for name, kind, _ in query(f"describe marts.{node['name']}")}
+            declared = {name: said["data_type"] for name, said in node["columns"].items()}
+            assert found == declared, node["name"]
 
     def test_rejected_rows_are_exactly_the_planted_ones(self, query: Query):
         assert query(

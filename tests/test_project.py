@@ -1,0 +1,102 @@
+"""Rules of the project, held against what `dbt parse` makes of it; needs no server."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the rules of dbt-bouncer, and in `target` what they are held against."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    shutil.copy(ROOT / "dbt-bouncer.yml", folder)
+    parse = [
+        BIN / "dbt",
+        "parse",
+        "--target-path",
+        folder / "target",
+        "--log-path",
+        folder / "logs",
+    ]
+    result = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    # Misspelt configs and arguments that a macro does not have are warnings.
+    assert "WARNING" not in result.stdout.upper()
+    assert "in the yaml for macro" not in result.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(artifacts: Path) -> dict:
+    return json.loads((artifacts / "target" / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def marts(manifest: dict) -> dict[str, dict]:
+    """The models of the marts, by their unique ids."""
+    return {
+        name: node
+        for name, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and node["path"].startswith("marts/")
+    }
+
+
+def test_layers_names_and_descriptions_keep_the_rules(artifacts: Path):
+    result = subprocess.run(
+        [BIN / "dbt-bouncer", "run", "--show-all-failures"],
+        cwd=artifacts,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def unique_keys(node: dict, manifest: dict) -> list[set[str]]:
+    """Sets of columns that a constraint or a data test of a model keeps unique."""
+    keys = [
+        set(constraint["columns"])
+        for constraint in node["constraints"]
+        if constraint["type"] in ("primary_key", "unique")
+    ]
+    for column in node["columns"].values():
+        types = {constraint["type"] for constraint in column["constraints"]}
+        if types & {"primary_key", "unique"}:
+            keys.append({column["name"]})
+    for test in manifest["nodes"].values():
+        if test.get("attached_node") == node["unique_id"]:
+            said = test["test_metadata"]["kwargs"]
+            if test["test_metadata"]["name"] == "unique":
+                keys.append({said["column_name"]})
+            elif test["test_metadata"]["name"] == "unique_combination":
+                keys.append(set(said["columns"]))
+    return keys
+
+
+def test_grain_of_every_mart_is_a_unique_key(marts: dict[str, dict], manifest: dict):
+    for node in marts.values():
+        grain = set(node["config"]["meta"]["grain"].split(", "))
+        assert grain <= set(node["columns"]), node["name"]
+        assert grain in unique_keys(node, manifest), node["name"]
+
+
+def test_every_mart_is_a_published_table(marts: dict[str, dict]):
+    for node in marts.values():
+        assert node["config"]["materialized"] == "published_table", node["name"]
+        assert node["config"]["contract"]["enforced"], node["name"]
+
+
+def test_marts_read_no_source_but_the_results_of_the_pyspark_steps(
+    marts: dict[str, dict], manifest: dict
+):
+    for node in marts.values():
+        for parent in node["depends_on"]["nodes"]:
+            if parent.startswith("source."):
+                assert manifest["sources"][parent]["source_name"] == "ml", (node["name"], parent)
