@@ -234,8 +234,9 @@ def connect_token() -> str:
 
 def start(java_home: str) -> subprocess.Popen:
     """Starts the server as a process of its own and notes its number in PID_FILE."""
-    events = STATE / "events"
-    events.mkdir(parents=True, exist_ok=True)
+    events, scratch = STATE / "events", STATE / "scratch"
+    for folder in (events, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "spark.master": MASTER,
         "spark.driver.memory": DRIVER_MEMORY,
@@ -243,7 +244,7 @@ def start(java_home: str) -> subprocess.Popen:
         "spark.connect.grpc.binding.port": PORTS["CONNECT_PORT"],
         "spark.sql.warehouse.dir": STATE / "warehouse",
         "spark.eventLog.dir": events.as_uri(),
-        "spark.local.dir": STATE / "scratch",
+        "spark.local.dir": scratch,
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={STATE / 'metastore'};create=true"
         ),
@@ -253,7 +254,9 @@ def start(java_home: str) -> subprocess.Popen:
     command += ["--properties-file", str(Path(__file__).parent / "spark-defaults.conf")]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
-    command += ["--driver-java-options", f"-Dderby.stream.error.file={STATE / 'derby.log'}"]
+    java_options = {"derby.stream.error.file": STATE / "derby.log", "java.io.tmpdir": scratch}
+    options = " ".join(f"-D{name}={value}" for name, value in java_options.items())
+    command += ["--driver-java-options", options]
     command += ["spark-internal", "--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1"]
     command += ["--hiveconf", f"hive.server2.thrift.port={PORTS['THRIFT_PORT']}"]
     environment = os.environ | {
