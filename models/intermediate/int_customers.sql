@@ -90,6 +90,7 @@ joined as (
     select
         coalesce(registered_customers.customer_key, order_histories.customer_key) as customer_key,
         coalesce(registered_customers.customer_id, order_histories.customer_id) as customer_id,
+        order_histories.customer_key is not null as has_orders,
         registered_customers.registered_on,
         registered_customers.age,
         registered_customers.gender,
@@ -111,7 +112,7 @@ joined as (
 
 final as (
     select /*+ broadcast(as_of) */
-        joined.*,
+        joined.* except (has_orders),
         joined.gross_cents - joined.returned_cents as net_cents,
         datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
         datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))
@@ -123,6 +124,8 @@ final as (
     left join categories on joined.customer_key = categories.customer_key
     left join payment_methods on joined.customer_key = payment_methods.customer_key
     cross join as_of
+    -- On the as-of date nobody had registered later; who had ordered by then was known all the same.
+    where joined.has_orders or (joined.registered_on > as_of.as_of_date) is not true
 )
 
 select * from final

@@ -11,8 +11,8 @@ judged as (
         case
             when ordered_at is null then 'missing_timestamp'
             when get_json_object(unparsed_values, '$.amount') is not null then 'not_a_number'
-            when get_json_object(unparsed_values, '$.quantity') is not null then 'not_a_number'
             when amount is null then 'missing_amount'
+            when get_json_object(unparsed_values, '$.quantity') is not null then 'not_a_number'
             when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
             when ordered_at > loaded_at then 'future_dated'
         end as own_rejection_reason
