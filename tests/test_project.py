@@ -100,3 +100,14 @@ def test_marts_read_no_source_but_the_results_of_the_pyspark_steps(
         for parent in node["depends_on"]["nodes"]:
             if parent.startswith("source."):
                 assert manifest["sources"][parent]["source_name"] == "ml", (node["name"], parent)
+
+
+def test_exposure_of_the_query_library_names_what_the_queries_read(manifest: dict):
+    read = {
+        parent
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "analysis"
+        for parent in node["depends_on"]["nodes"]
+    }
+    exposure = manifest["exposures"]["exposure.customer_behavior.analyst_queries"]
+    assert set(exposure["depends_on"]["nodes"]) == read
