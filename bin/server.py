@@ -257,8 +257,18 @@ def start(java_home: str) -> subprocess.Popen:
     java_options = {"derby.stream.error.file": STATE / "derby.log", "java.io.tmpdir": scratch}
     options = " ".join(f"-D{name}={value}" for name, value in java_options.items())
     command += ["--driver-java-options", options]
-    command += ["spark-internal", "--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1"]
-    command += ["--hiveconf", f"hive.server2.thrift.port={PORTS['THRIFT_PORT']}"]
+    thrift_settings = {
+        "hive.server2.thrift.bind.host": "127.0.0.1",
+        "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
+        # Statements run as the server's user anyway; with a user object per session, sessions would
+        # take turns in throwing away each other's connection to the metastore.
+        "hive.server2.enable.doAs": "false",
+        # Up to this number each statement starts a thread, which opens the metastore anew.
+        "hive.server2.async.exec.threads": 32,
+    }
+    command += ["spark-internal"]
+    for name, value in thrift_settings.items():
+        command += ["--hiveconf", f"{name}={value}"]
     environment = os.environ | {
         "JAVA_HOME": java_home,
         "SPARK_HOME": str(SPARK_HOME),

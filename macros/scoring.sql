@@ -5,9 +5,16 @@
 {%- endmacro %}
 
 
-{#- The score of a value, from the ascending array of the lowest values that earn the scores 2 to 5. -#}
+{#- The score of a value, from the lowest values that earn the scores 2 to 5: columns of one name, numbered.
+    A score beyond the best value has no threshold, and a comparison with null earns nothing. -#}
 {% macro rfm_score_of(goodness, thresholds) -%}
-    1 + size(filter({{ thresholds }}, threshold -> {{ goodness }} >= threshold))
+    case
+        when {{ goodness }} >= {{ thresholds }}_5 then 5
+        when {{ goodness }} >= {{ thresholds }}_4 then 4
+        when {{ goodness }} >= {{ thresholds }}_3 then 3
+        when {{ goodness }} >= {{ thresholds }}_2 then 2
+        else 1
+    end
 {%- endmacro %}
 
 

@@ -1,5 +1,4 @@
-{# A view keeps the buckets of the table below it, and costs nothing to build. #}
-{{ config(materialized='view') }}
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
 
 with snapshots as (
     select * from {{ ref('int_customer_snapshots') }}
@@ -11,13 +10,24 @@ segments as (
 
 -- One row per snapshot date: for each measure the lowest values that earn the scores 2 to 5.
 thresholds as (
-    select
-        snapshot_on,
-        collect_list(from_goodness) filter (where metric = 'recency' and score > 1) as recency,
-        collect_list(from_goodness) filter (where metric = 'frequency' and score > 1) as frequency,
-        collect_list(from_goodness) filter (where metric = 'monetary' and score > 1) as monetary
+    select *
     from {{ ref('int_rfm_thresholds') }}
-    group by snapshot_on
+        pivot (
+            min(from_goodness) for (metric, score) in (
+                ('recency', 2) as recency_2,
+                ('recency', 3) as recency_3,
+                ('recency', 4) as recency_4,
+                ('recency', 5) as recency_5,
+                ('frequency', 2) as frequency_2,
+                ('frequency', 3) as frequency_3,
+                ('frequency', 4) as frequency_4,
+                ('frequency', 5) as frequency_5,
+                ('monetary', 2) as monetary_2,
+                ('monetary', 3) as monetary_3,
+                ('monetary', 4) as monetary_4,
+                ('monetary', 5) as monetary_5
+            )
+        )
 ),
 
 scored as (
