@@ -23,8 +23,8 @@
         insert into {{ build }} by name
         {{ sql }}
     {% endcall %}
-    {% set row_count = check_constraints(build, checks) %}
-    {% set statistics = compute_statistics(build, row_count) %}
+    {% do check_constraints(build, checks) %}
+    {% set statistics = compute_statistics(build) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}

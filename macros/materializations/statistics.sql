@@ -1,10 +1,9 @@
-{#- Has Spark note the bytes of a build (`noscan`: the rows are counted already), and returns bytes and rows as
-    Spark words them: a view has none of its own, so the published one carries the words as its property
-    `build_statistics`. -#}
-{% macro compute_statistics(build, row_count) %}
-    {% do run_query('analyze table ' ~ build ~ ' compute statistics noscan') %}
+{#- Counts bytes and rows of a build for the optimizer, and returns them as Spark words them: a view has
+    none of its own, so the published one carries the words as its property `build_statistics`. -#}
+{% macro compute_statistics(build) %}
+    {% do run_query('analyze table ' ~ build ~ ' compute statistics') %}
     {% for row in run_query('describe extended ' ~ build) if row[0] == 'Statistics' %}
-        {{ return(row[1] ~ ', ' ~ row_count ~ ' rows') }}
+        {{ return(row[1]) }}
     {% endfor %}
 {% endmacro %}
 
