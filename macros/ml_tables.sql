@@ -3,7 +3,8 @@
 {% macro create_ml_tables() %}
     {% set tables = {
         'customer_clusters': 'customer_key bigint, customer_id string, cluster int, distance_to_centre double',
-        'cluster_centres': 'cluster int, feature string, standardised_value double',
+        'cluster_selection': 'k int, silhouette double, stability double, smallest_share double, chosen boolean, reason string',
+        'cluster_centres': 'cluster int, feature string, level string, value double, standardised_value double, weight double',
     } %}
     {% if execute %}
         {% do run_query("create database if not exists ml") %}

@@ -9,3 +9,17 @@
 {% macro percentage(fraction) -%}
     concat(format_number(round(100 * {{ fraction }}, 1), 1), '%')
 {%- endmacro %}
+
+
+{#- A text with `{level}` in it, for a level such as `bank_transfer`: `Bank transfer`. Without a level the text
+    itself. -#}
+{% macro with_level(text, level) -%}
+    coalesce(
+        replace(
+            {{ text }},
+            '{level}',
+            concat(upper(left({{ level }}, 1)), replace(substr({{ level }}, 2), '_', ' '))
+        ),
+        {{ text }}
+    )
+{%- endmacro %}

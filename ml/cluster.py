@@ -2,124 +2,255 @@
 
     python ml/cluster.py --seed 42
 
-Features are log1p-scaled where they are skewed (few customers buy a hundred times what others buy),
-standardised, and equally weighted. The model is fitted on a sample of fixed size, so that the fit
-costs the same for any number of customers, and then assigns them all. The sample is chosen and
-ordered by a hash of the customer, so that the clusters do not depend on how the data lies in files
-or on the number of cores.
+What goes in, with which weight and why, how the number of clusters is chosen and what the result
+can and cannot say is in `ml/MODEL_CARD.md`.
 
-Writes `ml.customer_clusters` (one row per scored customer) and `ml.cluster_centres` (one row per
-cluster and feature, in standard deviations from the average customer), which the mart `personas`
-turns into names and profiles.
+Writes `ml.cluster_selection` (one row per number of clusters that was tried), `ml.cluster_centres`
+(one row per cluster and feature) and `ml.customer_clusters` (one row per scored customer); the mart
+`personas` turns them into names and profiles. When the customers and this file are those of the
+last run, there is nothing to do.
 """
 
 import argparse
 import hashlib
 import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from math import comb, sqrt
+from pathlib import Path
 
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.clustering import KMeans
-from pyspark.ml.feature import StandardScaler, VectorAssembler
-from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.evaluation import ClusteringEvaluator
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from session import StepError, run, say, start, whole_number
 
-# Feature -> SQL over the columns of the mart. Clusters are numbered by their centre in the order of
-# these features, descending: cluster 1 buys most often.
-FEATURES = {
-    "orders": "ln(1 + orders)",
-    "recency_days": "ln(1 + recency_days)",
-    "average_order_value": "ln(1 + greatest(average_order_value, 0))",
-    "units_per_order": "ln(1 + greatest(units / orders, 0))",
-    "category_count": "category_count",
-    "weekend_order_share": "weekend_order_share",
-    "holiday_season_order_share": "holiday_season_order_share",
-    "age": "age",
+# Feature -> SQL over the columns of the mart, and weight. Clusters are numbered by their centres in
+# the order of these features, descending: cluster 1 buys most often.
+NUMERIC_FEATURES = {
+    "orders": ("ln(1 + orders)", 0.25),
+    "recency_days": ("ln(1 + recency_days)", 0.25),
+    "average_order_value": ("ln(1 + greatest(average_order_value, 0))", 0.5),
+    "units_per_order": ("ln(1 + greatest(units / orders, 0))", 0.25),
+    "category_count": ("category_count", 0.25),
+    "weekend_order_share": ("weekend_order_share", 1.0),
+    "holiday_season_order_share": ("holiday_season_order_share", 1.0),
+    "age": ("age", 1.0),
 }
-CLUSTERS = 6
-SAMPLE_SIZE = 50_000
-FEWEST_CUSTOMERS_PER_CLUSTER = 20
+# Column of the mart -> weight, shared by its levels.
+CATEGORICAL_FEATURES = {
+    "favourite_category": 1.0,
+    "favourite_payment_method": 0.5,
+    "membership_level": 1.0,
+    "gender": 0.25,
+    "region": 0.25,
+}
+# Levels of a categorical feature that are told apart, the most frequent ones.
+MOST_LEVELS = 10
+
+# Fewer say too little, and more are more than anybody writes campaigns for.
+CLUSTER_NUMBERS = range(4, 9)
+# K-Means ends in a local optimum: the cheapest of several starts counts.
+STARTS = 3
+LOWEST_STABILITY = 0.8
+SMALLEST_SHARE = 0.02
+# A sample of fixed size costs the same for any number of customers; 2% of it are 160.
+SAMPLE_SIZE = 8_000
+FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
+
+TABLES = ("ml.cluster_selection", "ml.cluster_centres", "ml.customer_clusters")
 
 
-def feature_table(customers: DataFrame) -> DataFrame:
-    """One row per scored customer: customer_key, customer_id and a double per feature.
+@dataclass(frozen=True)
+class Dimension:
+    """One coordinate of the space that customers are clustered in.
 
-    An unknown value (an age, say) becomes the average of the known ones, which pulls the customer
-    towards no cluster; a feature that nobody has becomes zero for all.
+    A customer's coordinate is `(value - average) * scale`, and 0 where the value is unknown, which
+    pulls towards no cluster. Scales give each feature, be it one number or the indicators of all
+    its levels, its weight as its variance over the customers.
     """
-    raw = customers.where("orders > 0").select(
+
+    feature: str
+    level: str | None  # of a categorical feature; its value is then 1 or 0
+    average: float
+    standard_deviation: float
+    scale: float
+
+    def coordinate(self) -> Column:
+        """The coordinate, over the columns of `feature_values`."""
+        value = F.col(self.feature)
+        if self.level is not None:
+            value = (value == self.level).cast("double")
+        return F.coalesce((value - self.average) * self.scale, F.lit(0.0))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """K-Means with one number of clusters, and what speaks for and against it."""
+
+    clusters: int
+    model: KMeansModel
+    silhouette: float
+    stability: float
+    smallest_share: float
+
+    def objection(self) -> str | None:
+        if self.smallest_share < SMALLEST_SHARE:
+            return f"a cluster of {self.smallest_share:.1%} is too small to act on"
+        if self.stability < LOWEST_STABILITY:
+            return f"other starts find other clusters: stability {self.stability:.3f}"
+        return None
+
+
+def feature_values(customers: DataFrame) -> DataFrame:
+    """One row per scored customer: its keys, a double per numeric feature, the categorical ones."""
+    return customers.where("orders > 0").select(
         "customer_key",
         "customer_id",
-        *[F.expr(f"cast({sql} as double)").alias(name) for name, sql in FEATURES.items()],
-    )
-    # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
-    averages = raw.select(
         *[
-            F.round(F.coalesce(F.avg(name), F.lit(0.0)), 6).alias(f"average_{name}")
-            for name in FEATURES
-        ]
-    )
-    return raw.crossJoin(F.broadcast(averages)).select(
-        "customer_key",
-        "customer_id",
-        *[F.coalesce(name, f"average_{name}").alias(name) for name in FEATURES],
+            F.expr(f"cast({sql} as double)").alias(name)
+            for name, (sql, _) in NUMERIC_FEATURES.items()
+        ],
+        *CATEGORICAL_FEATURES,
     )
 
 
-def fit(features: DataFrame, seed: int) -> PipelineModel:
-    """Fits scaling and K-Means on at most SAMPLE_SIZE customers, the same for any file layout."""
-    # A limit over a sort ends in one partition, in order: K-Means then sums in one order too.
-    sample = features.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
-    stages = [
-        VectorAssembler(inputCols=list(FEATURES), outputCol="assembled"),
-        StandardScaler(inputCol="assembled", outputCol="standardised", withMean=True, withStd=True),
-        KMeans(
-            featuresCol="standardised",
-            predictionCol="fitted_cluster",
-            k=CLUSTERS,
-            seed=seed,
-            maxIter=50,
-        ),
+def numeric_dimensions(values: DataFrame) -> Iterator[Dimension]:
+    """The numeric features that differ between customers, standardised."""
+    # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
+    measures = [
+        F.round(measure(name), 9).alias(f"{measure.__name__}_{name}")
+        for name in NUMERIC_FEATURES
+        for measure in (F.avg, F.stddev_pop)
     ]
-    return Pipeline(stages=stages).fit(sample)
+    row = values.agg(*measures).first()
+    for name, (_, weight) in NUMERIC_FEATURES.items():
+        average, deviation = row[f"avg_{name}"], row[f"stddev_pop_{name}"]
+        if deviation:
+            yield Dimension(name, None, average, deviation, sqrt(weight) / deviation)
 
 
-def assign(features: DataFrame, model: PipelineModel, order: list[int]) -> DataFrame:
-    """One row per customer: customer_key, customer_id, cluster (from 1) and distance to its centre.
+def categorical_dimensions(values: DataFrame) -> Iterator[Dimension]:
+    """The frequent levels of the categorical features that have more than one."""
+    pairs = ", ".join(f"'{name}', {name}" for name in CATEGORICAL_FEATURES)
+    counted = (
+        values.selectExpr(f"stack({len(CATEGORICAL_FEATURES)}, {pairs}) as (feature, level)")
+        .where("level is not null")
+        .groupBy("feature", "level")
+        .count()
+    )
+    for name, weight in CATEGORICAL_FEATURES.items():
+        rows = counted.where(F.col("feature") == name)
+        known = rows.agg(F.sum("count")).first()[0]
+        levels = rows.orderBy(F.desc("count"), "level").limit(MOST_LEVELS).collect()
+        if len(levels) < 2:
+            continue
+        shares = {row["level"]: row["count"] / known for row in levels}
+        scale = sqrt(weight / sum(share * (1 - share) for share in shares.values()))
+        for level, share in shares.items():
+            yield Dimension(name, level, share, sqrt(share * (1 - share)), scale)
+
+
+def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
+    """How far two partitions agree: 1 the same, 0 no more than by chance.
+
+    `labels` counts the items by their label in the one and in the other (Hubert and Arabie 1985,
+    "Comparing partitions").
+    """
+    first, second = Counter(), Counter()
+    for (one, other), count in labels.items():
+        first[one] += count
+        second[other] += count
+    together = sum(comb(count, 2) for count in labels.values())
+    in_first = sum(comb(count, 2) for count in first.values())
+    in_second = sum(comb(count, 2) for count in second.values())
+    by_chance = in_first * in_second / comb(labels.total(), 2)
+    most = (in_first + in_second) / 2
+    return 1.0 if most == by_chance else (together - by_chance) / (most - by_chance)
+
+
+def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
+    """Fits twice, from starts of their own, and measures how well the clusters are set apart."""
+
+    def fit(start: int) -> KMeansModel:
+        k_means = KMeans(featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40)
+        return k_means.fit(sample)
+
+    # A fit is many small jobs, which leave cores idle when they run one after the other.
+    with ThreadPoolExecutor() as pool:
+        fits = list(pool.map(fit, range(2 * STARTS)))
+    model, other = (
+        min(each, key=lambda model: model.summary.trainingCost)
+        for each in (fits[:STARTS], fits[STARTS:])
+    )
+    model.setPredictionCol("cluster")
+    other.setPredictionCol("other_cluster")
+    assigned = other.transform(model.transform(sample))
+    counts = assigned.groupBy("cluster", "other_cluster").count().collect()
+    labels = Counter({(row["cluster"], row["other_cluster"]): row["count"] for row in counts})
+    sizes = Counter()
+    for (cluster, _), count in labels.items():
+        sizes[cluster] += count
+    evaluator = ClusteringEvaluator(featuresCol="coordinates", predictionCol="cluster")
+    return Candidate(
+        clusters,
+        model,
+        silhouette=round(evaluator.evaluate(assigned), 6) if len(sizes) > 1 else 0.0,
+        stability=round(adjusted_rand_index(labels), 6),
+        smallest_share=min(sizes.values()) / labels.total(),
+    )
+
+
+def choose(candidates: list[Candidate]) -> Candidate:
+    """The best silhouette among those that nothing speaks against; else the most stable one."""
+    sound = [each for each in candidates if each.objection() is None]
+    if sound:
+        return max(sound, key=lambda each: (each.silhouette, -each.clusters))
+    return max(candidates, key=lambda each: (each.stability, each.smallest_share, -each.clusters))
+
+
+def reason(each: Candidate, chosen: Candidate) -> str:
+    """Why this number of clusters was chosen or not, in words."""
+    objection = each.objection()
+    if each is chosen:
+        return (
+            f"the least unstable of all, though {objection}" if objection else "highest silhouette"
+        )
+    return objection or f"lower silhouette than {chosen.clusters} clusters"
+
+
+def assign(space: DataFrame, model: KMeansModel, order: list[int]) -> DataFrame:
+    """One row per customer: customer_key, customer_id, cluster (from 1), distance_to_centre.
 
     `order` lists the fitted clusters in the order of their final numbers.
     """
-    centres = [[float(value) for value in centre] for centre in model.stages[-1].clusterCenters()]
-    number = F.array(*[F.lit(order.index(fitted) + 1) for fitted in range(len(order))])
-    centre = F.array(*[F.array(*[F.lit(value) for value in values]) for values in centres])
-    return (
-        model.transform(features)
-        .withColumn("centre", F.get(centre, F.col("fitted_cluster")))
-        .withColumn(
-            "squares",
-            F.zip_with(vector_to_array("standardised"), "centre", lambda a, b: (a - b) * (a - b)),
-        )
-        .select(
-            "customer_key",
-            "customer_id",
-            F.get(number, F.col("fitted_cluster")).alias("cluster"),
-            F.sqrt(F.aggregate("squares", F.lit(0.0), lambda total, square: total + square)).alias(
-                "distance_to_centre"
-            ),
-        )
+    centres = [[float(value) for value in centre] for centre in model.clusterCenters()]
+    fitted = F.col("cluster")
+    squares = [
+        F.pow(F.get("coordinates", F.lit(place)) - F.get(F.array(*map(F.lit, values)), fitted), 2)
+        for place, values in enumerate(zip(*centres, strict=True))
+    ]
+    number = F.array(*[F.lit(order.index(each) + 1) for each in range(len(order))])
+    return model.transform(space).select(
+        "customer_key",
+        "customer_id",
+        F.get(number, fitted).alias("cluster"),
+        F.sqrt(sum(squares[1:], squares[0])).alias("distance_to_centre"),
     )
 
 
-def write(
-    spark: SparkSession, assigned: DataFrame, centres: DataFrame, run_id: str, as_of: date
-) -> None:
-    """Replaces the contents of both tables; every row says which run and as-of date it is of."""
-    for table, rows in {"ml.customer_clusters": assigned, "ml.cluster_centres": centres}.items():
-        stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
-        stamped.select(*spark.table(table).columns).write.insertInto(table, overwrite=True)
+@contextmanager
+def persisted(rows: DataFrame) -> Iterator[DataFrame]:
+    rows.persist()
+    try:
+        yield rows
+    finally:
+        rows.unpersist()
 
 
 def main() -> None:
@@ -131,40 +262,96 @@ def main() -> None:
     if not spark.catalog.tableExists("marts.customer_features"):
         raise StepError("there is no table marts.customer_features; build it with: dbt build")
     started = time.monotonic()
-    customers = spark.table("marts.customer_features")
-    scored, as_of = (
-        customers.where("orders > 0")
-        .agg(F.count("*"), F.max(F.expr("date_add(last_order_on, recency_days)")))
-        .first()
-    )
-    if scored < CLUSTERS * FEWEST_CUSTOMERS_PER_CLUSTER:
+    values = feature_values(spark.table("marts.customer_features"))
+    columns = [F.col(name) for name in values.columns]
+    scored, content = values.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).first()
+    as_of = spark.table("intermediate.int_as_of_date").first()["as_of_date"]
+    if scored < FEWEST_CUSTOMERS:
         # Clusters of an earlier data set would be wrong for this one.
-        for table in ("ml.customer_clusters", "ml.cluster_centres"):
+        for table in TABLES:
             spark.sql(f"truncate table {table}")
         say(
-            f"no personas: {scored} customers with a purchase are too few for {CLUSTERS} clusters "
-            f"(at least {CLUSTERS * FEWEST_CUSTOMERS_PER_CLUSTER})"
+            f"no personas: {scored} customers with a purchase are too few, "
+            f"{FEWEST_CUSTOMERS} the fewest"
         )
         return
+    # Named by what went in: the same customers, seed and code give the same clusters.
+    code = Path(__file__).read_bytes()
+    run_id = hashlib.sha256(repr((scored, content, as_of, seed, code)).encode()).hexdigest()[:12]
+    if all(run_ids(spark, table) == {run_id} for table in TABLES):
+        say("customers and features are those of the last clustering: nothing to do")
+        return
 
-    say(f"clustering {scored:,} customers by {len(FEATURES)} features")
-    features = feature_table(customers)
-    model = fit(features, seed)
-    fitted = [[float(value) for value in centre] for centre in model.stages[-1].clusterCenters()]
+    dimensions = [*numeric_dimensions(values), *categorical_dimensions(values)]
+    say(f"clustering {scored:,} customers in {len(dimensions)} dimensions")
+    space = values.select(
+        "customer_key",
+        "customer_id",
+        F.array(*[each.coordinate() for each in dimensions]).alias("coordinates"),
+    )
+    # The same customers for any file layout, and in one partition, in order: K-Means then sums in
+    # one order too.
+    sample = space.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
+    with persisted(sample):
+        candidates = [candidate(sample, clusters, seed) for clusters in CLUSTER_NUMBERS]
+    chosen = choose(candidates)
+    say(
+        f"{chosen.clusters} clusters: {reason(chosen, chosen)} of {CLUSTER_NUMBERS[0]} to "
+        f"{CLUSTER_NUMBERS[-1]}; silhouette {chosen.silhouette:.2f}, "
+        f"stability {chosen.stability:.2f}, smallest {chosen.smallest_share:.0%}"
+    )
+
+    fitted = [[float(value) for value in centre] for centre in chosen.model.clusterCenters()]
     order = sorted(range(len(fitted)), key=lambda cluster: fitted[cluster], reverse=True)
+    selection = spark.createDataFrame(
+        [
+            (
+                each.clusters,
+                each.silhouette,
+                each.stability,
+                each.smallest_share,
+                each is chosen,
+                reason(each, chosen),
+            )
+            for each in candidates
+        ],
+        "k int, silhouette double, stability double, smallest_share double, chosen boolean, "
+        "reason string",
+    )
     centres = spark.createDataFrame(
         [
-            (number, feature, round(value, 6))
+            (
+                number,
+                each.feature,
+                each.level,
+                each.average + value / each.scale,
+                value / each.scale / each.standard_deviation,
+                NUMERIC_FEATURES.get(each.feature, (None, CATEGORICAL_FEATURES.get(each.feature)))[
+                    1
+                ],
+            )
             for number, cluster in enumerate(order, start=1)
-            for feature, value in zip(FEATURES, fitted[cluster], strict=True)
+            for each, value in zip(dimensions, fitted[cluster], strict=True)
         ],
-        "cluster int, feature string, standardised_value double",
+        "cluster int, feature string, level string, value double, standardised_value double, "
+        "weight double",
     )
-    # Named by its content: the same data, features and seed give the same run.
-    content = repr((as_of, seed, FEATURES, [[round(value, 6) for value in row] for row in fitted]))
-    run_id = hashlib.sha256(content.encode()).hexdigest()[:12]
-    write(spark, assign(features, model, order), centres, run_id, as_of)
-    say(f"{len(order)} clusters in ml.customer_clusters ({time.monotonic() - started:.0f} s)")
+    results = (selection, centres, assign(space, chosen.model, order))
+    for table, rows in zip(TABLES, results, strict=True):
+        replace(spark, table, rows, run_id, as_of)
+    say(
+        f"every customer has a cluster in ml.customer_clusters ({time.monotonic() - started:.0f} s)"
+    )
+
+
+def run_ids(spark: SparkSession, table: str) -> set[str]:
+    return {row["run_id"] for row in spark.table(table).select("run_id").distinct().collect()}
+
+
+def replace(spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date) -> None:
+    """Replaces the contents of a table; every row says which run and as-of date it is of."""
+    stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
+    stamped.select(*spark.table(table).columns).write.insertInto(table, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ class StepError(Exception):
 def start(step: str) -> SparkSession:
     """Returns the session of one step, named `step` in the Spark UI; times and dates are UTC."""
     # The client logs the engine's errors with their stack traces; run() makes one line of them.
-    PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
     spark = SparkSession.builder.appName(step).getOrCreate()
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     return spark
@@ -53,6 +54,10 @@ def start(step: str) -> SparkSession:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a step's `main`; a StepError or an engine error becomes one line and exit code 1."""
+    # A fitted model tells the server when it is freed. The collector could free one in the midst of
+    # another call, and as late as Python's own exit: both wait for an answer forever. So it runs
+    # once, between the two.
+    gc.disable()
     try:
         main()
     except StepError as error:
@@ -61,8 +66,6 @@ def run(main: Callable[[], None]) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         sys.exit(f"error: Spark could not do this: {lines[0] if lines else type(error).__name__}")
     finally:
-        # A fitted model tells the server when it is freed; freed as late as Python's own exit, it
-        # would wait for an answer forever.
         gc.collect()
         if session := SparkSession.getActiveSession():
             session.stop()

@@ -66,7 +66,7 @@ def shuffle(spark: SparkSession, table: str, columns: str) -> None:
 def all_tables() -> list[str]:
     """Every table that a run makes, from raw to marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
-    ml = ["ml.customer_clusters", "ml.cluster_centres"]
+    ml = ["ml.customer_clusters", "ml.cluster_centres", "ml.cluster_selection"]
     return raw + ml + [f"marts.{mart}" for mart in MARTS]
 
 

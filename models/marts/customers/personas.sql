@@ -32,7 +32,9 @@ profiles as (
         {{ share('sum(customers.category_count)', 'count(*)') }} as average_category_count,
         -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
         round(avg(customers.weekend_order_share), 6) as weekend_order_share,
-        round(avg(customers.holiday_season_order_share), 6) as holiday_season_order_share
+        round(avg(customers.holiday_season_order_share), 6) as holiday_season_order_share,
+        mode(customers.favourite_category, true) as favourite_category,
+        mode(customers.membership_level, true) as membership_level
     from clusters
     inner join customers on clusters.customer_key = customers.customer_key
     -- Clusters of another as-of date describe other customers than the ones of this mart.
@@ -40,22 +42,30 @@ profiles as (
     group by clusters.cluster
 ),
 
--- What sets a cluster apart: the traits of its centre, the most unusual first.
+-- What sets a cluster apart: the traits of its centre, the most unusual first. That few have a level
+-- is no trait, that many have it is.
 ranked_traits as (
     select /*+ broadcast(traits) */
         centres.cluster,
-        traits.adjective,
         traits.word_order,
-        traits.recommended_action,
+        {{ with_level('traits.adjective', 'centres.level') }} as adjective,
+        {{ with_level('traits.recommended_action', 'centres.level') }} as recommended_action,
         row_number() over (
             partition by centres.cluster
-            order by abs(centres.standardised_value) desc, traits.adjective
+            order by
+                abs(centres.standardised_value) * sqrt(centres.weight) desc,
+                traits.adjective asc,
+                centres.level asc
         ) as trait_number
     from centres
     inner join traits
         on
             centres.feature = traits.feature
-            and (centres.standardised_value >= 0) = (traits.direction = 'high')
+            and traits.direction = case
+                when centres.level is not null and centres.standardised_value > 0 then 'level'
+                when centres.level is null and centres.standardised_value >= 0 then 'high'
+                when centres.level is null then 'low'
+            end
 ),
 
 trait_names as (
@@ -106,14 +116,25 @@ final as (
         profiles.customers,
         {{ share('profiles.customers', 'sum(profiles.customers) over ()') }} as customer_share,
         cast(profiles.net_revenue as decimal(18, 2)) as net_revenue,
-        format_string(
-            '%.1f orders of %.2f on average, the last one %.0f days ago; '
-            || '%.0f%% of orders on weekends, %.0f%% in November and December.',
-            profiles.average_orders,
-            profiles.average_order_value,
-            profiles.average_recency_days,
-            100 * profiles.weekend_order_share,
-            100 * profiles.holiday_season_order_share
+        concat_ws(
+            '; ',
+            format_string(
+                '%.1f orders of %.2f on average, the last one %.0f days ago',
+                profiles.average_orders,
+                profiles.average_order_value,
+                profiles.average_recency_days
+            ),
+            concat('mostly ', profiles.favourite_category),
+            format_string(
+                '%.0f%% of orders on weekends, %.0f%% in November and December',
+                100 * profiles.weekend_order_share,
+                100 * profiles.holiday_season_order_share
+            ),
+            case
+                when profiles.average_age is not null
+                    then format_string('%.0f years old on average', profiles.average_age)
+            end,
+            concat('membership mostly ', profiles.membership_level)
         ) as description,
         names.recommended_action,
         profiles.average_age,
@@ -123,7 +144,9 @@ final as (
         profiles.average_units_per_order,
         profiles.average_category_count,
         profiles.weekend_order_share,
-        profiles.holiday_season_order_share
+        profiles.holiday_season_order_share,
+        profiles.favourite_category,
+        profiles.membership_level
     from profiles
     inner join names on profiles.cluster = names.cluster
 )
