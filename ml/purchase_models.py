@@ -1,0 +1,268 @@
+"""The mathematics of lifetime value: how often customers buy, until when, and what they spend.
+
+No Spark, no input or output. Time is in weeks. A customer's history is (x, t_x, T): purchases after
+the first, time of the last purchase and of the end of observation, both since the first purchase.
+A first day with two purchases is one purchase: callers count distinct days.
+
+Sources:
+- BG/NBD: Fader, Hardie and Lee (2005), "Counting your customers" the easy way, Marketing Science
+  24(2), 275-284. Buying is Poisson at rate lambda, and after each repeat purchase a customer drops
+  out with probability p; lambda ~ gamma(r, alpha) and p ~ beta(a, b) over customers.
+- MBG/NBD: Batislam, Denizel and Filiztekin (2007), International Journal of Research in Marketing
+  24(3), 201-209. The same, but a customer may drop out right after the first purchase, too.
+- Gamma-Gamma: Fader and Hardie (2013), "The gamma-gamma model of monetary value".
+
+The two purchase models are one here: with c the occasions to drop out that a customer is known to
+have lived through or to have left at, BG/NBD has c = x and MBG/NBD c = x + 1.
+"""
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import betaln, digamma, gammaln, hyp2f1
+
+# Parameters are searched for between these. One at or near an end tells that the data do not show
+# what the parameter stands for: a = 1e-8, say, is a shop that nobody ever leaves.
+LEAST, MOST = 1e-8, 1e6
+SOUND_LEAST, SOUND_MOST = 1e-4, 1e4
+
+
+@dataclass(frozen=True)
+class PurchaseModel:
+    """Parameters of BG/NBD, or of MBG/NBD where the first purchase may be the last."""
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+    first_may_be_last: bool = False
+
+    def occasions(self, x: np.ndarray) -> np.ndarray:
+        """Occasions to drop out, up to and including the last purchase."""
+        return x + 1 if self.first_may_be_last else x
+
+    def alive_and_gone(
+        self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihoods of a history together with being active at T, and with having left.
+
+        Equation (6) and its like in both papers, without the factor they share (see `shared`).
+        """
+        c = self.occasions(x)
+        start = betaln(self.a, self.b)
+        alive = betaln(self.a, self.b + c) - start - (self.r + x) * np.log(self.alpha + t)
+        # Nobody can have left without an occasion; the maximum only keeps betaln from a warning.
+        gone = betaln(self.a + 1, self.b + np.maximum(c, 1) - 1) - start
+        gone = gone - (self.r + x) * np.log(self.alpha + t_x)
+        return alive, np.where(c > 0, gone, -np.inf)
+
+    def log_likelihood(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Log-likelihood of each history."""
+        shared = gammaln(self.r + x) - gammaln(self.r) + self.r * np.log(self.alpha)
+        return shared + np.logaddexp(*self.alive_and_gone(x, t_x, t))
+
+    def gradient(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Derivatives of `log_likelihood` by r, alpha, a and b: an array of four rows."""
+        r, alpha, a, b, c = self.r, self.alpha, self.a, self.b, self.occasions(x)
+        alive = self.p_alive(x, t_x, t)
+        gone = 1 - alive
+        log_rate = alive * np.log(alpha + t) + gone * np.log(alpha + t_x)
+        both = digamma(a + b) - digamma(a + b + c)
+        # With c = 0, gone is 0 and so is its term.
+        survived = alive * digamma(b + c) + gone * digamma(b + np.maximum(c, 1) - 1)
+        return np.array(
+            [
+                digamma(r + x) - digamma(r) + np.log(alpha) - log_rate,
+                r / alpha - (r + x) * (alive / (alpha + t) + gone / (alpha + t_x)),
+                alive * digamma(a) + gone * digamma(a + 1) - digamma(a) + both,
+                survived - digamma(b) + both,
+            ]
+        )
+
+    def p_alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Probability that a customer with this history is still active at T."""
+        alive, gone = self.alive_and_gone(x, t_x, t)
+        return np.exp(alive - np.logaddexp(alive, gone))
+
+    def expected_purchases(
+        self, weeks: np.ndarray, x: np.ndarray = 0, t_x: np.ndarray = 0, t: np.ndarray = 0
+    ) -> np.ndarray:
+        """Purchases expected in the `weeks` after T; without a history, those of a new customer.
+
+        Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) grows past
+        all bounds with x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
+        2F1(w - u, w - v; w; z), leaves one whose first two arguments do not depend on x.
+        """
+        x, t_x, t = (np.asarray(values, dtype=float) for values in (x, t_x, t))
+        c = self.occasions(x)
+        # At a = 1 the formula is 0 / 0; so close to it, it is the limit to six digits.
+        a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6
+        whole = a + self.b + c - 1
+        rate = self.alpha + t
+        left = (rate / (rate + weeks)) ** (a - 1)
+        series = hyp2f1(a - 1, whole - self.r - x, whole, weeks / (rate + weeks))
+        return self.p_alive(x, t_x, t) * whole / (a - 1) * (1 - left * series)
+
+
+@dataclass(frozen=True)
+class SpendModel:
+    """Parameters of Gamma-Gamma, the spend per purchase."""
+
+    p: float
+    q: float
+    gamma: float
+
+    def log_likelihood(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
+        """Log-likelihood of the average spend over x purchases (equation 1a)."""
+        p, q, gamma = self.p, self.q, self.gamma
+        return (
+            gammaln(p * x + q)
+            - gammaln(p * x)
+            - gammaln(q)
+            + q * np.log(gamma)
+            + (p * x - 1) * np.log(spend)
+            + p * x * np.log(x)
+            - (p * x + q) * np.log(gamma + x * spend)
+        )
+
+    def gradient(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
+        """Derivatives of `log_likelihood` by p, q and gamma: an array of three rows."""
+        p, q, gamma = self.p, self.q, self.gamma
+        log_total, both = np.log(gamma + x * spend), digamma(p * x + q)
+        return np.array(
+            [
+                x * (both - digamma(p * x) + np.log(x * spend) - log_total),
+                both - digamma(q) + np.log(gamma) - log_total,
+                q / gamma - (p * x + q) / (gamma + x * spend),
+            ]
+        )
+
+    def expected_spend(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
+        """Spend expected per purchase (equation 5): the customer's average, drawn to everybody's.
+
+        Without a repeat purchase (x = 0) it is everybody's, p * gamma / (q - 1).
+        """
+        return self.p * (self.gamma + x * spend) / (self.p * x + self.q - 1)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model with the parameters of the greatest likelihood, and how the search ended."""
+
+    model: PurchaseModel | SpendModel
+    log_likelihood: float
+    converged: bool
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The parameters by name."""
+        return {
+            name: value for name, value in vars(self.model).items() if not isinstance(value, bool)
+        }
+
+    @property
+    def degenerate(self) -> bool:
+        """True when a parameter ran away, or (Gamma-Gamma with q <= 1) there is no mean spend."""
+        ran_away = not all(SOUND_LEAST < value < SOUND_MOST for value in self.parameters.values())
+        return ran_away or self.parameters.get("q", 2) <= 1
+
+
+def fit_purchases(
+    x: np.ndarray,
+    t_x: np.ndarray,
+    t: np.ndarray,
+    customers: np.ndarray,
+    first_may_be_last: bool = False,
+) -> Fit:
+    """Fits BG/NBD or MBG/NBD to histories, each with the number of customers that have it."""
+    mean_t = float((customers * t).sum() / customers.sum())
+    return _fit(
+        lambda values: PurchaseModel(*values, first_may_be_last),
+        (x, t_x, t),
+        customers,
+        start=(0.5, max(mean_t / 4, 0.1), 0.7, 2.5),
+    )
+
+
+def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit:
+    """Fits Gamma-Gamma to averages of x >= 1 purchases, all of them above 0."""
+    mean_spend = float((customers * spend).sum() / customers.sum())
+    # In units of the mean, so that the search is the same in any currency.
+    in_units = _fit(
+        lambda values: SpendModel(*values), (x, spend / mean_spend), customers, start=(4, 4, 1)
+    )
+    p, q, gamma = astuple(in_units.model)
+    # Change of variable: the density of the spend is that of the ratio, divided by the mean.
+    log_likelihood = in_units.log_likelihood - float(customers.sum()) * np.log(mean_spend)
+    return Fit(SpendModel(p, q, gamma * mean_spend), float(log_likelihood), in_units.converged)
+
+
+def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
+    """Maximises the likelihood over the logarithms of the parameters, which keeps them above 0."""
+    total = customers.sum()
+
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        values = np.exp(logs)
+        model = model_of(values)
+        value = -(customers * model.log_likelihood(*data)).sum() / total
+        slope = -(customers * model.gradient(*data)).sum(axis=1) / total * values
+        return value, slope
+
+    found = minimize(
+        loss,
+        np.log(start),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(np.log(LEAST), np.log(MOST))] * len(start),
+        options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8},
+    )
+    # A search that ends for lack of digits has converged if the slope says so.
+    flat = np.abs(found.jac).max() < 1e-5
+    model = model_of([float(value) for value in np.exp(found.x)])
+    return Fit(model, -float(found.fun * total), bool(found.success or flat))
+
+
+# --- judging a score by what customers then did ------------------------------------------
+
+
+def percent_rank(values: np.ndarray, customers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, ascending, and the share of customers below each; of equals, half count."""
+    distinct, place = np.unique(values, return_inverse=True)
+    counts = np.bincount(place, weights=customers)
+    return distinct, (np.cumsum(counts) - counts / 2) / counts.sum()
+
+
+def area_under_curve(
+    score: np.ndarray, positives: np.ndarray, negatives: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """AUC of a score, and of each row its placements, which the standard error is made of.
+
+    A row stands for customers with the same score: so many with the outcome, so many without.
+    AUC is the chance that one with the outcome scores higher than one without; ties count half.
+    Placements: the share of the negatives below the row, and of the positives above it.
+    """
+    _, place = np.unique(score, return_inverse=True)
+    with_outcome = np.bincount(place, weights=positives)
+    without = np.bincount(place, weights=negatives)
+    below = (np.cumsum(without) - without / 2) / without.sum()
+    above = 1 - (np.cumsum(with_outcome) - with_outcome / 2) / with_outcome.sum()
+    area = float((with_outcome * below).sum() / with_outcome.sum())
+    return area, below[place], above[place]
+
+
+def auc_difference(
+    score: np.ndarray, baseline: np.ndarray, positives: np.ndarray, negatives: np.ndarray
+) -> tuple[float, float]:
+    """AUC of `score` less that of `baseline` on the same customers, and its standard error.
+
+    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3), 837-845.
+    """
+    area, below, above = area_under_curve(score, positives, negatives)
+    base, base_below, base_above = area_under_curve(baseline, positives, negatives)
+    difference = area - base
+    variance = 0.0
+    for gap, weights in ((below - base_below, positives), (above - base_above, negatives)):
+        count = weights.sum()
+        variance += (weights * (gap - difference) ** 2).sum() / (count - 1) / count
+    return difference, float(np.sqrt(variance))

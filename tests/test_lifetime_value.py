@@ -1,0 +1,232 @@
+"""Lifetime value: the mathematics against published numbers, and the step on data."""
+
+import csv
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from conftest import shared_file
+from scipy.integrate import quad
+from scipy.stats import beta
+
+import purchase_models
+from purchase_models import PurchaseModel, SpendModel
+
+# Fader, Hardie and Lee (2005), table 2, and Fader and Hardie (2013).
+PUBLISHED = PurchaseModel(0.2426, 4.4135, 0.7929, 2.4258)
+PUBLISHED_SPEND = SpendModel(6.25, 3.744, 15.44)
+
+
+def cdnow_sample(name: str) -> dict[str, np.ndarray]:
+    """Columns of a file about the 2,357 customers of the CDNOW sample."""
+    with shared_file(name).open() as lines:
+        rows = list(csv.DictReader(lines))
+    return {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
+
+
+@pytest.fixture(scope="module")
+def histories() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, t_x and T of the CDNOW sample up to 1997-09-30, as the papers have them."""
+    customers = cdnow_sample("data/cdnow/cdnow_customers_summary.csv")
+    # The file rounds to two digits of a week; purchases are dated by the day.
+    t_x, t = (np.rint(7 * customers[name]) / 7 for name in ("recency", "T"))
+    return customers["frequency"], t_x, t
+
+
+@pytest.fixture(scope="module")
+def predictions() -> dict[str, np.ndarray]:
+    """What the library lifetimes predicts for each customer of the sample."""
+    return cdnow_sample("reference/cdnow_sample_bgnbd_predictions.csv")
+
+
+def repeat_spend_of_cdnow_sample() -> tuple[np.ndarray, np.ndarray]:
+    """Purchase days after the first up to 1997-09-30 and the average spend on them."""
+    spent: dict[str, Counter] = defaultdict(Counter)
+    with shared_file("data/cdnow/cdnow_sample.csv").open() as lines:
+        for row in csv.DictReader(lines):
+            if row["date"][:10] <= "1997-09-30":
+                spent[row["sample_id"]][row["date"][:10]] += round(100 * float(row["dollar_value"]))
+    repeats = [[days[day] for day in sorted(days)[1:]] for days in spent.values()]
+    x = np.array([len(cents) for cents in repeats], dtype=float)
+    total = np.array([sum(cents) / 100 for cents in repeats])
+    return x[x > 0], (total / np.maximum(x, 1))[x > 0]
+
+
+def counted(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The distinct rows, and how often there is each."""
+    distinct, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
+    return *distinct, counts
+
+
+class TestPublishedNumbers:
+    """The CDNOW sample, which every paper on these models begins with."""
+
+    @pytest.fixture
+    def fit(self, histories) -> purchase_models.Fit:
+        return purchase_models.fit_purchases(*counted(*histories))
+
+    def test_parameters_of_bg_nbd(self, fit: purchase_models.Fit):
+        found = [round(value, 3) for value in fit.parameters.values()]
+        assert found == [0.243, 4.414, 0.793, 2.426]
+        assert fit.converged
+        assert not fit.degenerate
+
+    def test_log_likelihood_of_bg_nbd(self, fit: purchase_models.Fit):
+        assert round(fit.log_likelihood, 2) == -9582.43
+
+    def test_parameters_of_mbg_nbd(self, histories):
+        fit = purchase_models.fit_purchases(*counted(*histories), first_may_be_last=True)
+        assert [round(value, 3) for value in fit.parameters.values()] == [
+            0.525,
+            6.183,
+            0.891,
+            1.614,
+        ]
+
+    def test_parameters_of_gamma_gamma(self):
+        """From the purchases themselves: the published averages are rounded to the cent."""
+        x, spend = repeat_spend_of_cdnow_sample()
+        assert len(x) == 946
+        fit = purchase_models.fit_spend(x, spend, np.ones(len(x)))
+        p, q, gamma = fit.parameters.values()
+        assert (round(p, 2), round(q, 3), round(gamma, 2)) == (6.25, 3.744, 15.44)
+        assert fit.converged
+        assert not fit.degenerate
+
+    def test_counts_weigh_as_rows_do(self, histories, fit: purchase_models.Fit):
+        by_rows = purchase_models.fit_purchases(*histories, np.ones(len(histories[0])))
+        assert by_rows.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)
+        assert list(by_rows.parameters.values()) == pytest.approx(
+            list(fit.parameters.values()), rel=1e-4
+        )
+
+    @pytest.mark.parametrize(("weeks", "purchases"), [(1, 0.0532), (32, 1.0437), (78, 1.858)])
+    def test_purchases_of_a_new_customer(
+        self, weeks: int, purchases: float, fit: purchase_models.Fit
+    ):
+        digits = len(str(purchases).partition(".")[2])
+        assert round(float(fit.model.expected_purchases(weeks)), digits) == purchases
+
+    def test_purchases_of_a_customer_with_a_history(self):
+        found = float(PUBLISHED.expected_purchases(39, 2, 30.43, 38.86))
+        assert round(found, 3) == 1.226
+
+    def test_forecast_of_the_holdout(self, histories, fit: purchase_models.Fit):
+        expected = fit.model.expected_purchases(39, *histories).sum()
+        # 1,653.4 from times rounded to two digits, as the reference has them.
+        assert expected == pytest.approx(1653.4, abs=0.2)
+
+    def test_predictions_per_customer(self, predictions):
+        history = predictions["frequency"], predictions["recency"], predictions["T"]
+        fit = purchase_models.fit_purchases(*counted(*history))
+        assert fit.model.expected_purchases(39, *history) == pytest.approx(
+            predictions["bgnbd_expected_39w"], rel=1e-3
+        )
+        assert fit.model.p_alive(*history) == pytest.approx(predictions["bgnbd_p_alive"], rel=1e-3)
+        assert PUBLISHED_SPEND.expected_spend(
+            predictions["frequency"], predictions["zbar"]
+        ) == pytest.approx(predictions["gg_expected_spend"], rel=1e-3)
+
+    def test_cumulative_purchases_of_the_cohort(self, histories, fit: purchase_models.Fit):
+        """Customers join during the first twelve weeks; each then buys as a new one does."""
+        _, _, t = histories
+        # 1997-09-30, the end of T, is day 272, counted from 1997-01-01, when week 1 begins.
+        joined = 272 / 7 - t
+        for week, expected in ((39, 2501.5), (52, 3134.1), (78, 4165.7)):
+            found = fit.model.expected_purchases(week - joined).sum()
+            assert found == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("first_may_be_last", [False, True])
+class TestFormulas:
+    """What the closed forms stand for, computed in another way."""
+
+    def test_one_history_by_hand(self, first_may_be_last: bool):
+        """r = alpha = a = b = 1, bought once again after 1 week of 2.
+
+        lambda is exponential(1), p uniform. Bought at 1, and then either left there (with chance
+        p) or stayed (1 - p) without a purchase until 2; where the first may be the last, stayed
+        after that, too (1 - p). The integral of lambda^k e^(-m lambda) is k! / m^(k+1).
+        """
+        model = PurchaseModel(1, 1, 1, 1, first_may_be_last)
+        left, stayed = (1 / 6, 1 / 3) if first_may_be_last else (1 / 2, 1 / 2)
+        by_hand = left / 2**2 + stayed / 3**2
+        found = model.log_likelihood(np.array([1.0]), np.array([1.0]), np.array([2.0]))
+        assert np.exp(found) == pytest.approx([by_hand], rel=1e-12)
+        alive = model.p_alive(np.array([1.0]), np.array([1.0]), np.array([2.0]))
+        assert alive == pytest.approx([stayed / 3**2 / by_hand], rel=1e-12)
+
+    @pytest.mark.parametrize("a", [0.3, 1.0, 2.5])
+    @pytest.mark.parametrize("x", [0, 3, 400])
+    def test_expected_purchases_by_numerical_integration(
+        self, a: float, x: int, first_may_be_last: bool
+    ):
+        """(1 - e^(-lambda p t)) / p, averaged over who is alive: lambda and p after x purchases."""
+        model = PurchaseModel(0.7, 6.0, a, 2.0, first_may_be_last)
+        t_x, t, weeks = min(x, 1) * 50.0, 52.0, 40.0
+        rest = beta(a, 2.0 + model.occasions(x))
+        while_alive, _ = quad(
+            lambda p: (1 - (1 + p * weeks / 58.0) ** -(0.7 + x)) / p * rest.pdf(p), 0, 1, limit=500
+        )
+        history = (np.array([float(x)]), np.array([t_x]), np.array([t]))
+        assert model.expected_purchases(weeks, *history) == pytest.approx(
+            while_alive * model.p_alive(*history), rel=1e-4
+        )
+
+    def test_gradient_is_the_slope(self, first_may_be_last: bool):
+        values = np.array([0.4, 5.0, 0.8, 2.0])
+        history = np.array([0.0, 1, 7]), np.array([0.0, 3, 30]), np.array([40.0, 20, 33])
+        gradient = PurchaseModel(*values, first_may_be_last).gradient(*history)
+        for place, step in enumerate(np.eye(4) * 1e-6):
+            up, down = (
+                PurchaseModel(*(values + way * step), first_may_be_last).log_likelihood(*history)
+                for way in (1, -1)
+            )
+            assert gradient[place] == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-8)
+
+
+def test_shop_that_nobody_leaves_is_degenerate():
+    """Whoever buys again buys to the last day: there is no leaving to be seen."""
+    x, t_x = np.array([0.0, 2, 5, 9]), np.array([0.0, 52, 52, 52])
+    fit = purchase_models.fit_purchases(x, t_x, np.full(4, 52.0), np.array([300.0, 90, 60, 50]))
+    assert fit.parameters["a"] < purchase_models.SOUND_LEAST
+    assert fit.degenerate
+
+
+def test_parameters_of_a_simulation_come_back():
+    """50,000 customers who buy and leave as MBG/NBD says."""
+    random = np.random.default_rng(7)
+    size, true = 50_000, PurchaseModel(0.6, 7.0, 0.9, 2.0, first_may_be_last=True)
+    rate, leaves = random.gamma(true.r, 1 / true.alpha, size), random.beta(true.a, true.b, size)
+    x, t_x, t = np.zeros(size), np.zeros(size), random.integers(20, 100, size).astype(float)
+    active = random.random(size) > leaves
+    while active.any():
+        following = t_x + random.exponential(1 / np.maximum(rate, 1e-12))
+        bought = active & (following <= t)
+        x, t_x = x + bought, np.where(bought, following, t_x)
+        active = bought & (random.random(size) > leaves)
+    fit = purchase_models.fit_purchases(x, t_x, t, np.ones(size), first_may_be_last=True)
+    found = list(fit.parameters.values())
+    assert found == pytest.approx([0.6, 7.0, 0.9, 2.0], rel=0.1)
+
+
+def test_auc_of_few_customers_by_hand():
+    """Outcome yes at scores 3 and 1, no at 2, 1 and 0: of 6 pairs 4 are right, 1 is a tie."""
+    score = np.array([3.0, 2, 1, 0])
+    positives, negatives = np.array([1.0, 0, 1, 0]), np.array([0.0, 1, 1, 1])
+    area, _, _ = purchase_models.area_under_curve(score, positives, negatives)
+    assert area == pytest.approx(4.5 / 6)
+
+
+def test_error_of_a_difference_of_auc_by_resampling():
+    """DeLong's standard error is what 2,000 samples of the same size scatter by."""
+    random = np.random.default_rng(3)
+
+    def sample() -> tuple[float, float]:
+        outcome = random.random(400) < 0.4
+        better = outcome + random.normal(0, 1.0, 400)
+        worse = better + random.normal(0, 0.7, 400)
+        return purchase_models.auc_difference(better, worse, outcome * 1.0, ~outcome * 1.0)
+
+    differences, errors = np.array([sample() for _ in range(2000)]).T
+    assert errors.mean() == pytest.approx(differences.std(), rel=0.08)
