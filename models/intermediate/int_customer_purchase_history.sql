@@ -1,0 +1,59 @@
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+
+with orders as (
+    select * from {{ ref('int_orders') }}
+    where not is_guest
+),
+
+snapshot_dates as (
+    select * from {{ ref('int_snapshot_dates') }}
+    where is_holdout_start or is_as_of_date
+),
+
+customer_days as (
+    select
+        customer_key,
+        customer_id,
+        ordered_on,
+        max(is_purchase) as is_purchase,
+        sum(net_cents) as net_cents
+    from orders
+    group by customer_key, customer_id, ordered_on
+),
+
+dated_days as (
+    select
+        *,
+        min(case when is_purchase then ordered_on end) over (partition by customer_key)
+            as first_purchase_on
+    from customer_days
+),
+
+final as (
+    select /*+ broadcast(snapshot_dates) */
+        days.customer_key,
+        days.customer_id,
+        snapshot_dates.snapshot_on,
+        snapshot_dates.is_holdout_start,
+        snapshot_dates.is_as_of_date,
+        count_if(days.is_purchase) - 1 as repeat_purchase_days,
+        datediff(
+            max(case when days.is_purchase then days.ordered_on end), days.first_purchase_on
+        ) as last_purchase_day,
+        datediff(snapshot_dates.snapshot_on, days.first_purchase_on) as observed_days,
+        coalesce(
+            sum(case when days.ordered_on > days.first_purchase_on then days.net_cents end), 0
+        ) as repeat_net_cents
+    from dated_days as days
+    inner join snapshot_dates on days.ordered_on <= snapshot_dates.snapshot_on
+    group by
+        days.customer_key,
+        days.customer_id,
+        days.first_purchase_on,
+        snapshot_dates.snapshot_on,
+        snapshot_dates.is_holdout_start,
+        snapshot_dates.is_as_of_date
+    having count_if(days.is_purchase) > 0
+)
+
+select * from final
