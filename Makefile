@@ -28,12 +28,13 @@ GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-run: setup  ## everything: data, models, personas, docs, and a summary
+run: setup  ## everything: data, models, personas, lifetime value, docs, and a summary
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 	@dbt build --selector before_ml --exclude-resource-type unit_test
 	@$(STEP) ml/cluster.py --seed "$(SEED)"
+	@$(STEP) ml/lifetime_value.py
 	@dbt build --selector after_ml --exclude-resource-type unit_test
 	@dbt --quiet docs generate --static
 	@.venv/bin/python reports/summary.py

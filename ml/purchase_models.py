@@ -26,6 +26,8 @@ from scipy.special import betaln, digamma, gammaln, hyp2f1
 # what the parameter stands for: a = 1e-8, say, is a shop that nobody ever leaves.
 LEAST, MOST = 1e-8, 1e6
 SOUND_LEAST, SOUND_MOST = 1e-4, 1e4
+# So does a chance to leave, a / (a + b) on average, of less than one in a thousand purchases.
+LEAST_DROPOUT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,13 @@ class Fit:
 
     @property
     def degenerate(self) -> bool:
-        """True when a parameter ran away, or (Gamma-Gamma with q <= 1) there is no mean spend."""
-        ran_away = not all(SOUND_LEAST < value < SOUND_MOST for value in self.parameters.values())
-        return ran_away or self.parameters.get("q", 2) <= 1
+        """True when the parameters tell that the data do not show what the model speaks of."""
+        if not all(SOUND_LEAST < value < SOUND_MOST for value in self.parameters.values()):
+            return True
+        if isinstance(self.model, PurchaseModel):
+            return self.model.a / (self.model.a + self.model.b) < LEAST_DROPOUT
+        # With q of at most 1 the mean spend is infinite.
+        return self.model.q <= 1
 
 
 def fit_purchases(
@@ -219,7 +225,8 @@ def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
     )
     # A search that ends for lack of digits has converged if the slope says so.
     flat = np.abs(found.jac).max() < 1e-5
-    model = model_of([float(value) for value in np.exp(found.x)])
+    # Without the digits that no data can show and that differ between machines.
+    model = model_of([float(f"{value:.7g}") for value in np.exp(found.x)])
     return Fit(model, -float(found.fun * total), bool(found.success or flat))
 
 

@@ -40,7 +40,8 @@ def recompute(connection: duckdb.DuckDBPyConnection, mart: str) -> Rows:
 def prepare(connection: duckdb.DuckDBPyConnection, as_of_date: date | None) -> None:
     """Makes the tables and macros that the marts are computed from.
 
-    `connection` holds the raw tables `transactions` and `customers`; its time zone is UTC.
+    `connection` holds the raw tables `transactions` and `customers`, and what the lifetime value
+    step found, `lifetime_value` and `model_evaluation`; its time zone is UTC.
     """
     connection.execute(MACROS)
     connection.execute(JUDGED)
@@ -262,20 +263,44 @@ TABLES = {
         cross join as_of
         where bought.customer_id is not null or registered_on is null or registered_on <= as_of_date
     """,
-    # Without a proven model: risk by recency alone, value by the yearly pace so far.
+    # By what the models of this day say; else risk by recency, value by the yearly pace so far.
     "risks": """
+        with thresholds as (
+            select
+                max(value) filter (where audience = 'medium risk') as medium_from,
+                max(value) filter (where audience = 'low risk') as low_from
+            from model_evaluation
+            where metric = 'churn_threshold'
+        ),
+
+        paced as (
+            select
+                *,
+                greatest(net_revenue * 100, 0)::hugeint as cents,
+                greatest(as_of_date - first_order_on, 365) as days
+            from features, as_of
+        )
+
         select
-            *,
+            paced.*,
             case
+                when churn_score is not null and low_from is not null then case
+                    when churn_score >= low_from then 'low'
+                    when churn_score >= medium_from then 'medium'
+                    else 'high'
+                end
                 when r_score <= 2 then 'high'
                 when r_score = 3 then 'medium'
                 when r_score >= 4 then 'low'
             end as churn_risk,
-            greatest(net_revenue * 100, 0)::hugeint as cents,
-            greatest(as_of_date - first_order_on, 365) as days,
             -- Half up: (2 * cents * 365 + days) / (2 * days), rounded down.
-            (((2 * cents * 365 + days) // (2 * days)) / 100)::decimal(18, 2) as value_at_stake
-        from features, as_of
+            coalesce(
+                predicted_value_12m,
+                (((2 * cents * 365 + days) // (2 * days)) / 100)::decimal(18, 2)
+            ) as value_at_stake
+        from paced
+        left join lifetime_value using (customer_id, as_of_date)
+        cross join thresholds
     """,
     "month_ends": f"""
         select last_day(as_of_date - to_months(months_ago::int)) as month_end

@@ -66,7 +66,9 @@ def shuffle(spark: SparkSession, table: str, columns: str) -> None:
 def all_tables() -> list[str]:
     """Every table that a run makes, from raw to marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
-    ml = ["ml.customer_clusters", "ml.cluster_centres", "ml.cluster_selection"]
+    clusters = ("cluster_selection", "cluster_centres", "customer_clusters")
+    value = ("lifetime_value_models", "lifetime_value", "model_evaluation")
+    ml = [f"ml.{name}" for name in (*clusters, *value)]
     return raw + ml + [f"marts.{mart}" for mart in MARTS]
 
 

@@ -20,8 +20,8 @@ NOT_RECOMPUTED = {"personas", "recommendations"}
 
 
 @pytest.fixture(scope="session")
-def raw(data: Data, server: dict[str, str]) -> duckdb.DuckDBPyConnection:
-    """The raw tables of the data set in DuckDB, prepared for `recompute`."""
+def raw(data: Data, server: dict[str, str], spark: SparkSession) -> duckdb.DuckDBPyConnection:
+    """The raw tables of the data set in DuckDB, and the models' results, for `recompute`."""
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for table in ("transactions", "customers"):
@@ -29,6 +29,9 @@ def raw(data: Data, server: dict[str, str]) -> duckdb.DuckDBPyConnection:
         connection.execute(f"create table {table} as from '{files}'")
     for column in ("ordered_at", "loaded_at"):
         connection.execute(f"alter table transactions alter {column} type timestamp")
+    for table in ("lifetime_value", "model_evaluation"):
+        connection.register("found", spark.table(f"ml.{table}").toArrow())
+        connection.execute(f"create table {table} as from found")
     prepare(connection, data.as_of_date)
     return connection
 
