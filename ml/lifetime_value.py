@@ -151,15 +151,15 @@ def histories(spark: SparkSession, snapshot: str) -> Histories:
     counts = spark.sql(
         f"""
         select
-            then.repeat_purchase_days as x,
-            then.last_purchase_day as t_x,
-            then.observed_days as t,
+            known.repeat_purchase_days as x,
+            known.last_purchase_day as t_x,
+            known.observed_days as t,
             count(*) as customers,
-            count_if(now.repeat_purchase_days > then.repeat_purchase_days) as buyers,
-            sum(now.repeat_purchase_days - then.repeat_purchase_days) as orders
-        from {HISTORY} as then
-        inner join {HISTORY} as now on then.customer_key = now.customer_key
-        where then.{snapshot} and now.is_as_of_date
+            count_if(later.repeat_purchase_days > known.repeat_purchase_days) as buyers,
+            sum(later.repeat_purchase_days - known.repeat_purchase_days) as orders
+        from {HISTORY} as known
+        inner join {HISTORY} as later on known.customer_key = later.customer_key
+        where known.{snapshot} and later.is_as_of_date
         group by x, t_x, t
         order by x, t_x, t
         """
@@ -489,6 +489,27 @@ def evaluation_table(spark: SparkSession, rows: list[Row]) -> DataFrame:
     )
 
 
+def report(
+    judged: dict[str, Fitted], final: dict[str, Fitted], used: list[Fitted], evaluation: list[Row]
+) -> None:
+    """Says in a few lines what was found and decided."""
+    for name, fitted in final.items():
+        statuses = {fits[name].status for fits in (judged, final) if name in fits}
+        verdict = ", ".join(sorted(statuses - {"converged"})) or "sound"
+        values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
+        say(f"{name}: {verdict}, {'used' if fitted in used else 'not used'} ({values})")
+    for row in evaluation:
+        if (row.metric, row.audience) == ("holdout_orders", "all"):
+            say(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
+    scores = ", ".join(
+        f"{row.model} {row.value:.3f}"
+        for row in evaluation
+        if (row.metric, row.audience) == ("auc", "all")
+    )
+    winner = next((row.model for row in evaluation if row.metric == "churn_threshold"), "recency")
+    say(f"churn risk by {winner} (area under the curve: {scores})")
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     spark = start("lifetime_value")
@@ -536,7 +557,7 @@ def main() -> None:
         purchases = final[chosen].fit.model
         rows, churn_score = choose_churn_score(before, chosen, judged[chosen].fit.model, weeks)
         evaluation += rows
-        if SPEND_MODEL in final and final[SPEND_MODEL].is_sound:
+        if all(SPEND_MODEL in fits and fits[SPEND_MODEL].is_sound for fits in (judged, final)):
             used.append(final[SPEND_MODEL])
             spend = final[SPEND_MODEL].fit.model
 
@@ -549,21 +570,7 @@ def main() -> None:
     write(spark, "ml.lifetime_value_models", models_table(spark, fits, used), run_id, as_of)
     write(spark, "ml.model_evaluation", evaluation_table(spark, evaluation), run_id, as_of)
 
-    for fitted in final.values():
-        verdicts = {judged[fitted.name].status if fitted.name in judged else "not judged"}
-        verdicts.add(fitted.status)
-        verdict = ", ".join(sorted(verdicts - {"converged"})) or "converged"
-        said = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
-        say(f"{fitted.name}: {verdict}{', used' if fitted in used else ''} ({said})")
-    for row in evaluation:
-        if (row.metric, row.audience) == ("holdout_orders", "all"):
-            say(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
-    best = [row.model for row in evaluation if row.metric == "churn_threshold"]
-    aucs = {
-        row.model: row.value for row in evaluation if (row.metric, row.audience) == ("auc", "all")
-    }
-    said = ", ".join(f"{model} {value:.3f}" for model, value in aucs.items())
-    say(f"churn risk by {best[0] if best else 'recency'} (area under the curve: {said})")
+    report(judged, final, used, evaluation)
     say(f"{buyers:,} customers in ml.lifetime_value ({time.monotonic() - started:.0f} s)")
 
 

@@ -49,14 +49,14 @@ class PurchaseModel:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log-likelihoods of a history together with being active at T, and with having left.
 
-        Equation (6) and its like in both papers, without the factor they share (see `shared`).
+        Equation (6) of Fader, Hardie and Lee and its like, without the factor that both share.
         """
         c = self.occasions(x)
-        start = betaln(self.a, self.b)
-        alive = betaln(self.a, self.b + c) - start - (self.r + x) * np.log(self.alpha + t)
-        # Nobody can have left without an occasion; the maximum only keeps betaln from a warning.
-        gone = betaln(self.a + 1, self.b + np.maximum(c, 1) - 1) - start
-        gone = gone - (self.r + x) * np.log(self.alpha + t_x)
+        stayed = betaln(self.a, self.b + c) - betaln(self.a, self.b)
+        alive = stayed - (self.r + x) * np.log(self.alpha + t)
+        # B(a + 1, b + c - 1) is B(a, b + c) times a / (b + c - 1); without an occasion nobody left.
+        last = np.log(self.a) - np.log(self.b + np.maximum(c, 1) - 1)
+        gone = stayed + last - (self.r + x) * np.log(self.alpha + t_x)
         return alive, np.where(c > 0, gone, -np.inf)
 
     def log_likelihood(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -71,13 +71,13 @@ class PurchaseModel:
         gone = 1 - alive
         log_rate = alive * np.log(alpha + t) + gone * np.log(alpha + t_x)
         both = digamma(a + b) - digamma(a + b + c)
-        # With c = 0, gone is 0 and so is its term.
-        survived = alive * digamma(b + c) + gone * digamma(b + np.maximum(c, 1) - 1)
+        # digamma(b + c - 1) is this less 1 / (b + c - 1); with c = 0, gone is 0 and so is its term.
+        survived = digamma(b + c) - gone / (b + np.maximum(c, 1) - 1)
         return np.array(
             [
                 digamma(r + x) - digamma(r) + np.log(alpha) - log_rate,
                 r / alpha - (r + x) * (alive / (alpha + t) + gone / (alpha + t_x)),
-                alive * digamma(a) + gone * digamma(a + 1) - digamma(a) + both,
+                gone / a + both,
                 survived - digamma(b) + both,
             ]
         )

@@ -1,16 +1,21 @@
 """Lifetime value: the mathematics against published numbers, and the step on data."""
 
 import csv
+import subprocess
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from conftest import shared_file
+from conftest import ROOT, Data, dbt, on_data, shared_file, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
 import purchase_models
 from purchase_models import PurchaseModel, SpendModel
+
+Query = Callable[[str], list[tuple]]
 
 # Fader, Hardie and Lee (2005), table 2, and Fader and Hardie (2013).
 PUBLISHED = PurchaseModel(0.2426, 4.4135, 0.7929, 2.4258)
@@ -230,3 +235,186 @@ def test_error_of_a_difference_of_auc_by_resampling():
 
     differences, errors = np.array([sample() for _ in range(2000)]).T
     assert errors.mean() == pytest.approx(differences.std(), rel=0.08)
+
+
+# --- the step, on data ------------------------------------------------------------------
+
+
+def step(server: dict[str, str]) -> str:
+    """Runs the step as the Makefile does and returns what it prints."""
+    command = [sys.executable, "ml/lifetime_value.py"]
+    environment = step_environment(server)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def evaluation(query: Query, metric: str, audience: str) -> dict[str, tuple[float, float]]:
+    """Value and baseline of a metric for one audience, by model."""
+    rows = query(
+        "select model, value, baseline from ml.model_evaluation "
+        f"where metric = '{metric}' and audience = '{audience}'"
+    )
+    return {model: (value, baseline) for model, value, baseline in rows}
+
+
+def statuses(query: Query) -> set[tuple[str, str]]:
+    """Every verdict on every model."""
+    return set(query("select distinct model, status from ml.lifetime_value_models"))
+
+
+def assert_predicts_nothing(query: Query) -> None:
+    """Each customer with a purchase has a row, without a promise; recency tells the risk."""
+    assert query(
+        "select count(*), count(p_alive), count(expected_orders_90d), count(predicted_value_12m), "
+        "count(churn_score) from ml.lifetime_value"
+    ) == [(*query("select count(*) from marts.customer_rfm")[0], 0, 0, 0, 0)]
+    assert query("select count(*) from ml.lifetime_value_models where is_used") == [(0,)]
+    assert not query(
+        "select customer_id from marts.customers "
+        "where not (churn_risk <=> case when r_score <= 2 then 'high' "
+        "when r_score = 3 then 'medium' when r_score >= 4 then 'low' end)"
+    )
+
+
+@pytest.fixture
+def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
+    """Fits to what was known on 1997-09-30, as the papers do, and puts the 90 days back."""
+    given = server | {"AS_OF_DATE": str(data.as_of_date)}
+    rebuild = ("run", "--select", "int_snapshot_dates", "int_customer_purchase_history")
+    dbt(given, *rebuild, "--vars", "holdout_days: 274")
+    step(server)
+    yield
+    dbt(given, *rebuild)
+    step(server)
+
+
+@on_data("cdnow")
+class TestCdnow:
+    """CDNOW master, of which the papers' sample is every tenth customer."""
+
+    def test_published_numbers_on_the_first_39_weeks(
+        self, query: Query, held_out_from_october: None
+    ):
+        with shared_file("data/cdnow/cdnow_sample.csv").open() as lines:
+            sample = {row["sample_id"]: row["master_id"] for row in csv.DictReader(lines)}
+        with shared_file("data/cdnow/cdnow_customers_summary.csv").open() as lines:
+            published = {
+                sample[row["ID"].zfill(4)]: (
+                    int(row["frequency"]),
+                    float(row["recency"]),
+                    float(row["T"]),
+                )
+                for row in csv.DictReader(lines)
+            }
+        found = {
+            customer: (x, t_x / 7, t / 7)
+            for customer, x, t_x, t in query(
+                "select customer_id, repeat_purchase_days, last_purchase_day, observed_days "
+                "from intermediate.int_customer_purchase_history where is_holdout_start"
+            )
+        }
+        assert len(published) == 2357
+        for customer, (x, t_x, t) in published.items():
+            # Two digits of a week.
+            assert found[customer] == (
+                x,
+                pytest.approx(t_x, abs=0.0051),
+                pytest.approx(t, abs=0.0051),
+            )
+
+        # All 23,570 customers, by an independent computation.
+        names = ("r", "alpha", "a", "b")
+        values = ", ".join(f"double(get_json_object(parameters, '$.{name}'))" for name in names)
+        ((log_likelihood, *parameters),) = query(
+            f"select log_likelihood, {values} from ml.lifetime_value_models "
+            "where model = 'bg_nbd' and fitted_until = date '1997-09-30'"
+        )
+        assert round(log_likelihood, 1) == -95368.4
+        assert parameters == pytest.approx([0.2516, 4.789, 0.7234, 2.161], rel=5e-4)
+
+        auc = evaluation(query, "auc", "all")
+        assert round(auc["recency"][0], 3) == 0.759
+        assert round(auc["frequency"][0], 3) == 0.753
+        assert round(auc["bg_nbd"][0], 3) == 0.763
+        # Alive is not the same as about to buy: over all customers it ranks them backwards.
+        assert round(evaluation(query, "auc_of_p_alive", "all")["bg_nbd"][0], 3) == 0.320
+
+    def test_models_are_sound_and_used(self, query: Query):
+        assert {status for _, status in statuses(query)} == {"converged"}
+        used = query("select model from ml.lifetime_value_models where is_used order by model")
+        assert used in ([("bg_nbd",), ("gamma_gamma",)], [("gamma_gamma",), ("mbg_nbd",)])
+        assert query(
+            "select count(*) from marts.customers "
+            "where expected_orders_90d is null or predicted_value_12m is null"
+        ) == [(0,)]
+
+    def test_holdout_is_what_the_orders_say(self, query: Query):
+        """Purchase days after 1998-04-02; every customer had bought by then."""
+        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
+            days = {(row["customer_id"], row["date"][:10]) for row in csv.DictReader(lines)}
+        later = sum(day > "1998-04-02" for _, day in days)
+        for forecast, came in evaluation(query, "holdout_orders", "all").values():
+            assert came == later
+            assert forecast == pytest.approx(came, rel=0.15)
+        assert query(
+            "select distinct sum(baseline) from ml.model_evaluation "
+            "where metric = 'holdout_orders' and audience like 'week%' group by model"
+        ) == [(later,)]
+
+    def test_risk_follows_the_score_that_won(self, query: Query):
+        ((winner,),) = query(
+            "select distinct model from ml.model_evaluation where metric = 'churn_threshold'"
+        )
+        value, baseline = evaluation(query, "auc", "all")[winner]
+        assert value > baseline
+        rates = [
+            evaluation(query, "repurchase_rate", f"{level} risk")[winner][0]
+            for level in ("high", "medium", "low")
+        ]
+        assert rates == sorted(rates)
+
+
+@on_data("online_retail")
+def test_degenerate_fit_is_said_and_not_used(query: Query):
+    """Up to the holdout nobody is seen to leave: a = 1e-8 or so."""
+    assert ("bg_nbd", "degenerate") in statuses(query)
+    assert_predicts_nothing(query)
+
+
+@on_data("olist")
+def test_one_time_buyers_get_no_promise(query: Query):
+    """97% bought once: whatever the others did, it says little of these."""
+    assert {("bg_nbd", "too few repeat buyers"), ("mbg_nbd", "too few repeat buyers")} <= statuses(
+        query
+    )
+    assert_predicts_nothing(query)
+
+
+@on_data("generated")
+class TestGenerated:
+    """The simulation, which knows who has left and what everybody does next."""
+
+    def test_alive_are_those_who_have_not_left(self, query: Query):
+        rows = query(
+            "select p_alive, dropped_out_at > timestamp '2026-07-01' from ml.lifetime_value "
+            "inner join truth.customers using (customer_id)"
+        )
+        p_alive = np.array([row[0] for row in rows], dtype=float)
+        stays = np.array([row[1] for row in rows], dtype=float)
+        area, _, _ = purchase_models.area_under_curve(p_alive, stays, 1 - stays)
+        assert area > 0.75
+        assert p_alive.mean() == pytest.approx(stays.mean(), abs=0.1)
+
+    def test_expected_orders_come(self, query: Query):
+        ((expected, came),) = query(
+            "select sum(expected_orders_90d), sum(future_orders_90d) from ml.lifetime_value "
+            "inner join truth.customers using (customer_id)"
+        )
+        assert expected == pytest.approx(came, rel=0.25)
+
+    def test_terminal_says_what_was_decided(self, data: Data):
+        for words in ("bg_nbd: ", "gamma_gamma: ", "orders forecast", "churn risk by "):
+            assert words in data.printed, words
