@@ -13,8 +13,9 @@ has few distinct ones, so the fit costs little more for a hundred times the cust
 model is fitted on a sample of fixed size, chosen by a hash of the customer.
 
 A model is used for predictions only if both its fits are sound and its forecast of the holdout was
-within half of what came; of two such models the one with the better forecast. Else its predictions
-are null, and the marts fall back on what needs no model. Risk of churn is judged apart: a score
+within half of what came; of two such models the likelier one, which is fair, since both have four
+parameters and the same data (in total, both may well forecast the same). Else its predictions are
+null, and the marts fall back on what needs no model. Risk of churn is judged apart: a score
 takes the place of recency only if it tells better who buys again in the holdout, by more than two
 standard errors of the difference.
 
@@ -33,6 +34,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -516,8 +518,9 @@ def main() -> None:
     for table in (HISTORY, "marts.segment_validation"):
         if not spark.catalog.tableExists(table):
             raise StepError(f"there is no table {table}; build it with: dbt build")
-    # The predictions are made where the customers are, by the same code.
-    spark.addArtifacts(purchase_models.__file__, pyfile=True)
+    # Predictions are made where the customers are, so the code goes along with them. As an artifact
+    # of the session it would be missed by the queries of others once this session has ended.
+    cloudpickle.register_pickle_by_value(purchase_models)
     started = time.monotonic()
 
     as_of, buyers, days = observed(spark, "is_as_of_date")
@@ -539,17 +542,16 @@ def main() -> None:
     weeks = (as_of - holdout_start).days / WEEK
     evaluation = [*judge_segments(spark), *judge_baselines(before)]
     actual = orders_by_week(spark)
-    errors = {}
+    sound = []
     for name in PURCHASE_MODELS:
         if not judged[name].is_sound:
             continue
         evaluation += judge_purchases(before, judged[name], weeks, actual)
-        error = forecast_error(evaluation, name)
-        if error > GREATEST_FORECAST_ERROR:
+        if forecast_error(evaluation, name) > GREATEST_FORECAST_ERROR:
             judged[name] = replace(judged[name], status="forecast off")
         elif final[name].is_sound:
-            errors[name] = error
-    chosen = min(errors, key=errors.get, default=None)
+            sound.append(name)
+    chosen = max(sound, key=lambda name: final[name].fit.log_likelihood, default=None)
 
     used, purchases, spend, churn_score = [], None, None, None
     if chosen:

@@ -201,7 +201,13 @@ def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit:
     p, q, gamma = astuple(in_units.model)
     # Change of variable: the density of the spend is that of the ratio, divided by the mean.
     log_likelihood = in_units.log_likelihood - float(customers.sum()) * np.log(mean_spend)
-    return Fit(SpendModel(p, q, gamma * mean_spend), float(log_likelihood), in_units.converged)
+    model = SpendModel(p, q, significant(gamma * mean_spend))
+    return Fit(model, float(log_likelihood), in_units.converged)
+
+
+def significant(value: float) -> float:
+    """Without the digits that no data can show and that differ between machines."""
+    return float(f"{value:.7g}")
 
 
 def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
@@ -225,8 +231,7 @@ def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
     )
     # A search that ends for lack of digits has converged if the slope says so.
     flat = np.abs(found.jac).max() < 1e-5
-    # Without the digits that no data can show and that differ between machines.
-    model = model_of([float(f"{value:.7g}") for value in np.exp(found.x)])
+    model = model_of([significant(value) for value in np.exp(found.x)])
     return Fit(model, -float(found.fun * total), bool(found.success or flat))
 
 
