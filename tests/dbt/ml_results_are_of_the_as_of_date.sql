@@ -1,5 +1,5 @@
--- Run the PySpark steps again (make run): what they found is of another day than the marts. A warning, since
--- the mart customers takes over no prediction of another day.
+-- Run the PySpark steps again (make run): what one of them found is of another day than the marts, or its
+-- tables are of different runs. A warning, since the marts take over nothing of another day.
 {{ config(severity='warn') }}
 
 with as_of as (
@@ -7,22 +7,54 @@ with as_of as (
 ),
 
 results as (
-    select as_of_date from {{ source('ml', 'customer_clusters') }}
+    select
+        'cluster' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'cluster_selection') }}
     union
-    select as_of_date from {{ source('ml', 'cluster_centres') }}
+    select
+        'cluster' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'cluster_centres') }}
     union
-    select as_of_date from {{ source('ml', 'lifetime_value') }}
+    select
+        'cluster' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'customer_clusters') }}
     union
-    select as_of_date from {{ source('ml', 'lifetime_value_models') }}
+    select
+        'lifetime_value' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'lifetime_value') }}
     union
-    select as_of_date from {{ source('ml', 'model_evaluation') }}
+    select
+        'lifetime_value' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'lifetime_value_models') }}
+    union
+    select
+        'lifetime_value' as step,
+        run_id,
+        as_of_date
+    from {{ source('ml', 'model_evaluation') }}
 ),
 
 final as (
-    select results.as_of_date
+    select
+        results.step,
+        count(distinct results.run_id) as runs,
+        min(results.as_of_date) as earliest_as_of_date
     from results
     cross join as_of
-    where (results.as_of_date = as_of.as_of_date) is not true
+    group by results.step
+    having
+        count(distinct results.run_id) > 1
+        or count_if(results.as_of_date != as_of.as_of_date) > 0
 )
 
 select * from final
