@@ -73,10 +73,11 @@
 {% endmacro %}
 
 
+{#- A metastore keeps 256 characters of a column's comment, and takes a minute to refuse more. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
-        {{ adapter.quote(name) }} {{ type }} comment {{ sql_string(description) }}{{ ',' if not loop.last }}
+        {{ adapter.quote(name) }} {{ type }} comment {{ sql_string(description[:256]) }}{{ ',' if not loop.last }}
         {%- endfor %}
     )
     using parquet
