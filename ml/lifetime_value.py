@@ -12,12 +12,12 @@ What comes to the driver is counts: how many customers have the same history. A 
 has few distinct ones, so the fit costs little more for a hundred times the customers. The spend
 model is fitted on a sample of fixed size, chosen by a hash of the customer.
 
-A model is used for predictions only if both its fits are sound and its forecast of the holdout was
-within half of what came; of two such models the likelier one, which is fair, since both have four
-parameters and the same data (in total, both may well forecast the same). Else its predictions are
-null, and the marts fall back on what needs no model. Risk of churn is judged apart: a score
-takes the place of recency only if it tells better who buys again in the holdout, by more than two
-standard errors of the difference.
+A model is used for predictions only if both its fits are sound and its forecast of the holdout,
+orders or spend per order, was within half of what came; of two such purchase models the likelier
+one, which is fair, since both have four parameters and the same data (in total, both may well
+forecast the same). Else its predictions are null, and the marts fall back on what needs no model.
+Risk of churn is judged apart: a score takes the place of recency only if it tells better who buys
+again in the holdout, by more than two standard errors of the difference.
 
 Writes `ml.lifetime_value` (one row per customer with a purchase), `ml.lifetime_value_models` (one
 row per model and fit) and `ml.model_evaluation` (one row per model, metric and audience).
@@ -82,12 +82,6 @@ class Histories:
     def history(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, t_x and T, as the models take them."""
         return self.x, self.t_x, self.t
-
-    def audiences(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Everybody, and one-time and repeat buyers apart: which histories are theirs."""
-        yield "all", np.full(len(self.x), True)
-        yield "one-time buyers", self.x == 0
-        yield "repeat buyers", self.x > 0
 
 
 @dataclass(frozen=True)
@@ -188,7 +182,37 @@ def repeat_spend(spark: SparkSession, snapshot: str) -> tuple[np.ndarray, ...]:
         """
     ).toPandas()
     x, cents, customers = (counts[column].to_numpy(dtype=float) for column in counts)
-    return x, cents / 100 / np.maximum(x, 1), customers
+    return x, average_spend(cents, x), customers
+
+
+def average_spend(cents: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Spend per repeat purchase, which does not matter without one; below 0 it counts as 0."""
+    return np.maximum(cents, 0) / 100 / np.maximum(x, 1)
+
+
+def holdout_spend(spark: SparkSession) -> tuple[np.ndarray, ...]:
+    """x, t_x, T, average spend, and then orders and net spend in the holdout, of a sample.
+
+    A row for each of at most SPEND_SAMPLE_SIZE customers: what they spent is hardly ever the same.
+    """
+    rows = spark.sql(
+        f"""
+        select
+            known.repeat_purchase_days as x,
+            known.last_purchase_day as t_x,
+            known.observed_days as t,
+            known.repeat_net_cents as cents,
+            later.repeat_purchase_days - known.repeat_purchase_days as orders,
+            later.repeat_net_cents - known.repeat_net_cents as spent_cents
+        from {HISTORY} as known
+        inner join {HISTORY} as later on known.customer_key = later.customer_key
+        where known.is_holdout_start and later.is_as_of_date
+        order by xxhash64(known.customer_key), known.customer_key
+        limit {SPEND_SAMPLE_SIZE}
+        """
+    ).toPandas()
+    x, t_x, t, cents, orders, spent_cents = (rows[column].to_numpy(dtype=float) for column in rows)
+    return x, t_x / WEEK, t / WEEK, average_spend(cents, x), orders, spent_cents / 100
 
 
 def orders_by_week(spark: SparkSession) -> dict[int, int]:
@@ -264,6 +288,13 @@ def fit_models(
 # --- judging ----------------------------------------------------------------------------
 
 
+def audiences(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Everybody, and one-time and repeat buyers apart: which of the histories are theirs."""
+    yield "all", np.full(len(x), True)
+    yield "one-time buyers", x == 0
+    yield "repeat buyers", x > 0
+
+
 def judge_baselines(data: Histories) -> Iterator[Row]:
     """What needs no model: how well recency and frequency tell who buys again."""
     recency = data.t_x - data.t
@@ -282,7 +313,7 @@ def judge_purchases(
     yield from judge_score(data, name, "auc", expected)
     yield from judge_score(data, name, "auc_of_p_alive", np.round(model.p_alive(*data.history), 6))
     total = data.customers * expected
-    for audience, chosen in data.audiences():
+    for audience, chosen in audiences(data.x):
         yield Row(name, "holdout_orders", audience, total[chosen].sum(), data.orders[chosen].sum())
     # By tenths of the customers, the least expected first: does more come where more is expected?
     tenth = np.minimum(np.floor(10 * np.interp(expected, *ranks(expected, data.customers))), 9)
@@ -300,6 +331,23 @@ def judge_purchases(
         before = until
 
 
+def judge_spend(
+    name: str, purchases: PurchaseModel, spend: SpendModel, weeks: float, sample: tuple
+) -> Iterator[Row]:
+    """Compares the spend forecast for the holdout, per order and per customer, with what came."""
+    *history, average, orders, spent = sample
+    order_value = spend.expected_spend(history[0], average)
+    value = purchases.expected_purchases(weeks, *history) * order_value
+    for audience, chosen in audiences(history[0]):
+        came, customers = orders[chosen].sum(), chosen.sum()
+        if came > 0:
+            forecast = (order_value * orders)[chosen].sum() / came
+            yield Row(SPEND_MODEL, "order_value", audience, forecast, spent[chosen].sum() / came)
+        if customers > 0:
+            forecast, actual = (values[chosen].sum() / customers for values in (value, spent))
+            yield Row(f"{name}_{SPEND_MODEL}", "value_per_customer", audience, forecast, actual)
+
+
 def ranks(values: np.ndarray, customers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values and the share of these customers below each, for np.interp.
 
@@ -313,7 +361,7 @@ def ranks(values: np.ndarray, customers: np.ndarray) -> tuple[np.ndarray, np.nda
 def judge_score(data: Histories, name: str, metric: str, score: np.ndarray) -> Iterator[Row]:
     """Measures how well a score tells who buys again, against recency."""
     recency = data.t_x - data.t
-    for audience, chosen in data.audiences():
+    for audience, chosen in audiences(data.x):
         some = data.where(chosen)
         others = some.customers - some.buyers
         if not some.buyers.sum() > 1 or not others.sum() > 1:
@@ -360,11 +408,11 @@ def judge_segments(spark: SparkSession) -> Iterator[Row]:
 # --- choosing ---------------------------------------------------------------------------
 
 
-def forecast_error(rows: list[Row], name: str) -> float:
-    """How far a model's forecast of the holdout is from what came, as a share of that."""
-    key = (name, "holdout_orders", "all")
+def is_off(rows: list[Row], name: str, metric: str) -> bool:
+    """True if a model's forecast of the holdout is too far from what came."""
+    key = (name, metric, "all")
     whole = next(row for row in rows if (row.model, row.metric, row.audience) == key)
-    return abs(whole.value - whole.baseline) / max(whole.baseline, 1)
+    return abs(whole.value - whole.baseline) > GREATEST_FORECAST_ERROR * whole.baseline
 
 
 def choose_churn_score(
@@ -421,8 +469,7 @@ def predictions(
         history = x, t_x.to_numpy(dtype=float) / 7, t.to_numpy(dtype=float) / 7
         value = yearly = score = np.full(len(x), None)
         if spend is not None:
-            # Without a repeat purchase the average does not matter, and below 0 it counts as 0.
-            average = np.maximum(cents.to_numpy(dtype=float), 0) / 100 / np.maximum(x, 1)
+            average = average_spend(cents.to_numpy(dtype=float), x)
             value = np.round(spend.expected_spend(x, average), 4)
             yearly = np.round(purchases.expected_purchases(365 / 7, *history) * value, 2)
         if churn_score is not None:
@@ -503,6 +550,8 @@ def report(
     for row in evaluation:
         if (row.metric, row.audience) == ("holdout_orders", "all"):
             say(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
+        elif (row.metric, row.audience) == ("value_per_customer", "all"):
+            say(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} came")
     scores = ", ".join(
         f"{row.model} {row.value:.3f}"
         for row in evaluation
@@ -547,7 +596,7 @@ def main() -> None:
         if not judged[name].is_sound:
             continue
         evaluation += judge_purchases(before, judged[name], weeks, actual)
-        if forecast_error(evaluation, name) > GREATEST_FORECAST_ERROR:
+        if is_off(evaluation, name, "holdout_orders"):
             judged[name] = replace(judged[name], status="forecast off")
         elif final[name].is_sound:
             sound.append(name)
@@ -560,8 +609,13 @@ def main() -> None:
         rows, churn_score = choose_churn_score(before, chosen, judged[chosen].fit.model, weeks)
         evaluation += rows
         if all(SPEND_MODEL in fits and fits[SPEND_MODEL].is_sound for fits in (judged, final)):
-            used.append(final[SPEND_MODEL])
-            spend = final[SPEND_MODEL].fit.model
+            models = judged[chosen].fit.model, judged[SPEND_MODEL].fit.model
+            evaluation += judge_spend(chosen, *models, weeks, holdout_spend(spark))
+            if is_off(evaluation, SPEND_MODEL, "order_value"):
+                judged[SPEND_MODEL] = replace(judged[SPEND_MODEL], status="forecast off")
+            else:
+                used.append(final[SPEND_MODEL])
+                spend = final[SPEND_MODEL].fit.model
 
     evaluation = [rounded(row) for row in evaluation]
     fits = [*judged.values(), *final.values()]

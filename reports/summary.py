@@ -37,7 +37,7 @@ def table(rows: list[Row], align: str) -> str:
 
 
 def headline(cursor: hive.Cursor) -> str:
-    """Customers, money and the period that the numbers are of."""
+    """Customers, money, the period that the numbers are of, and what may be lost."""
     ((as_of_date,),) = query(cursor, "select as_of_date from intermediate.int_as_of_date")
     metrics = {
         metric: (value, change)
@@ -52,7 +52,9 @@ def headline(cursor: hive.Cursor) -> str:
         f"As of {as_of_date}: {money(metrics['customers'][0])} customers, "
         f"{money(metrics['lifetime_net_revenue'][0])} net revenue.\n"
         f"Last 90 days: {money(revenue)} net revenue{trend}, "
-        f"{money(metrics['active_customers'][0])} active customers, {retention} retained."
+        f"{money(metrics['active_customers'][0])} active customers, {retention} retained.\n"
+        f"At high risk of churn: {money(metrics['high_risk_customers'][0])} customers, "
+        f"{money(metrics['revenue_at_stake'][0])} at stake."
     )
 
 

@@ -366,6 +366,20 @@ class TestCdnow:
             "where metric = 'holdout_orders' and audience like 'week%' group by model"
         ) == [(later,)]
 
+    def test_spend_of_the_holdout_is_what_the_orders_say(self, query: Query):
+        """All spend after 1998-04-02, per purchase day and per customer; nothing was returned."""
+        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
+            later = [row for row in csv.DictReader(lines) if row["date"][:10] > "1998-04-02"]
+        spent = sum(float(row["dollar_value"]) for row in later)
+        days = len({(row["customer_id"], row["date"][:10]) for row in later})
+        for metric, model, expected in (
+            ("order_value", "gamma_gamma", spent / days),
+            ("value_per_customer", "mbg_nbd_gamma_gamma", spent / 23_570),
+        ):
+            forecast, came = evaluation(query, metric, "all")[model]
+            assert came == pytest.approx(expected, rel=1e-6)
+            assert forecast == pytest.approx(came, rel=0.15)
+
     def test_risk_follows_the_score_that_won(self, query: Query):
         ((winner,),) = query(
             "select distinct model from ml.model_evaluation where metric = 'churn_threshold'"

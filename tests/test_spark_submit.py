@@ -1,0 +1,117 @@
+"""Every PySpark step under plain `spark-submit`, as on a cluster, gives the server's tables."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import ROOT, on_data
+
+# Another number of cores, of partitions and of rows per batch than the server has.
+OTHER_PARALLELISM = {
+    "spark.master": "local[1]",
+    "spark.sql.shuffle.partitions": "7",
+    "spark.sql.files.maxPartitionBytes": "100k",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "700",
+}
+# What the steps read; the rest they make.
+READ = (
+    "marts.customer_features",
+    "marts.segment_validation",
+    "intermediate.int_customer_purchase_history",
+    "intermediate.int_orders",
+)
+FILLED = (
+    "ml.cluster_selection",
+    "ml.cluster_centres",
+    "ml.customer_clusters",
+    "ml.lifetime_value",
+    "ml.lifetime_value_models",
+    "ml.model_evaluation",
+)
+
+
+@pytest.fixture
+def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Runs a script on a Spark of its own, with an empty metastore at first; returns its output."""
+    java_home = subprocess.run(
+        [sys.executable, "bin/server.py", "find-java"],
+        cwd=ROOT,
+        env=server,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    settings = OTHER_PARALLELISM | {
+        "spark.plugins": "",
+        "spark.ui.enabled": "false",
+        "spark.eventLog.enabled": "false",
+        "spark.sql.warehouse.dir": str(tmp_path / "warehouse"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={tmp_path / 'metastore'};create=true"
+        ),
+    }
+    command = [Path(sys.executable).parent / "spark-submit"]
+    command += ["--properties-file", ROOT / "bin" / "spark-defaults.conf"]
+    for name, value in settings.items():
+        command += ["--conf", f"{name}={value}"]
+    inherited = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    environment = inherited | {"JAVA_HOME": java_home, "PYSPARK_PYTHON": sys.executable}
+
+    def run(script: str | Path, *words: str) -> str:
+        result = subprocess.run(
+            [*command, ROOT / script, *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+        return result.stdout
+
+    return run
+
+
+@on_data("generated")
+def test_steps_give_the_tables_of_the_server(
+    submit: Callable[..., str], spark, server: dict[str, str], tmp_path: Path
+):
+    """Row for row, though the work is cut into other pieces."""
+    for table in (*READ, *FILLED):
+        rows = spark.table(table).limit(0) if table in FILLED else spark.table(table)
+        rows.write.parquet(str(tmp_path / "copies" / table))
+    prelude = tmp_path / "prelude.py"
+    prelude.write_text(f"""
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+for table in {READ + FILLED}:
+    spark.sql("create database if not exists " + table.split(".")[0])
+    spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
+""")
+    source = tmp_path / "two.csv"
+    source.write_text("customer_id,ordered_at,amount\nann,2026-01-05,3\nbob,2026-01-06,4.5\n")
+
+    submit(prelude)
+    submit("ml/cluster.py", "--seed", "42")
+    submit("ml/lifetime_value.py")
+    submit("ml/generate.py", "--customers", "3000", "--seed", "42")
+
+    def content(warehouse: Path, table: str) -> duckdb.DuckDBPyRelation:
+        database, _, name = table.partition(".")
+        return duckdb.read_parquet(f"{warehouse}/{database}.db/{name}/*.parquet")
+
+    here, there = tmp_path / "warehouse", Path(server["STATE_DIR"]) / "warehouse"
+    for table in (*FILLED, "raw.customers", "raw.transactions", "truth.customers"):
+        found, expected = content(here, table), content(there, table)
+        assert len(found) > 0, table
+        assert len(found) == len(expected), table
+        assert len(found.except_(expected)) == 0, table
+
+    submit("ml/load.py", "--transactions", str(source))
+    assert content(here, "raw.transactions").aggregate("count(*), sum(amount)").fetchall() == [
+        (2, 7.5)
+    ]
