@@ -1,6 +1,5 @@
 """Every PySpark step under plain `spark-submit`, as on a cluster, gives the server's tables."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ OTHER_PARALLELISM = {
 READ = (
     "marts.customer_features",
     "marts.segment_validation",
+    "intermediate.int_as_of_date",
     "intermediate.int_customer_purchase_history",
     "intermediate.int_orders",
 )
@@ -56,10 +56,16 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
     }
     command = [Path(sys.executable).parent / "spark-submit"]
     command += ["--properties-file", ROOT / "bin" / "spark-defaults.conf"]
+    # Each step is a Spark of its own, too short-lived for the compiler that optimises.
+    command += ["--driver-java-options", "-XX:TieredStopAtLevel=1"]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
-    inherited = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    environment = inherited | {"JAVA_HOME": java_home, "PYSPARK_PYTHON": sys.executable}
+    # Not of os.environ: a Connect client in this process leaves word there that all are such.
+    environment = server | {
+        "JAVA_HOME": java_home,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
 
     def run(script: str | Path, *words: str) -> str:
         result = subprocess.run(
