@@ -1,0 +1,40 @@
+{#- What each data test last found, for whoever wants to know how far to trust the marts. dbt's own record,
+    run_results.json, is overwritten by the next command, and `make run` builds in two. -#}
+{% macro create_test_results() %}
+    {% if execute %}
+        {% do run_query("create database if not exists audit") %}
+        {% do run_query(
+            "create table if not exists audit.test_results "
+            ~ "(test string, model string, status string, failures bigint) using parquet"
+        ) %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- For `on-run-end`. The table is written anew: tests that did not run keep what they last found, and
+    those that the project no longer has go. -#}
+{% macro record_test_results(results) %}
+    {% if execute %}
+        {% set rows = {} %}
+        {% for result in results if result.node.resource_type == 'test' and result.status != 'skipped' %}
+            {% do rows.update({result.node.name: (
+                (result.node.attached_node or result.node.depends_on.nodes[0]).split('.')[2:] | join('.'),
+                result.status,
+                result.failures or 0,
+            )}) %}
+        {% endfor %}
+        {% if rows %}
+            {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
+            {% for test, model, status, failures in run_query('select * from audit.test_results') %}
+                {% if test in tests and test not in rows %}
+                    {% do rows.update({test: (model, status, failures)}) %}
+                {% endif %}
+            {% endfor %}
+            {% set values = [] %}
+            {% for test, (model, status, failures) in rows.items() %}
+                {% do values.append("('" ~ [test, model, status] | join("', '") ~ "', " ~ failures ~ ")") %}
+            {% endfor %}
+            {% do run_query('insert overwrite audit.test_results values ' ~ values | join(', ')) %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,632 @@
+"""Builds the insight site from the marts: one page to act on, and the lists of customers it names.
+
+    python reports/build_site.py
+
+Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
+holds everything it needs, `audiences/*.csv`, and dbt's documentation as `lineage/index.html`, which
+`dbt docs generate --static` must have made. The site is built beside the old one and takes its
+place when it is whole.
+
+Each number of the page knows the query that gives it (Number) and links to its model's lineage.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pyarrow.compute as pc
+import pyarrow.csv
+import yaml
+from markupsafe import Markup
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "ml"))
+
+import charts  # noqa: E402
+from session import StepError, run, say, start  # noqa: E402
+
+PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
+TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
+# Below these a rate says more of chance than of customers; the models of lifetime value agree.
+FEWEST_BUYERS = 500
+FEWEST_DAYS = 180
+UNKNOWN = "Unknown"
+
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+# How the numbers of a column are shown, whatever the table.
+UNITS = {
+    "count": "buyers customers predicted orders units new_customers orders_both rows lines tests "
+    "repeat_customers k forecast came",
+    "money": "net_revenue gross_revenue returned_revenue value_at_stake predicted_value amount "
+    "new_customer_revenue returning_customer_revenue guest_revenue",
+    "price": "average_order_value average_revenue",
+    "rate": "customer_share revenue_share return_rate order_share retention_rate share support "
+    "confidence continued_share cumulative_share weekend_order_share repurchase_rate overall "
+    "holiday_season_order_share smallest_share error",
+    "change": "change_rate",
+    "gain": "gained",
+    "days": "average_recency_days median_days_to_next",
+    "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
+    "average_category_count stability auc auc_of_recency",
+    "date": "as_of_date first_order_on month_end fitted_until",
+}
+UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
+# In executive_summary, each row says the unit of its value.
+UNIT_OF_METRIC = {"money": "money", "count": "count", "rate": "rate"}
+DECIMALS = {
+    "count": 0,
+    "money": 0,
+    "price": 2,
+    "rate": 1,
+    "change": 1,
+    "gain": 0,
+    "days": 0,
+    "decimal": 2,
+}
+
+
+# --- numbers ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of the page: its value, how it is shown, and the query on `relation` it comes from.
+
+    In a template it is a link to the lineage of its relation; null is a dash.
+    """
+
+    value: int | float | Decimal | date | None
+    unit: str
+    query: str
+    relation: str
+
+    @property
+    def text(self) -> str:
+        """The number in words of a reader: `1,234`, `12.3%`, `30 June 2026`."""
+        if self.value is None:
+            return DASH
+        if self.unit == "date":
+            return f"{self.value.day} {self.value:%B %Y}"
+        decimals = DECIMALS[self.unit]
+        if self.unit == "rate":
+            return f"{100 * self.value:,.{decimals}f}%"
+        if self.unit == "change":
+            return f"{100 * self.value:+,.{decimals}f}%".replace("-", MINUS)
+        sign = "+" if self.unit == "gain" else ""
+        return f"{self.value:{sign},.{decimals}f}".replace("-", MINUS)
+
+    @property
+    def href(self) -> str:
+        """Where the lineage site shows the relation."""
+        return lineage(self.relation)
+
+    def __html__(self) -> str:
+        if self.value is None:
+            return f'<span class="none">{DASH}</span>'
+        return Markup(
+            '<a class="number" href="{}" data-query="{}" data-unit="{}">'
+            '<data value="{}">{}</data></a>'
+        ).format(self.href, self.query, self.unit, self.value, self.text)
+
+    def counted(self, noun: str) -> Markup:
+        """The number and its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
+        plural = "" if self.value == 1 else "s"
+        return Markup("{} {}{}").format(self, noun, plural)
+
+    def size(self) -> "Number":
+        """The same without its sign, for `up by` and `down by`."""
+        return replace(
+            self, value=abs(self.value), query=f"select abs(({self.query}))", unit="rate"
+        )
+
+
+def lineage(relation: str) -> str:
+    """The page of a table or view in the lineage site, from index.html."""
+    schema, name = relation.split(".")
+    project = PROJECT["name"]
+    kind, node = {
+        "ml": ("source", f"ml.{name}"),
+        "audit": ("source", f"audit.{name}"),
+        "reference": ("seed", name),
+    }.get(schema, ("model", name))
+    return f"lineage/index.html#!/{kind}/{kind}.{project}.{node}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the page reads of one relation.
+
+    `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
+    names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
+    `source` is what to select from where that is not the relation itself, `units` how to show
+    numbers other than by UNITS.
+    """
+
+    relation: str
+    key: str = ""
+    texts: str = ""
+    numbers: str | Mapping[str, str] = ""
+    where: str = ""
+    grouped: bool = False
+    source: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """Name and expression of each number."""
+        if isinstance(self.numbers, str):
+            return {name: name for name in self.numbers.split()}
+        return dict(self.numbers)
+
+    @property
+    def sql(self) -> str:
+        """The query for all rows, in the order of their keys."""
+        key = ", ".join(self.key.split())
+        columns = [*self.key.split(), *self.texts.split()]
+        columns += [f"{expression} as {name}" for name, expression in self.expressions.items()]
+        parts = [f"select {', '.join(columns)} from {self.source or self.relation}"]
+        if self.where:
+            parts.append(f"where {self.where}")
+        if self.grouped:
+            parts.append(f"group by {key}")
+        if self.key:
+            parts.append(f"order by {key}")
+        return " ".join(parts)
+
+    def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
+        """All rows: an attribute per column, those of `numbers` being a Number."""
+        return [self.row(values) for values in spark.sql(self.sql).toArrow().to_pylist()]
+
+    def row(self, values: dict) -> SimpleNamespace:
+        """One row, each of its numbers with a query of its own."""
+        conditions = [self.where] if self.where else []
+        conditions += [f"{column} = {literal(values[column])}" for column in self.key.split()]
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        numbers = {
+            name: Number(
+                values[name],
+                self.unit(name, values),
+                f"select {expression} from {self.source or self.relation}{where}",
+                self.relation,
+            )
+            for name, expression in self.expressions.items()
+        }
+        return SimpleNamespace(**values | numbers)
+
+    def unit(self, name: str, values: dict) -> str:
+        """How to show a number of a row."""
+        return self.units.get(name) or UNIT_OF.get(name) or UNIT_OF_METRIC[values["unit"]]
+
+
+def literal(value: object) -> str:
+    """A key as SQL."""
+    if isinstance(value, date):
+        return f"date '{value}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+# --- reading ----------------------------------------------------------------------------
+
+LAST_MOVES = "month_end = (select max(month_end) from marts.segment_migration)"
+QUERIES = {
+    "as_of": Query("intermediate.int_as_of_date", numbers="as_of_date"),
+    "totals": Query(
+        "marts.customers",
+        numbers={
+            "buyers": "count_if(orders > 0)",
+            "first_order_on": "min(first_order_on)",
+            "predicted": "count(predicted_value_12m)",
+            "orders": "sum(expected_orders_90d)",
+            "predicted_value": "sum(predicted_value_12m)",
+        },
+    ),
+    # What happened
+    "metrics": Query(
+        "marts.executive_summary",
+        key="metric",
+        texts="unit definition",
+        numbers="value previous_value change_rate",
+    ),
+    "months": Query(
+        "marts.monthly_revenue",
+        key="month",
+        numbers="net_revenue returning_customer_revenue new_customer_revenue guest_revenue orders "
+        "customers new_customers",
+    ),
+    # Who the customers are
+    "score_cells": Query(
+        "marts.customer_rfm",
+        key="r_score f_score",
+        numbers={"customers": "count(*)", "average_revenue": "avg(monetary)"},
+        grouped=True,
+    ),
+    "score_segments": Query("reference.rfm_segments", key="r_score f_score", texts="segment"),
+    "playbook": Query("reference.segment_playbook", key="segment", texts="display_order meaning"),
+    "segments": Query(
+        "marts.segment_summary",
+        key="segment",
+        texts="recommended_action",
+        numbers="customers customer_share net_revenue revenue_share average_recency_days "
+        "average_orders average_order_value",
+    ),
+    "moves": Query(
+        "marts.segment_migration",
+        key="month_end from_segment to_segment",
+        numbers="customers net_revenue",
+        where=LAST_MOVES,
+    ),
+    "gains": Query(
+        "marts.segment_migration",
+        key="segment",
+        numbers={"gained": "sum(moved)"},
+        grouped=True,
+        source="(select to_segment as segment, customers as moved from marts.segment_migration "
+        f"where {LAST_MOVES} union all select from_segment, -customers "
+        f"from marts.segment_migration where {LAST_MOVES}) as moves",
+    ),
+    "personas": Query(
+        "marts.personas",
+        key="cluster",
+        texts="persona description recommended_action favourite_category membership_level",
+        numbers="customers customer_share net_revenue average_orders average_order_value "
+        "average_recency_days average_units_per_order weekend_order_share "
+        "holiday_season_order_share",
+    ),
+    # What they do
+    "hours": Query("marts.purchases_by_weekday_hour", key="weekday hour", numbers="orders"),
+    "weekdays": Query(
+        "marts.purchases_by_weekday_hour",
+        key="weekday",
+        numbers={"orders": "sum(orders)", "net_revenue": "sum(net_revenue)"},
+        grouped=True,
+    ),
+    "day_types": Query(
+        "marts.weekend_vs_weekday",
+        key="day_type",
+        numbers="orders_per_day orders net_revenue average_order_value",
+    ),
+    "categories": Query(
+        "marts.purchases_by_category",
+        key="product_category",
+        numbers="net_revenue revenue_share orders customers return_rate",
+    ),
+    "payment_methods": Query(
+        "marts.purchases_by_payment_method",
+        key="payment_method",
+        numbers="orders order_share net_revenue average_order_value",
+    ),
+    # Each pair once: lift and support are the same both ways.
+    "pairs": Query(
+        "marts.category_affinity",
+        key="antecedent consequent",
+        numbers="orders_both support lift",
+        where="antecedent < consequent",
+    ),
+    "cohorts": Query(
+        "marts.cohort_retention",
+        key="cohort_month months_since",
+        numbers={
+            "retention_rate": "retention_rate",
+            "active": "active_customers",
+            "customers": "cohort_customers",
+        },
+        where="not is_partial",
+        units={"active": "count"},
+    ),
+    "repeats": Query(
+        "marts.repeat_purchase",
+        key="order_number",
+        numbers="customers continued_share median_days_to_next",
+    ),
+    "deciles": Query(
+        "marts.revenue_concentration",
+        key="decile",
+        numbers="customers net_revenue revenue_share cumulative_share gini",
+    ),
+    # What will happen
+    "risks": Query(
+        "marts.churn_summary",
+        key="churn_risk",
+        numbers="customers net_revenue average_recency_days",
+    ),
+    "returned": Query(
+        "ml.model_evaluation",
+        key="model audience",
+        numbers={"repurchase_rate": "value", "overall": "baseline"},
+        where="metric = 'repurchase_rate' and audience like '% risk'",
+    ),
+    "forecasts": Query(
+        "ml.model_evaluation",
+        key="model audience",
+        numbers={"forecast": "value", "came": "baseline", "error": "value / baseline - 1"},
+        where="metric = 'holdout_orders'",
+    ),
+    "tenths": Query(
+        "ml.model_evaluation",
+        key="model audience",
+        numbers={"forecast": "value", "came": "baseline"},
+        where="metric = 'orders_per_customer'",
+        units={"forecast": "decimal", "came": "decimal"},
+    ),
+    # What to do
+    "recommendations": Query(
+        "marts.recommendations",
+        key="priority",
+        texts="audience finding action",
+        numbers="customers value_at_stake",
+    ),
+    # How far to trust it
+    "lines": Query("staging.stg_transactions", numbers={"lines": "count(*)"}),
+    "reasons": Query("marts.data_quality", key="reason", numbers="rows amount share"),
+    "tests": Query(
+        "audit.test_results",
+        key="status",
+        numbers={"tests": "count(*)"},
+        grouped=True,
+    ),
+    "failures": Query(
+        "audit.test_results", key="test", texts="model status", where="status <> 'pass'"
+    ),
+    "models": Query(
+        "ml.lifetime_value_models",
+        key="model fitted_until",
+        texts="status is_used",
+        numbers="customers repeat_customers",
+    ),
+    "scores": Query(
+        "ml.model_evaluation",
+        key="model",
+        numbers={"auc": "value", "auc_of_recency": "baseline"},
+        where="metric = 'auc' and audience = 'all'",
+    ),
+    "thresholds": Query(
+        "ml.model_evaluation",
+        key="model audience",
+        where="metric = 'churn_threshold'",
+    ),
+    "cluster_numbers": Query(
+        "ml.cluster_selection",
+        key="k",
+        texts="chosen reason",
+        numbers="silhouette stability smallest_share",
+    ),
+}
+
+
+def read(spark: SparkSession) -> SimpleNamespace:
+    """All rows that the page shows, by the name of their query."""
+    with ThreadPoolExecutor(4) as pool:
+        tables = pool.map(lambda query: query.rows(spark), QUERIES.values())
+        return SimpleNamespace(**dict(zip(QUERIES, tables, strict=True)))
+
+
+# --- the page ---------------------------------------------------------------------------
+
+
+def prepare(tables: SimpleNamespace) -> dict:
+    """What the template needs besides the rows: what may be said, in which order, which not."""
+    (as_of,) = tables.as_of
+    (totals,) = tables.totals
+    place = {row.segment: row.display_order for row in tables.playbook}
+    first_day = totals.first_order_on.value
+    today = as_of.as_of_date.value
+    evaluated = used_model(tables)
+    score = next((row.model for row in tables.thresholds), "recency")
+    return vars(tables) | {
+        "as_of": as_of,
+        "totals": totals,
+        "window_days": PROJECT["vars"]["window_days"],
+        "holdout_days": PROJECT["vars"]["holdout_days"],
+        "few_buyers": FEWEST_BUYERS,
+        "few_days": FEWEST_DAYS,
+        "is_thin": totals.buyers.value < FEWEST_BUYERS or (today - first_day).days < FEWEST_DAYS,
+        "window_start": today - timedelta(PROJECT["vars"]["window_days"] - 1),
+        "month_is_over": (today + timedelta(1)).day == 1,
+        "metrics": {row.metric: row for row in tables.metrics},
+        "definitions": {row.metric: row.definition for row in tables.metrics},
+        "months": tables.months[-36:],
+        "segments": sorted(
+            (row for row in tables.segments if row.customers.value),
+            key=lambda row: place[row.segment],
+        ),
+        "segment_of": {(row.r_score, row.f_score): row.segment for row in tables.score_segments},
+        "meanings": {row.segment: row.meaning for row in tables.playbook},
+        "gains": {row.segment: row.gained for row in tables.gains},
+        "moves": sorted(
+            (row for row in tables.moves if row.from_segment != row.to_segment),
+            key=lambda row: -row.customers.value,
+        ),
+        "has_hours": len({row.hour for row in tables.hours}) > 1,
+        "day_types": {row.day_type: row for row in tables.day_types},
+        "categories": by_size(tables.categories, "product_category"),
+        "payment_methods": by_size(tables.payment_methods, "payment_method"),
+        "pairs": sorted(
+            (row for row in tables.pairs if row.orders_both.value >= 30 and row.lift.value > 1),
+            key=lambda row: -row.lift.value,
+        ),
+        "cohorts": last_cohorts(tables.cohorts),
+        "risks": {row.churn_risk: row for row in tables.risks},
+        "risk_score": score,
+        "returned": {
+            row.audience.removesuffix(" risk"): row for row in tables.returned if row.model == score
+        },
+        "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
+        "weeks": [
+            row
+            for row in tables.forecasts
+            if row.model == evaluated and row.audience.startswith("week")
+        ],
+        "tenths": [row for row in tables.tenths if row.model == evaluated],
+        "forecast_model": evaluated,
+        "reasons": sorted(
+            (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
+        ),
+        "tests": {row.status: row.tests for row in tables.tests},
+        "models": tables.models,
+        "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
+        "charts": charts,
+        "lineage": lineage,
+        "words": words,
+        "css": (ROOT / "reports" / "site.css").read_text(),
+    }
+
+
+def used_model(tables: SimpleNamespace) -> str | None:
+    """The purchase model that the predictions are made with; None when there are none."""
+    names = {row.model for row in tables.models if row.is_used and row.model != "gamma_gamma"}
+    return next(iter(names), None)
+
+
+def by_size(rows: Iterable[SimpleNamespace], key: str) -> list[SimpleNamespace]:
+    """Largest first; none when the source says only that it does not know."""
+    if {getattr(row, key) for row in rows} <= {UNKNOWN}:
+        return []
+    return sorted(rows, key=lambda row: -row.net_revenue.value)
+
+
+def last_cohorts(rows: list[SimpleNamespace]) -> list[SimpleNamespace]:
+    """The last 18 cohorts that have seen a whole month since their first, and as many months."""
+    seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-18:]
+    return [row for row in rows if row.cohort_month in seen and row.months_since <= 18]
+
+
+def words(name: str) -> str:
+    """A name as words: `missing_timestamp` as `Missing timestamp`."""
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def page(tables: SimpleNamespace, audiences: Mapping[str, str]) -> str:
+    """The page as HTML; `audiences` names the file of each audience."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("site.html.j2")
+    return template.render(**prepare(tables), audiences=audiences)
+
+
+# --- audiences --------------------------------------------------------------------------
+
+
+def audience_conditions(
+    recommendations: Iterable[SimpleNamespace], segments: Iterable[str]
+) -> dict[str, str]:
+    """Who is meant by the audience of each recommendation, as conditions on marts.customers.
+
+    Guests are nobody that a list could name.
+    """
+    conditions = {segment: f"segment = {literal(segment)}" for segment in segments} | {
+        "High-value customers at high risk": "churn_risk = 'high' and m_score >= 4",
+        "Recently lapsed customers": f"recency_days div {PROJECT['vars']['window_days']} = 1",
+    }
+    for row in recommendations:
+        if row.audience.startswith("Buyers of "):
+            category = literal(row.audience.removeprefix("Buyers of "))
+            conditions[row.audience] = (
+                "customer_id in (select customer_id from marts.customer_features "
+                "natural join intermediate.int_customer_categories "
+                f"where int_customer_categories.orders > 0 and product_category = {category})"
+            )
+    audiences = [row.audience for row in recommendations]
+    return {audience: conditions[audience] for audience in audiences if audience in conditions}
+
+
+def write_audience(spark: SparkSession, audience: str, condition: str, path: Path) -> None:
+    """Writes the customers that meet the condition as CSV, the highest value at stake first."""
+    rows = spark.sql(
+        f"""
+        select
+            customer_id,
+            concat_ws(
+                ', ',
+                {literal(audience)},
+                concat(orders, if(orders = 1, ' order', ' orders')),
+                concat('the last ', recency_days, if(recency_days = 1, ' day', ' days'), ' ago'),
+                concat('churn risk ', churn_risk)
+            ) as reason,
+            net_revenue,
+            value_at_stake
+        from marts.customers
+        where {condition}
+        order by value_at_stake desc nulls last, customer_id
+        """
+    ).toArrow()
+    # A spreadsheet takes a text that begins with one of these for a formula: an apostrophe, as one
+    # would type it, says that it is none.
+    for column in ("customer_id", "reason"):
+        safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")
+        rows = rows.set_column(rows.schema.get_field_index(column), column, safe)
+    pyarrow.csv.write_csv(rows, path)
+
+
+def file_name(row: SimpleNamespace) -> str:
+    """The file of a recommendation's audience: `audiences/03-at-risk.csv`."""
+    name = re.sub(r"[^a-z0-9]+", "-", row.audience.lower()).strip("-")
+    return f"audiences/{row.priority:02}-{name}.csv"
+
+
+# --- the site ---------------------------------------------------------------------------
+
+
+def copy_lineage(source: Path, folder: Path) -> None:
+    """Takes over dbt's documentation, with a way back to the page."""
+    if not source.exists():
+        raise StepError(f"there is no {source}; make it with: dbt docs generate --static")
+    back = (
+        '<a href="../index.html" style="position:fixed;right:88px;bottom:24px;z-index:99;'
+        'padding:8px 14px;border-radius:4px;background:#0a5f6b;color:#fff">Insights</a>'
+    )
+    folder.mkdir()
+    text = source.read_text(encoding="utf-8")
+    (folder / "index.html").write_text(text.replace("</body>", f"{back}</body>"), encoding="utf-8")
+
+
+def build(spark: SparkSession, folder: Path) -> None:
+    """Writes the whole site into a new folder."""
+    tables = read(spark)
+    conditions = audience_conditions(
+        tables.recommendations, [row.segment for row in tables.playbook]
+    )
+    files = {
+        row.audience: file_name(row) for row in tables.recommendations if row.audience in conditions
+    }
+    (folder / "audiences").mkdir(parents=True)
+    with ThreadPoolExecutor(4) as pool:
+        lists = [
+            pool.submit(write_audience, spark, audience, condition, folder / files[audience])
+            for audience, condition in conditions.items()
+        ]
+        (folder / "index.html").write_text(page(tables, files), encoding="utf-8")
+        for each in lists:
+            each.result()
+    copy_lineage(TARGET / "static_index.html", folder / "lineage")
+
+
+def main() -> None:
+    site, beside = TARGET / "site", TARGET / "site.new"
+    shutil.rmtree(beside, ignore_errors=True)
+    build(start("insight site"), beside)
+    shutil.rmtree(site, ignore_errors=True)
+    beside.rename(site)
+    say(f"The insight site is {site / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run(main)

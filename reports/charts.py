@@ -1,0 +1,531 @@
+"""Draws the charts of the insight site: Altair, rendered to SVG that stands in the page itself.
+
+Each function takes rows of the page, whose numbers have a `value` and a `text` (build_site.py), a
+width in pixels and a label for screen readers, and returns one `<svg>`. The drawing has no colour
+and no typeface of its own: they are the page's, so that it follows the light or dark scheme.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import altair as alt
+import vl_convert
+
+# Vega knows no CSS variables, so these colours stand for them until a chart is rendered.
+INK, MUTED, RULE, ACCENT, PAPER = "#000001", "#000002", "#000003", "#000004", "#000005"
+STEPS = ["#000011", "#000012", "#000013", "#000014", "#000015"]
+VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    RULE: "rule",
+    ACCENT: "accent",
+    PAPER: "paper",
+    **{step: f"step-{number}" for number, step in enumerate(STEPS, start=1)},
+}
+# Vega measures text in this typeface; the page shows its own.
+FONT = "Liberation Sans"
+
+WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+
+CONFIG = {
+    # One label says what a chart shows: the numbers are in the table below it.
+    "aria": False,
+    "background": "transparent",
+    "font": FONT,
+    "view": {"stroke": None},
+    "text": {"color": INK, "fontSize": 11},
+    "axis": {
+        "domain": False,
+        "ticks": False,
+        "grid": False,
+        "labelColor": MUTED,
+        "labelFontSize": 11,
+        "labelPadding": 6,
+        "title": None,
+    },
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelColor": INK,
+        "labelFontSize": 11,
+        "symbolType": "square",
+        "symbolSize": 80,
+        "padding": 0,
+        "offset": 8,
+    },
+}
+
+
+def svg(chart: alt.TopLevelMixin, width: int, height: int, label: str) -> str:
+    """Renders a chart of at most `width` pixels, axes included, named `label` to screen readers."""
+    chart = chart.properties(
+        width=width, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding")
+    )
+    chart = chart.configure(**CONFIG)
+    drawing = vl_convert.vegalite_to_svg(chart.to_dict())
+    for colour, variable in VARIABLES.items():
+        drawing = drawing.replace(colour, f"var(--{variable})")
+    drawing = drawing.replace(f'font-family="{FONT}"', "").replace("&quot;", "")
+    return re.sub(
+        r"<svg [^>]*?(width=\S+ height=\S+ viewBox=\"[^\"]*\")[^>]*>",
+        lambda tag: f'<svg role="img" aria-label="{html.escape(label)}" {tag[1]}>',
+        drawing,
+        count=1,
+    )
+
+
+def step(value: float, thresholds: Sequence[float]) -> str:
+    """The colour of a value: the first step below the lowest threshold, then one more for each."""
+    return STEPS[sum(value >= threshold for threshold in thresholds)]
+
+
+def even_steps(values: Iterable[float]) -> list[float]:
+    """Thresholds that cut 0 to the greatest value into as many equal parts as there are steps."""
+    greatest = max(values, default=0)
+    return [greatest * number / len(STEPS) for number in range(1, len(STEPS))]
+
+
+def rank_steps(values: Iterable[float]) -> list[float]:
+    """Thresholds with as many of the values in each step, as far as they differ."""
+    ranked = sorted(values)
+    return [ranked[len(ranked) * number // len(STEPS)] for number in range(1, len(STEPS))]
+
+
+def contrast(colour: str) -> str:
+    """The colour that text is readable in on a step."""
+    return PAPER if colour == STEPS[-1] else INK
+
+
+def base(rows: list[dict]) -> alt.Chart:
+    """A chart of these rows."""
+    return alt.Chart(alt.InlineData(values=rows))
+
+
+def bars(
+    rows: Iterable,
+    width: int,
+    label: str,
+    *,
+    name: str | Callable[[object], str],
+    size: str,
+    text: Callable[[object], str],
+) -> str:
+    """Horizontal bars, in the order of the rows, with their text at the end."""
+    data = [
+        {
+            "name": name(row) if callable(name) else getattr(row, name),
+            "size": max(float(getattr(row, size).value or 0), 0),
+            "text": text(row),
+        }
+        for row in rows
+    ]
+    longest = max((row["size"] for row in data), default=0) or 1
+    # Room at the end for the text of the longest bar: some six pixels a character.
+    room = 6.2 * max(len(row["text"]) for row in data) + 8
+    names = min(6.4 * max(len(row["name"]) for row in data) + 8, width * 0.45)
+    domain = longest * (width - names) / max(width - names - room, 60)
+    chart = base(data).encode(
+        y=alt.Y("name:N", sort=None, axis=alt.Axis(labelColor=INK, labelLimit=width * 0.45)),
+        x=alt.X("size:Q", axis=None, scale=alt.Scale(domain=[0, domain])),
+    )
+    marks = chart.mark_bar(height=12, color=ACCENT)
+    texts = chart.mark_text(align="left", dx=5, color=MUTED).encode(text="text:N")
+    return svg(marks + texts, width, 22 * len(data) + 4, label)
+
+
+def moves(rows: Iterable, width: int, label: str) -> str:
+    """Bars of the customers who changed from one segment to another."""
+    return bars(
+        rows,
+        width,
+        label,
+        name=lambda row: f"{row.from_segment} → {row.to_segment}",
+        size="customers",
+        text=lambda row: row.customers.text,
+    )
+
+
+def weekdays(rows: Iterable, width: int, label: str) -> str:
+    """Columns of orders by weekday."""
+    return columns(rows, width, label, name=lambda row: WEEKDAYS[row.weekday - 1], size="orders")
+
+
+def day_types(rows: Iterable, width: int, label: str) -> str:
+    """Bars of orders per day, on weekdays and weekends."""
+    return bars(
+        rows,
+        width,
+        label,
+        name="day_type",
+        size="orders_per_day",
+        text=lambda row: row.orders_per_day.text,
+    )
+
+
+def categories(rows: Iterable, width: int, label: str) -> str:
+    """Bars of net revenue by category."""
+    return bars(
+        rows,
+        width,
+        label,
+        name="product_category",
+        size="net_revenue",
+        text=lambda row: f"{row.net_revenue.text} · {row.revenue_share.text}",
+    )
+
+
+def payment_methods(rows: Iterable, width: int, label: str) -> str:
+    """Bars of the share of orders by payment method."""
+    return bars(
+        rows,
+        width,
+        label,
+        name=lambda row: row.payment_method.replace("_", " "),
+        size="order_share",
+        text=lambda row: row.order_share.text,
+    )
+
+
+def pairs(rows: Iterable, width: int, label: str) -> str:
+    """Bars of lift by pair of categories."""
+    return bars(
+        rows,
+        width,
+        label,
+        name=lambda row: f"{row.antecedent} + {row.consequent}",
+        size="lift",
+        text=lambda row: row.lift.text,
+    )
+
+
+def risks(rows: Iterable, width: int, label: str) -> str:
+    """Bars of customers by churn risk."""
+    return bars(
+        rows,
+        width,
+        label,
+        name="churn_risk",
+        size="customers",
+        text=lambda row: row.customers.text,
+    )
+
+
+def returned(rows: Iterable, width: int, label: str) -> str:
+    """Bars of the share that bought again by the risk told before."""
+    return bars(
+        rows,
+        width,
+        label,
+        name="audience",
+        size="repurchase_rate",
+        text=lambda row: row.repurchase_rate.text,
+    )
+
+
+def repeats(rows: Iterable, width: int, label: str) -> str:
+    """Columns of the share that went on, by the number of the order."""
+    return columns(
+        rows, width, label, name="order_number", size="continued_share", title="Orders so far"
+    )
+
+
+def weeks(rows: Iterable, width: int, label: str) -> str:
+    """Purchases forecast and come by week of the holdout."""
+    return forecast(rows, width, label, name=lambda row: int(row.audience.split()[1]), title="Week")
+
+
+def tenths(rows: Iterable, width: int, label: str) -> str:
+    """Purchases per customer forecast and come by tenth of the customers."""
+    return forecast(
+        rows,
+        width,
+        label,
+        name=lambda row: int(row.audience.split()[1]),
+        title="Tenth of the customers by expected purchases",
+    )
+
+
+def monthly_revenue(rows: Iterable, width: int, label: str) -> str:
+    """Stacked columns per month: returning customers, new customers, guests."""
+    parts = {
+        "Returning customers": ("returning_customer_revenue", STEPS[4]),
+        "New customers": ("new_customer_revenue", STEPS[2]),
+        "Guests": ("guest_revenue", STEPS[0]),
+    }
+    rows = list(rows)
+    parts = {
+        part: (column, colour)
+        for part, (column, colour) in parts.items()
+        if any(getattr(row, column).value for row in rows)
+    }
+    data = [
+        {
+            "month": row.month.isoformat(),
+            "part": part,
+            "order": order,
+            "revenue": float(getattr(row, column).value),
+        }
+        for row in rows
+        for order, (part, (column, _)) in enumerate(parts.items())
+    ]
+    ticks = [row.month.isoformat() for row in rows if row.month.month in (1, 7)] or [
+        rows[0].month.isoformat()
+    ]
+    chart = base(data).encode(
+        x=alt.X(
+            "month:O",
+            axis=alt.Axis(
+                values=ticks,
+                labelAngle=0,
+                labelOverlap=True,
+                labelExpr="timeFormat(datetime(datum.value + 'T00:00'), '%b %Y')",
+            ),
+        ),
+        y=alt.Y("revenue:Q", axis=alt.Axis(grid=True, gridColor=RULE, tickCount=4, format="~s")),
+        color=alt.Color(
+            "part:N",
+            scale=alt.Scale(domain=list(parts), range=[colour for _, colour in parts.values()]),
+        ),
+        order="order:Q",
+    )
+    return svg(chart.mark_bar(), width, 190, label)
+
+
+def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, label: str) -> str:
+    """Recency by frequency score: colour by revenue per customer, the customers as text.
+
+    `segments` names the segment of each (recency score, frequency score); lines part the segments.
+    """
+    cells = {(row.r_score, row.f_score): row for row in rows}
+    thresholds = rank_steps(float(row.average_revenue.value) for row in cells.values())
+    data, edges = [], []
+    places: dict[str, list[tuple[int, int]]] = {}
+    for (r, f), segment in segments.items():
+        row = cells.get((r, f))
+        colour = step(float(row.average_revenue.value), thresholds) if row else PAPER
+        places.setdefault(segment, []).append((r, f))
+        data.append(
+            {
+                "left": f - 0.5,
+                "right": f + 0.5,
+                "bottom": r - 0.5,
+                "top": r + 0.5,
+                "colour": colour,
+                "ink": contrast(colour),
+                "customers": row.customers.text if row else "0",
+            }
+        )
+        if segments.get((r, f + 1), segment) != segment:
+            edges.append({"x": f + 0.5, "x2": f + 0.5, "y": r - 0.5, "y2": r + 0.5})
+        if segments.get((r + 1, f), segment) != segment:
+            edges.append({"x": f - 0.5, "x2": f + 0.5, "y": r + 0.5, "y2": r + 0.5})
+    # A segment's name stands in its upper left cell.
+    by_place = {(row["left"] + 0.5, row["bottom"] + 0.5): row for row in data}
+    for segment, own in places.items():
+        r, f = max(own, key=lambda place: (place[0], -place[1]))
+        by_place[f, r]["segment"] = segment.split(" ")
+    axis = {"values": [1, 2, 3, 4, 5], "format": "d", "titleColor": MUTED, "titleFontWeight": 400}
+    scale = alt.Scale(domain=[0.5, 5.5], nice=False)
+    position = {
+        "x": alt.X(
+            "left:Q",
+            scale=scale,
+            axis=alt.Axis(**axis, title="Frequency score: 5 bought most often"),
+        ),
+        "y": alt.Y(
+            "bottom:Q", scale=scale, axis=alt.Axis(**axis, title="Recency score: 5 bought last")
+        ),
+    }
+    chart = base(data)
+    tiles = chart.mark_rect().encode(
+        **position, x2="right:Q", y2="top:Q", color=alt.Color("colour:N", scale=None)
+    )
+    lines = (
+        base(edges)
+        .mark_rule(color=PAPER, strokeWidth=4)
+        .encode(x=alt.X("x:Q", scale=scale), x2="x2:Q", y=alt.Y("y:Q", scale=scale), y2="y2:Q")
+    )
+    corner = chart.encode(
+        x=alt.X("left:Q", scale=scale),
+        y=alt.Y("top:Q", scale=scale),
+        color=alt.Color("ink:N", scale=None),
+    )
+    names = corner.mark_text(
+        align="left", baseline="top", dx=6, dy=7, fontWeight=600, fontSize=10 if width < 500 else 12
+    ).encode(text="segment:N")
+    counts = chart.mark_text(align="right", baseline="bottom", dx=-6, dy=-6, fontSize=11).encode(
+        x=alt.X("right:Q", scale=scale),
+        y=alt.Y("bottom:Q", scale=scale),
+        color=alt.Color("ink:N", scale=None),
+        text="customers:N",
+    )
+    return svg(tiles + lines + names + counts, width, min(width, 440), label)
+
+
+def weekday_hour(rows: Iterable, width: int, label: str) -> str:
+    """Heat map of orders: a row per weekday, a column per hour."""
+    orders = {(row.weekday, row.hour): row.orders.value for row in rows}
+    thresholds = even_steps(orders.values())
+    data = [
+        {
+            "weekday": WEEKDAYS[weekday - 1],
+            "hour": hour,
+            "colour": step(orders.get((weekday, hour), 0), thresholds),
+        }
+        for weekday in range(1, 8)
+        for hour in range(24)
+    ]
+    chart = (
+        base(data)
+        .mark_rect(stroke=PAPER, strokeWidth=1)
+        .encode(
+            x=alt.X(
+                "hour:O",
+                axis=alt.Axis(
+                    values=[0, 3, 6, 9, 12, 15, 18, 21],
+                    labelAngle=0,
+                    labelExpr="format(datum.value, '02') + ':00'" if width > 500 else "datum.value",
+                ),
+            ),
+            y=alt.Y("weekday:O", sort=WEEKDAYS, axis=alt.Axis(labelColor=INK)),
+            color=alt.Color("colour:N", scale=None),
+        )
+    )
+    return svg(chart, width, 200, label)
+
+
+def columns(
+    rows: Iterable,
+    width: int,
+    label: str,
+    *,
+    name: str | Callable[[object], str],
+    size: str,
+    title: str | None = None,
+) -> str:
+    """Columns in the order of the rows, with their numbers on top."""
+    data = [
+        {
+            "name": str(name(row) if callable(name) else getattr(row, name)),
+            "size": float(getattr(row, size).value or 0),
+            "text": getattr(row, size).text,
+        }
+        for row in rows
+    ]
+    chart = base(data).encode(
+        x=alt.X(
+            "name:N",
+            sort=None,
+            axis=alt.Axis(labelAngle=0, title=title, titleColor=MUTED, titleFontWeight=400),
+            scale=alt.Scale(paddingInner=0.25),
+        ),
+        y=alt.Y("size:Q", axis=None),
+    )
+    texts = chart.mark_text(baseline="bottom", dy=-3, fontSize=10).encode(text="text:N")
+    return svg(chart.mark_bar(color=ACCENT) + texts, width, 170, label)
+
+
+def cohorts(rows: Iterable, width: int, label: str) -> str:
+    """Triangle of retention: a row per month of the first purchase, a column per month since."""
+    rows = [row for row in rows if row.months_since > 0]
+    thresholds = even_steps(row.retention_rate.value for row in rows)
+    data = []
+    for row in rows:
+        colour = step(row.retention_rate.value, thresholds)
+        data.append(
+            {
+                "cohort": row.cohort_month.isoformat(),
+                "since": row.months_since,
+                "colour": colour,
+                "ink": contrast(colour),
+                "text": f"{100 * row.retention_rate.value:.0f}",
+            }
+        )
+    months = sorted({row["since"] for row in data})
+    few = [month for month in months if month % 3 == 0] or months
+    chart = base(data).encode(
+        x=alt.X(
+            "since:O",
+            axis=alt.Axis(
+                orient="top",
+                labelAngle=0,
+                values=months if width > 500 else few,
+                title="Months since the first purchase",
+                titleColor=MUTED,
+                titleFontWeight=400,
+            ),
+        ),
+        y=alt.Y(
+            "cohort:O",
+            axis=alt.Axis(
+                labelColor=INK,
+                labelExpr="timeFormat(datetime(datum.value + 'T00:00'), '%b %Y')",
+            ),
+        ),
+    )
+    tiles = chart.mark_rect(stroke=PAPER, strokeWidth=1).encode(
+        color=alt.Color("colour:N", scale=None)
+    )
+    height = 22 * len({row["cohort"] for row in data}) + 44
+    if width < 500:
+        return svg(tiles, width, height, label)
+    texts = chart.mark_text(fontSize=10).encode(text="text:N", color=alt.Color("ink:N", scale=None))
+    return svg(tiles + texts, width, height, label)
+
+
+def concentration(rows: Iterable, width: int, label: str) -> str:
+    """Share of revenue by share of customers, the best first, against equal shares."""
+    data = [{"customers": 0.0, "revenue": 0.0, "text": ""}]
+    for row in rows:
+        share = row.cumulative_share
+        data.append(
+            {
+                "customers": row.decile / 10,
+                "revenue": share.value,
+                "text": share.text if row.decile in (1, 2, 5) else "",
+            }
+        )
+    x = alt.X(
+        "customers:Q",
+        axis=alt.Axis(
+            format=".0%",
+            values=[0, 0.2, 0.4, 0.6, 0.8, 1],
+            title="Share of customers, best first",
+            titleColor=MUTED,
+            titleFontWeight=400,
+        ),
+    )
+    y = alt.Y(
+        "revenue:Q",
+        axis=alt.Axis(format=".0%", grid=True, gridColor=RULE, values=[0, 0.25, 0.5, 0.75, 1]),
+    )
+    chart = base(data).encode(x=x, y=y)
+    equal = (
+        base([{"customers": 0, "revenue": 0}, {"customers": 1, "revenue": 1}])
+        .mark_line(color=MUTED, strokeDash=[3, 3], strokeWidth=1)
+        .encode(x=x, y=y)
+    )
+    curve = chart.mark_line(color=ACCENT, strokeWidth=2, point={"color": ACCENT, "size": 28})
+    texts = chart.mark_text(align="left", baseline="top", dx=7, dy=3).encode(text="text:N")
+    return svg(equal + curve + texts, width, 230, label)
+
+
+def forecast(
+    rows: Iterable, width: int, label: str, *, name: Callable[[object], str], title: str
+) -> str:
+    """What came as columns, what was forecast as a tick across each."""
+    data = [
+        {"name": name(row), "forecast": row.forecast.value, "came": row.came.value} for row in rows
+    ]
+    chart = base(data).encode(
+        x=alt.X(
+            "name:N",
+            sort=None,
+            axis=alt.Axis(labelAngle=0, title=title, titleColor=MUTED, titleFontWeight=400),
+        )
+    )
+    y = alt.Axis(grid=True, gridColor=RULE, tickCount=4)
+    came = chart.mark_bar(color=STEPS[1]).encode(y=alt.Y("came:Q", axis=y))
+    foretold = chart.mark_tick(color=ACCENT, thickness=3).encode(y=alt.Y("forecast:Q", axis=y))
+    return svg(came + foretold, width, 190, label)
