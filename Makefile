@@ -10,6 +10,7 @@ export SPARK_DRIVER_MEMORY ?= 6g
 export THRIFT_PORT ?= 10000
 export CONNECT_PORT ?= 15002
 export SPARK_UI_PORT ?= 4040
+export SITE_PORT ?= 8080
 export STATE_DIR ?= .spark
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -19,16 +20,17 @@ STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
 LOAD = $(STEP) ml/load.py --transactions "$(TRANSACTIONS)" \
 	$(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+SITE = dbt --quiet docs generate --static && $(STEP) reports/build_site.py
 # Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run load test lint up down status sql docs setup lock clean
+.PHONY: help run load test lint up down status sql docs site serve setup lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-run: setup  ## everything: data, models, personas, lifetime value, docs, and a summary
+run: setup  ## everything: data, models, personas, lifetime value, the sites, and a summary
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
@@ -36,7 +38,7 @@ run: setup  ## everything: data, models, personas, lifetime value, docs, and a s
 	@$(STEP) ml/cluster.py --seed "$(SEED)"
 	@$(STEP) ml/lifetime_value.py
 	@dbt build --selector after_ml --exclude-resource-type unit_test
-	@dbt --quiet docs generate --static
+	@$(SITE)
 	@.venv/bin/python reports/summary.py
 
 load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
@@ -69,6 +71,13 @@ docs: setup  ## the lineage site, as one file: target/static_index.html
 	@$(SERVER) up
 	@dbt --quiet docs generate --static
 	@echo "The lineage site is target/static_index.html"
+
+site: setup  ## the insight site, and the lineage site in it: target/site/index.html
+	@$(SERVER) up
+	@$(SITE)
+
+serve: setup  ## serves both sites on loopback, until Ctrl-C
+	@.venv/bin/python bin/serve.py "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
 
 setup: .venv/ready
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jinja2
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import yaml
@@ -41,20 +42,23 @@ TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
 FEWEST_BUYERS = 500
 FEWEST_DAYS = 180
 UNKNOWN = "Unknown"
+LEVELS = ["high risk", "medium risk", "low risk"]
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
     "count": "buyers customers predicted orders units new_customers orders_both rows lines tests "
-    "repeat_customers k forecast came",
+    "clusters forecast came",
     "money": "net_revenue gross_revenue returned_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
-    "price": "average_order_value average_revenue",
+    "price": "average_order_value average_revenue revenue_per_active_customer "
+    "average_customer_value",
     "rate": "customer_share revenue_share return_rate order_share retention_rate share support "
     "confidence continued_share cumulative_share weekend_order_share repurchase_rate overall "
     "holiday_season_order_share smallest_share error",
     "change": "change_rate",
+    "points": "difference",
     "gain": "gained",
     "days": "average_recency_days median_days_to_next",
     "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
@@ -62,14 +66,13 @@ UNITS = {
     "date": "as_of_date first_order_on month_end fitted_until",
 }
 UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
-# In executive_summary, each row says the unit of its value.
-UNIT_OF_METRIC = {"money": "money", "count": "count", "rate": "rate"}
 DECIMALS = {
     "count": 0,
     "money": 0,
     "price": 2,
     "rate": 1,
     "change": 1,
+    "points": 1,
     "gain": 0,
     "days": 0,
     "decimal": 2,
@@ -103,6 +106,8 @@ class Number:
             return f"{100 * self.value:,.{decimals}f}%"
         if self.unit == "change":
             return f"{100 * self.value:+,.{decimals}f}%".replace("-", MINUS)
+        if self.unit == "points":
+            return f"{100 * self.value:+,.{decimals}f} points".replace("-", MINUS)
         sign = "+" if self.unit == "gain" else ""
         return f"{self.value:{sign},.{decimals}f}".replace("-", MINUS)
 
@@ -171,22 +176,21 @@ class Query:
 
     @property
     def sql(self) -> str:
-        """The query for all rows, in the order of their keys."""
-        key = ", ".join(self.key.split())
+        """The query for all rows."""
         columns = [*self.key.split(), *self.texts.split()]
         columns += [f"{expression} as {name}" for name, expression in self.expressions.items()]
         parts = [f"select {', '.join(columns)} from {self.source or self.relation}"]
         if self.where:
             parts.append(f"where {self.where}")
         if self.grouped:
-            parts.append(f"group by {key}")
-        if self.key:
-            parts.append(f"order by {key}")
+            parts.append(f"group by {', '.join(self.key.split())}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
-        """All rows: an attribute per column, those of `numbers` being a Number."""
-        return [self.row(values) for values in spark.sql(self.sql).toArrow().to_pylist()]
+        """All rows in the order of their keys: an attribute per column, of `numbers` a Number."""
+        found = spark.sql(self.sql).toArrow().to_pylist()
+        found.sort(key=lambda values: [values[column] for column in self.key.split()])
+        return [self.row(values) for values in found]
 
     def row(self, values: dict) -> SimpleNamespace:
         """One row, each of its numbers with a query of its own."""
@@ -206,7 +210,13 @@ class Query:
 
     def unit(self, name: str, values: dict) -> str:
         """How to show a number of a row."""
-        return self.units.get(name) or UNIT_OF.get(name) or UNIT_OF_METRIC[values["unit"]]
+        # In executive_summary each row has a unit of its own; averages of money keep their cents.
+        return (
+            self.units.get(name)
+            or UNIT_OF.get(name)
+            or UNIT_OF.get(values["metric"])
+            or values["unit"]
+        )
 
 
 def literal(value: object) -> str:
@@ -238,7 +248,12 @@ QUERIES = {
         "marts.executive_summary",
         key="metric",
         texts="unit definition",
-        numbers="value previous_value change_rate",
+        numbers={
+            "value": "value",
+            "previous_value": "previous_value",
+            "change_rate": "change_rate",
+            "difference": "value - previous_value",
+        },
     ),
     "months": Query(
         "marts.monthly_revenue",
@@ -384,7 +399,6 @@ QUERIES = {
         "ml.lifetime_value_models",
         key="model fitted_until",
         texts="status is_used",
-        numbers="customers repeat_customers",
     ),
     "scores": Query(
         "ml.model_evaluation",
@@ -401,7 +415,12 @@ QUERIES = {
         "ml.cluster_selection",
         key="k",
         texts="chosen reason",
-        numbers="silhouette stability smallest_share",
+        numbers={
+            "clusters": "k",
+            "silhouette": "silhouette",
+            "stability": "stability",
+            "smallest_share": "smallest_share",
+        },
     ),
 }
 
@@ -503,14 +522,18 @@ def last_cohorts(rows: list[SimpleNamespace]) -> list[SimpleNamespace]:
     return [row for row in rows if row.cohort_month in seen and row.months_since <= 18]
 
 
-def words(name: str) -> str:
-    """A name as words: `missing_timestamp` as `Missing timestamp`."""
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
+def words(value: object) -> object:
+    """A name as words, `mbg_nbd_and_recency` as `MBG/NBD and recency`; a day as its month."""
+    if isinstance(value, date):
+        return f"{value:%B %Y}"
+    if not isinstance(value, str):
+        return value
+    text = value.replace("mbg_nbd", "MBG/NBD").replace("bg_nbd", "BG/NBD")
+    return text.replace("gamma_gamma", "Gamma-Gamma").replace("_", " ")
 
 
-def page(tables: SimpleNamespace, audiences: Mapping[str, str]) -> str:
-    """The page as HTML; `audiences` names the file of each audience."""
+def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
+    """The page as HTML; `audiences` names the file of a recommendation by its priority."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "reports"),
         autoescape=True,
@@ -525,55 +548,23 @@ def page(tables: SimpleNamespace, audiences: Mapping[str, str]) -> str:
 # --- audiences --------------------------------------------------------------------------
 
 
-def audience_conditions(
-    recommendations: Iterable[SimpleNamespace], segments: Iterable[str]
-) -> dict[str, str]:
-    """Who is meant by the audience of each recommendation, as conditions on marts.customers.
+def read_audiences(spark: SparkSession) -> pa.Table:
+    """A row per customer and recommendation (its priority), the highest value at stake first."""
+    sql = (ROOT / "reports" / "audiences.sql").read_text().format(**PROJECT["vars"])
+    rows = spark.sql(sql).toArrow()
+    return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
-    Guests are nobody that a list could name.
+
+def write_audience(rows: pa.Table, path: Path) -> None:
+    """Writes the customers of one audience as CSV.
+
+    A spreadsheet takes a text that begins with one of = + - @ for a formula: an apostrophe before
+    it, as one would type it, says that it is none.
     """
-    conditions = {segment: f"segment = {literal(segment)}" for segment in segments} | {
-        "High-value customers at high risk": "churn_risk = 'high' and m_score >= 4",
-        "Recently lapsed customers": f"recency_days div {PROJECT['vars']['window_days']} = 1",
-    }
-    for row in recommendations:
-        if row.audience.startswith("Buyers of "):
-            category = literal(row.audience.removeprefix("Buyers of "))
-            conditions[row.audience] = (
-                "customer_id in (select customer_id from marts.customer_features "
-                "natural join intermediate.int_customer_categories "
-                f"where int_customer_categories.orders > 0 and product_category = {category})"
-            )
-    audiences = [row.audience for row in recommendations]
-    return {audience: conditions[audience] for audience in audiences if audience in conditions}
-
-
-def write_audience(spark: SparkSession, audience: str, condition: str, path: Path) -> None:
-    """Writes the customers that meet the condition as CSV, the highest value at stake first."""
-    rows = spark.sql(
-        f"""
-        select
-            customer_id,
-            concat_ws(
-                ', ',
-                {literal(audience)},
-                concat(orders, if(orders = 1, ' order', ' orders')),
-                concat('the last ', recency_days, if(recency_days = 1, ' day', ' days'), ' ago'),
-                concat('churn risk ', churn_risk)
-            ) as reason,
-            net_revenue,
-            value_at_stake
-        from marts.customers
-        where {condition}
-        order by value_at_stake desc nulls last, customer_id
-        """
-    ).toArrow()
-    # A spreadsheet takes a text that begins with one of these for a formula: an apostrophe, as one
-    # would type it, says that it is none.
     for column in ("customer_id", "reason"):
         safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")
         rows = rows.set_column(rows.schema.get_field_index(column), column, safe)
-    pyarrow.csv.write_csv(rows, path)
+    pyarrow.csv.write_csv(rows.drop_columns("priority"), path)
 
 
 def file_name(row: SimpleNamespace) -> str:
@@ -600,23 +591,19 @@ def copy_lineage(source: Path, folder: Path) -> None:
 
 def build(spark: SparkSession, folder: Path) -> None:
     """Writes the whole site into a new folder."""
-    tables = read(spark)
-    conditions = audience_conditions(
-        tables.recommendations, [row.segment for row in tables.playbook]
-    )
-    files = {
-        row.audience: file_name(row) for row in tables.recommendations if row.audience in conditions
-    }
     (folder / "audiences").mkdir(parents=True)
-    with ThreadPoolExecutor(4) as pool:
-        lists = [
-            pool.submit(write_audience, spark, audience, condition, folder / files[audience])
-            for audience, condition in conditions.items()
-        ]
-        (folder / "index.html").write_text(page(tables, files), encoding="utf-8")
-        for each in lists:
-            each.result()
     copy_lineage(TARGET / "static_index.html", folder / "lineage")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(read_audiences, spark)
+        tables = read(spark)
+        members = waiting.result()
+    listed = set(members["priority"].unique().to_pylist())
+    files = {
+        row.priority: file_name(row) for row in tables.recommendations if row.priority in listed
+    }
+    for priority, file in files.items():
+        write_audience(members.filter(pc.field("priority") == priority), folder / file)
+    (folder / "index.html").write_text(page(tables, files), encoding="utf-8")
 
 
 def main() -> None:

@@ -44,16 +44,6 @@ CONFIG = {
         "labelPadding": 6,
         "title": None,
     },
-    "legend": {
-        "orient": "top",
-        "title": None,
-        "labelColor": INK,
-        "labelFontSize": 11,
-        "symbolType": "square",
-        "symbolSize": 80,
-        "padding": 0,
-        "offset": 8,
-    },
 }
 
 
@@ -110,8 +100,12 @@ def bars(
     name: str | Callable[[object], str],
     size: str,
     text: Callable[[object], str],
+    longest_name: float = 0.45,
 ) -> str:
-    """Horizontal bars, in the order of the rows, with their text at the end."""
+    """Horizontal bars, in the order of the rows, with their text at the end.
+
+    A name may take the share `longest_name` of the width.
+    """
     data = [
         {
             "name": name(row) if callable(name) else getattr(row, name),
@@ -123,10 +117,12 @@ def bars(
     longest = max((row["size"] for row in data), default=0) or 1
     # Room at the end for the text of the longest bar: some six pixels a character.
     room = 6.2 * max(len(row["text"]) for row in data) + 8
-    names = min(6.4 * max(len(row["name"]) for row in data) + 8, width * 0.45)
+    names = min(6.4 * max(len(row["name"]) for row in data) + 8, width * longest_name)
     domain = longest * (width - names) / max(width - names - room, 60)
     chart = base(data).encode(
-        y=alt.Y("name:N", sort=None, axis=alt.Axis(labelColor=INK, labelLimit=width * 0.45)),
+        y=alt.Y(
+            "name:N", sort=None, axis=alt.Axis(labelColor=INK, labelLimit=width * longest_name)
+        ),
         x=alt.X("size:Q", axis=None, scale=alt.Scale(domain=[0, domain])),
     )
     marks = chart.mark_bar(height=12, color=ACCENT)
@@ -143,7 +139,73 @@ def moves(rows: Iterable, width: int, label: str) -> str:
         name=lambda row: f"{row.from_segment} → {row.to_segment}",
         size="customers",
         text=lambda row: row.customers.text,
+        longest_name=0.65,
     )
+
+
+def shares(rows: Iterable, width: int, label: str) -> str:
+    """A line per segment from its share of the customers (ring) to that of the revenue (dot)."""
+    data = [
+        {
+            "segment": row.segment,
+            "customers": row.customer_share.value,
+            "revenue": row.revenue_share.value,
+        }
+        for row in rows
+        if row.revenue_share.value is not None
+    ]
+    y = alt.Y("segment:N", sort=None, axis=alt.Axis(labelColor=INK))
+    axis = alt.Axis(format=".0%", grid=True, gridColor=RULE, tickCount=4)
+    chart = base(data).encode(y=y, x=alt.X("customers:Q", axis=axis))
+    lines = chart.mark_rule(color=MUTED).encode(x2="revenue:Q")
+    rings = chart.mark_point(color=MUTED, fill=PAPER, size=50, opacity=1)
+    dots = (
+        base(data)
+        .mark_circle(color=ACCENT, size=60, opacity=1)
+        .encode(y=y, x=alt.X("revenue:Q", axis=axis))
+    )
+    return svg(lines + rings + dots, width, 20 * len(data) + 24, label)
+
+
+# What a persona is compared with the others in, and how the profile calls it.
+PROFILE = {
+    "average_orders": "Orders",
+    "average_order_value": "Order value",
+    "average_units_per_order": "Units per order",
+    "average_recency_days": "Days since last",
+    "weekend_order_share": "On weekends",
+    "holiday_season_order_share": "Nov and Dec",
+}
+
+
+def profile(persona: object, personas: Iterable, width: int, label: str) -> str:
+    """Where a persona stands (dot) between the lowest and the highest of all (ticks)."""
+    data = []
+    for column, name in PROFILE.items():
+        values = [float(getattr(row, column).value) for row in personas]
+        lowest, reach = min(values), (max(values) - min(values)) or 1
+        number = getattr(persona, column)
+        data.append(
+            {
+                "name": name,
+                "place": (float(number.value) - lowest) / reach,
+                "others": [(value - lowest) / reach for value in values],
+                "text": number.text,
+            }
+        )
+    y = alt.Y("name:N", sort=None, axis=alt.Axis(labelColor=INK))
+    # Room on the right for the number.
+    x = alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 1.25]))
+    chart = base(data).encode(y=y)
+    others = (
+        chart.transform_flatten(["others"], as_=["other"])
+        .mark_tick(color=MUTED, thickness=1, height=7, opacity=1)
+        .encode(x=alt.X("other:Q", axis=None, scale=alt.Scale(domain=[0, 1.25])))
+    )
+    lines = chart.mark_rule(color=RULE).encode(x=alt.datum(0), x2=alt.datum(1))
+    dots = chart.mark_circle(color=ACCENT, size=80, opacity=1).encode(x=x)
+    texts = chart.mark_text(align="right", color=MUTED).encode(x=alt.datum(1.25), text="text:N")
+    return svg(lines + others + dots + texts, width, 19 * len(data) + 4, label)
 
 
 def weekdays(rows: Iterable, width: int, label: str) -> str:
@@ -246,8 +308,8 @@ def tenths(rows: Iterable, width: int, label: str) -> str:
     )
 
 
-def monthly_revenue(rows: Iterable, width: int, label: str) -> str:
-    """Stacked columns per month: returning customers, new customers, guests."""
+def monthly_revenue(rows: Iterable, width: int, height: int, label: str) -> str:
+    """Stacked columns per month: returning customers, darkest, then new ones, then guests."""
     parts = {
         "Returning customers": ("returning_customer_revenue", STEPS[4]),
         "New customers": ("new_customer_revenue", STEPS[2]),
@@ -282,14 +344,20 @@ def monthly_revenue(rows: Iterable, width: int, label: str) -> str:
                 labelExpr="timeFormat(datetime(datum.value + 'T00:00'), '%b %Y')",
             ),
         ),
-        y=alt.Y("revenue:Q", axis=alt.Axis(grid=True, gridColor=RULE, tickCount=4, format="~s")),
+        y=alt.Y(
+            "revenue:Q",
+            axis=alt.Axis(
+                grid=True, gridColor=RULE, tickCount=4, labelExpr="format(datum.value, '~s')"
+            ),
+        ),
         color=alt.Color(
             "part:N",
+            legend=None,
             scale=alt.Scale(domain=list(parts), range=[colour for _, colour in parts.values()]),
         ),
         order="order:Q",
     )
-    return svg(chart.mark_bar(), width, 190, label)
+    return svg(chart.mark_bar(), width, height, label)
 
 
 def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, label: str) -> str:
@@ -314,6 +382,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
                 "colour": colour,
                 "ink": contrast(colour),
                 "customers": row.customers.text if row else "0",
+                "segment": "",
             }
         )
         if segments.get((r, f + 1), segment) != segment:
@@ -324,7 +393,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
     by_place = {(row["left"] + 0.5, row["bottom"] + 0.5): row for row in data}
     for segment, own in places.items():
         r, f = max(own, key=lambda place: (place[0], -place[1]))
-        by_place[f, r]["segment"] = segment.split(" ")
+        by_place[f, r]["segment"] = [segment] if width > 500 else segment.split(" ")
     axis = {"values": [1, 2, 3, 4, 5], "format": "d", "titleColor": MUTED, "titleFontWeight": 400}
     scale = alt.Scale(domain=[0.5, 5.5], nice=False)
     position = {
@@ -338,7 +407,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
         ),
     }
     chart = base(data)
-    tiles = chart.mark_rect().encode(
+    tiles = chart.mark_rect(stroke=RULE, strokeWidth=0.5).encode(
         **position, x2="right:Q", y2="top:Q", color=alt.Color("colour:N", scale=None)
     )
     lines = (
@@ -360,7 +429,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
         color=alt.Color("ink:N", scale=None),
         text="customers:N",
     )
-    return svg(tiles + lines + names + counts, width, min(width, 440), label)
+    return svg(tiles + lines + names + counts, width, min(width, 540), label)
 
 
 def weekday_hour(rows: Iterable, width: int, label: str) -> str:
@@ -467,7 +536,7 @@ def cohorts(rows: Iterable, width: int, label: str) -> str:
     tiles = chart.mark_rect(stroke=PAPER, strokeWidth=1).encode(
         color=alt.Color("colour:N", scale=None)
     )
-    height = 22 * len({row["cohort"] for row in data}) + 44
+    height = 24 * len({row["cohort"] for row in data}) + 44
     if width < 500:
         return svg(tiles, width, height, label)
     texts = chart.mark_text(fontSize=10).encode(text="text:N", color=alt.Color("ink:N", scale=None))
@@ -508,7 +577,7 @@ def concentration(rows: Iterable, width: int, label: str) -> str:
     )
     curve = chart.mark_line(color=ACCENT, strokeWidth=2, point={"color": ACCENT, "size": 28})
     texts = chart.mark_text(align="left", baseline="top", dx=7, dy=3).encode(text="text:N")
-    return svg(equal + curve + texts, width, 230, label)
+    return svg(equal + curve + texts, width, 200, label)
 
 
 def forecast(
@@ -527,5 +596,7 @@ def forecast(
     )
     y = alt.Axis(grid=True, gridColor=RULE, tickCount=4)
     came = chart.mark_bar(color=STEPS[1]).encode(y=alt.Y("came:Q", axis=y))
-    foretold = chart.mark_tick(color=ACCENT, thickness=3).encode(y=alt.Y("forecast:Q", axis=y))
+    foretold = chart.mark_tick(color=ACCENT, thickness=3, opacity=1).encode(
+        y=alt.Y("forecast:Q", axis=y)
+    )
     return svg(came + foretold, width, 190, label)

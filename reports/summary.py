@@ -122,7 +122,7 @@ def main() -> None:
             [
                 ("make sql", "a SQL prompt on the marts, as in: select * from customers limit 5;"),
                 (f"jdbc:hive2://localhost:{port}/marts", "the same for DBeaver, Superset, ..."),
-                ("target/static_index.html", "every table, its columns and its lineage"),
+                ("target/site/index.html", "all this and more on one page, with its lineage"),
                 (f"http://localhost:{ui_port}", "the jobs of this run in the Spark UI"),
                 ("make down", "stops the Spark server; the tables stay"),
             ],
