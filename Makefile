@@ -25,7 +25,7 @@ SITE = dbt --quiet docs generate --static && $(STEP) reports/build_site.py
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run load test lint up down status sql docs site serve setup lock clean
+.PHONY: help run load test lint up down status sql docs site serve pictures setup lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -78,6 +78,9 @@ site: setup  ## the insight site, and the lineage site in it: target/site/index.
 
 serve: setup  ## serves both sites on loopback, until Ctrl-C
 	@.venv/bin/python bin/serve.py "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
+
+pictures: setup  ## takes the README's pictures of the site anew (needs chromium)
+	@.venv/bin/python reports/pictures.py
 
 setup: .venv/ready
 

@@ -42,7 +42,7 @@ TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
 FEWEST_BUYERS = 500
 FEWEST_DAYS = 180
 UNKNOWN = "Unknown"
-LEVELS = ["high risk", "medium risk", "low risk"]
+RISKS = ["high", "medium", "low"]
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -62,7 +62,8 @@ UNITS = {
     "gain": "gained",
     "days": "average_recency_days median_days_to_next",
     "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
-    "average_category_count stability auc auc_of_recency",
+    "average_category_count stability",
+    "score": "auc auc_of_recency",
     "date": "as_of_date first_order_on month_end fitted_until",
 }
 UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
@@ -76,7 +77,10 @@ DECIMALS = {
     "gain": 0,
     "days": 0,
     "decimal": 2,
+    "score": 3,
 }
+PER_CENT = {"rate": (100, "%"), "change": (100, "%"), "points": (100, " points")}
+SIGNED = ("change", "points", "gain")
 
 
 # --- numbers ----------------------------------------------------------------------------
@@ -101,15 +105,10 @@ class Number:
             return DASH
         if self.unit == "date":
             return f"{self.value.day} {self.value:%B %Y}"
-        decimals = DECIMALS[self.unit]
-        if self.unit == "rate":
-            return f"{100 * self.value:,.{decimals}f}%"
-        if self.unit == "change":
-            return f"{100 * self.value:+,.{decimals}f}%".replace("-", MINUS)
-        if self.unit == "points":
-            return f"{100 * self.value:+,.{decimals}f} points".replace("-", MINUS)
-        sign = "+" if self.unit == "gain" else ""
-        return f"{self.value:{sign},.{decimals}f}".replace("-", MINUS)
+        sign = "+" if self.unit in SIGNED and self.value else ""
+        per_cent, suffix = PER_CENT.get(self.unit, (1, ""))
+        text = f"{per_cent * self.value:{sign},.{DECIMALS[self.unit]}f}{suffix}"
+        return text.replace("-", MINUS)
 
     @property
     def href(self) -> str:
@@ -480,7 +479,10 @@ def prepare(tables: SimpleNamespace) -> dict:
         "risks": {row.churn_risk: row for row in tables.risks},
         "risk_score": score,
         "returned": {
-            row.audience.removesuffix(" risk"): row for row in tables.returned if row.model == score
+            row.audience.removesuffix(" risk"): row
+            for level in RISKS
+            for row in tables.returned
+            if (row.model, row.audience) == (score, f"{level} risk")
         },
         "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
         "weeks": [

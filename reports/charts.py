@@ -154,7 +154,7 @@ def shares(rows: Iterable, width: int, label: str) -> str:
         for row in rows
         if row.revenue_share.value is not None
     ]
-    y = alt.Y("segment:N", sort=None, axis=alt.Axis(labelColor=INK))
+    y = alt.Y("segment:N", sort=None, axis=alt.Axis(labelColor=INK, labelPadding=12))
     axis = alt.Axis(format=".0%", grid=True, gridColor=RULE, tickCount=4)
     chart = base(data).encode(y=y, x=alt.X("customers:Q", axis=axis))
     lines = chart.mark_rule(color=MUTED).encode(x2="revenue:Q")
@@ -193,7 +193,7 @@ def profile(persona: object, personas: Iterable, width: int, label: str) -> str:
                 "text": number.text,
             }
         )
-    y = alt.Y("name:N", sort=None, axis=alt.Axis(labelColor=INK))
+    y = alt.Y("name:N", sort=None, axis=alt.Axis(labelColor=INK, labelPadding=12))
     # Room on the right for the number.
     x = alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 1.25]))
     chart = base(data).encode(y=y)
@@ -380,7 +380,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
                 "bottom": r - 0.5,
                 "top": r + 0.5,
                 "colour": colour,
-                "ink": contrast(colour),
+                "ink": contrast(colour) if row else MUTED,
                 "customers": row.customers.text if row else "0",
                 "segment": "",
             }
@@ -389,10 +389,10 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
             edges.append({"x": f + 0.5, "x2": f + 0.5, "y": r - 0.5, "y2": r + 0.5})
         if segments.get((r + 1, f), segment) != segment:
             edges.append({"x": f - 0.5, "x2": f + 0.5, "y": r + 0.5, "y2": r + 0.5})
-    # A segment's name stands in its upper left cell.
+    # A segment's name stands in its upper left cell, of those that are not empty.
     by_place = {(row["left"] + 0.5, row["bottom"] + 0.5): row for row in data}
     for segment, own in places.items():
-        r, f = max(own, key=lambda place: (place[0], -place[1]))
+        r, f = max(own, key=lambda place: (place in cells, place[0], -place[1]))
         by_place[f, r]["segment"] = [segment] if width > 500 else segment.split(" ")
     axis = {"values": [1, 2, 3, 4, 5], "format": "d", "titleColor": MUTED, "titleFontWeight": 400}
     scale = alt.Scale(domain=[0.5, 5.5], nice=False)
@@ -421,7 +421,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
         color=alt.Color("ink:N", scale=None),
     )
     names = corner.mark_text(
-        align="left", baseline="top", dx=6, dy=7, fontWeight=600, fontSize=10 if width < 500 else 12
+        align="left", baseline="top", dx=6, dy=7, fontWeight=600, fontSize=9 if width < 500 else 12
     ).encode(text="segment:N")
     counts = chart.mark_text(align="right", baseline="bottom", dx=-6, dy=-6, fontSize=11).encode(
         x=alt.X("right:Q", scale=scale),
@@ -429,7 +429,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
         color=alt.Color("ink:N", scale=None),
         text="customers:N",
     )
-    return svg(tiles + lines + names + counts, width, min(width, 540), label)
+    return svg(tiles + lines + names + counts, width, 540 if width > 500 else 440, label)
 
 
 def weekday_hour(rows: Iterable, width: int, label: str) -> str:

@@ -1,0 +1,356 @@
+"""The insight site, held against the marts that it is made of, and looked at in a browser."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT, on_data
+from playwright.sync_api import Browser, Page, sync_playwright
+from pyspark.sql import SparkSession
+
+import build_site
+
+DATA_SETS = ("generated", "cdnow", "online_retail")
+SECTIONS = ["happened", "who", "do", "will", "act", "trust"]
+
+
+@pytest.fixture
+def site(server: dict[str, str]) -> Path:
+    """The folder of the site that `make run` has built."""
+    return Path(server["DBT_TARGET_PATH"]) / "site"
+
+
+@pytest.fixture
+def tables(spark: SparkSession) -> SimpleNamespace:
+    """What the page is made of, to change and to make a page of."""
+    return build_site.read(spark)
+
+
+# --- what the page says -----------------------------------------------------------------
+
+
+class Numbers(HTMLParser):
+    """Collects the numbers of a page: query, unit, exact value and what a reader sees."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found: list[dict] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "a" and "data-query" in attributes:
+            self.found.append(attributes | {"text": ""})
+        elif tag == "data":
+            self.found[-1]["value"] = attributes["value"]
+
+    def handle_data(self, data):
+        if self.lasttag == "data" and not self.found[-1]["text"]:
+            self.found[-1]["text"] = data
+
+
+def shown(value: object, unit: str) -> str:
+    """How the page has to show a value, by decimal arithmetic."""
+    if unit == "date":
+        return f"{value:%d %B %Y}".lstrip("0")
+    places = {"price": 2, "rate": 1, "change": 1, "points": 1, "decimal": 2, "score": 3}
+    per_cent = 100 if unit in ("rate", "change", "points") else 1
+    number = Decimal(value) * per_cent
+    number = number.quantize(Decimal(1).scaleb(-places.get(unit, 0)), ROUND_HALF_EVEN)
+    sign = "+" if unit in ("change", "points", "gain") and value else ""
+    suffix = {"rate": "%", "change": "%", "points": " points"}.get(unit, "")
+    return f"{number:{sign},}{suffix}".replace("-", "\N{MINUS SIGN}")
+
+
+def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
+    """Runs the queries in DuckDB, on copies of the tables that they read."""
+    database = duckdb.connect()
+    for relation in {name for query in queries for name in re.findall(r"from (\w+\.\w+)", query)}:
+        copied = spark.table(relation).toArrow()  # noqa: F841 - DuckDB finds it by its name
+        database.sql(f"create schema if not exists {relation.split('.')[0]}")
+        database.sql(f"create table {relation} as from copied")
+    return {query: database.sql(query).fetchone()[0] for query in queries}
+
+
+@on_data(*DATA_SETS)
+def test_every_number_is_what_its_query_gives(site: Path, spark: SparkSession):
+    numbers = Numbers((site / "index.html").read_text()).found
+    assert len(numbers) > 200
+    expected = answers(spark, {number["data-query"] for number in numbers})
+    for number in numbers:
+        value = expected[number["data-query"]]
+        assert number["text"] == shown(value, number["data-unit"]), number
+        relations = re.findall(r"from \w+\.(\w+)", number["data-query"])
+        assert number["href"].endswith(f".{relations[0]}"), number
+
+
+@on_data("awkward")
+def test_rare_cases_do_not_break_the_page(tables: SimpleNamespace, spark: SparkSession):
+    numbers = Numbers(build_site.page(tables, {})).found
+    expected = answers(spark, {number["data-query"] for number in numbers})
+    for number in numbers:
+        assert number["text"] == shown(expected[number["data-query"]], number["data-unit"]), number
+
+
+@on_data("cdnow")
+def test_published_numbers_are_on_the_page(site: Path):
+    """Of 23,570 customers, 11,654 bought again (Fader and Hardie's CDNOW master data)."""
+    page = (site / "index.html").read_text()
+    found = {number["data-query"]: number["text"] for number in Numbers(page).found}
+    assert found["select count_if(orders > 0) from marts.customers"] == "23,570"
+
+
+def text_of(page: str) -> str:
+    """The text of a page, without markup."""
+    body = re.sub(r"<(style|svg|details).*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", "", body).split())
+
+
+def with_number(row: SimpleNamespace, name: str, value: object) -> None:
+    """Changes a number of a row."""
+    setattr(row, name, replace(getattr(row, name), value=value))
+
+
+@on_data("generated")
+class TestWords:
+    def test_a_fall_is_called_a_fall(self, tables: SimpleNamespace):
+        (revenue,) = [row for row in tables.metrics if row.metric == "net_revenue"]
+        for rate, words in ((-0.25, "down 25.0%"), (0.25, "up 25.0%"), (0.0, "unchanged")):
+            with_number(revenue, "change_rate", rate)
+            assert f"{words} on the 90 before" in text_of(build_site.page(tables, {}))
+        with_number(revenue, "change_rate", None)
+        assert "on the 90 before" not in text_of(build_site.page(tables, {}))
+
+    def test_one_is_not_many(self, tables: SimpleNamespace):
+        (risk,) = [row for row in tables.metrics if row.metric == "high_risk_customers"]
+        with_number(risk, "value", 1)
+        assert "1 customer is at high risk" in text_of(build_site.page(tables, {}))
+        with_number(risk, "value", 2)
+        assert "2 customers are at high risk" in text_of(build_site.page(tables, {}))
+
+    def test_each_section_says_when_there_is_too_little(self, tables: SimpleNamespace):
+        warning = "Too little to rely on"
+        assert warning not in build_site.page(tables, {})
+        few, short = deepcopy(tables), deepcopy(tables)
+        with_number(few.totals[0], "buyers", 499)
+        with_number(short.totals[0], "first_order_on", short.as_of[0].as_of_date.value)
+        for thin in (few, short):
+            assert build_site.page(thin, {}).count(warning) == len(SECTIONS)
+
+    def test_what_is_not_known_is_said_so(self, tables: SimpleNamespace):
+        for name in ("personas", "models", "forecasts", "tenths", "moves", "tests", "cohorts"):
+            setattr(tables, name, [])
+        for name in ("orders", "predicted_value"):
+            with_number(tables.totals[0], name, None)
+        text = text_of(build_site.page(tables, {}))
+        for sentence in (
+            "too few customers with a purchase to group",
+            "There is no forecast of orders: too few customers with a purchase",
+            "No model of purchases is fitted",
+            "There is no month end before the last one",
+            "No data test has run",
+            "No month after a first purchase is over",
+        ):
+            assert sentence in text
+        assert "forecast of the last" not in text
+
+    def test_text_of_the_source_stays_text(self, tables: SimpleNamespace):
+        tables.categories[0].product_category = "<script>alert(1)</script>"
+        assert "<script" not in build_site.page(tables, {})
+
+    def test_the_page_counts_each_data_test(self, site: Path, tables: SimpleNamespace):
+        nodes = json.loads((site.parent / "manifest.json").read_text())["nodes"].values()
+        tests = [node for node in nodes if node["resource_type"] == "test"]
+        assert sum(row.tests.value for row in tables.tests) == len(tests)
+
+
+@on_data("cdnow")
+def test_a_source_of_days_and_amounts_alone_gets_no_more_than_it_has(site: Path):
+    text = text_of((site / "index.html").read_text())
+    assert "The source does not say what category a product has" in text
+    assert "The source does not say how orders were paid" in text
+    assert "so there are no hours" in text
+    assert "sell together" not in text
+
+
+@on_data(*DATA_SETS)
+def test_the_page_is_small_and_needs_nothing_else(site: Path):
+    page = (site / "index.html").read_text()
+    assert len(page.encode()) < 2_000_000
+    assert not re.search(r"<script|<img|<link[^>]+href=\"(?!data:)|url\(|@import|//[a-z]", page)
+    assert re.findall(r'<section id="(\w+)"', page) == SECTIONS
+    assert "None" not in text_of(page)
+    assert "nan" not in text_of(page).split()
+
+
+# --- lists of customers -----------------------------------------------------------------
+
+
+@on_data(*DATA_SETS)
+def test_lists_hold_the_customers_that_are_recommended(
+    site: Path, query: Callable[[str], list[tuple]]
+):
+    recommended = query(
+        "select priority, customers, value_at_stake from marts.recommendations "
+        "where customers is not null"
+    )
+    files = {int(path.name[:2]): path for path in (site / "audiences").glob("*.csv")}
+    assert set(files) == {priority for priority, _, _ in recommended}
+    page = (site / "index.html").read_text()
+    for priority, customers, value in recommended:
+        rows = pyarrow.csv.read_csv(files[priority])
+        assert len(set(rows["customer_id"].to_pylist())) == rows.num_rows == customers
+        if "returns" not in files[priority].name and "buyers-of" not in files[priority].name:
+            at_stake = sum(float(each or 0) for each in rows["value_at_stake"].to_pylist())
+            assert at_stake == pytest.approx(float(value), abs=0.01 * customers)
+        assert f'href="audiences/{files[priority].name}"' in page
+
+
+def test_no_customer_id_is_a_formula(tmp_path: Path):
+    ids = ["=1+1", "+1", "-1", "@a", "\t=1", "a=1", "17"]
+    rows = pa.table(
+        {
+            "priority": [1] * 7,
+            "customer_id": ids,
+            "reason": ["Buyers of -1"] * 7,
+            "net_revenue": [1] * 7,
+            "value_at_stake": [1] * 7,
+        }
+    )
+    build_site.write_audience(rows, tmp_path / "list.csv")
+    with (tmp_path / "list.csv").open(newline="") as file:
+        written = [line.split(",")[0].strip('"') for line in file.read().splitlines()[1:]]
+    assert written == ["'=1+1", "'+1", "'-1", "'@a", "'\t=1", "a=1", "17"]
+
+
+# --- building and serving ---------------------------------------------------------------
+
+
+def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("old")
+
+    def build(_, folder: Path):
+        folder.mkdir()
+        (folder / "index.html").write_text("half")
+        raise build_site.StepError("broken")
+
+    monkeypatch.setattr(build_site, "TARGET", tmp_path)
+    monkeypatch.setattr(build_site, "start", lambda _: None)
+    monkeypatch.setattr(build_site, "build", build)
+    with pytest.raises(build_site.StepError):
+        build_site.main()
+    assert (tmp_path / "site" / "index.html").read_text() == "old"
+
+
+def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
+    """Runs what `make serve` runs, which is expected to end at once."""
+    command = [sys.executable, ROOT / "bin" / "serve.py", folder, str(port)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path):
+    assert "make site" in serve(tmp_path, 8080).stderr
+    (tmp_path / "index.html").write_text("page")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for wrong in (port, "web"):
+            result = serve(tmp_path, wrong)
+            assert result.returncode == 1
+            assert len(result.stderr.splitlines()) == 1
+            assert str(wrong) in result.stderr
+
+
+# --- in a browser -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; skips the test where there is none."""
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("needs the browser Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def address(site: Path) -> Iterator[str]:
+    """Serves the site on a free port of loopback."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A page that fails the test on a request off this machine or an error on its console."""
+    opened = browser.new_page()
+    wrong = []
+    opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: (
+            request.url.startswith((address, "data:", "blob:")) or wrong.append(request.url)
+        ),
+    )
+    yield opened
+    opened.close()
+    assert not wrong
+
+
+@on_data(*DATA_SETS)
+def test_everybody_can_read_it(page: Page, address: str):
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(address)
+            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            found = Axe().run(page).response["violations"]
+            serious = [each for each in found if each["impact"] in ("serious", "critical")]
+            assert not serious, (scheme, width, serious)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@on_data("generated")
+def test_a_number_leads_to_its_lineage_and_back(page: Page, address: str):
+    page.goto(address)
+    page.click("#happened a[href$='executive_summary'] >> nth=0")
+    page.wait_for_selector("h1:has-text('executive_summary')")
+    page.click("text=Insights")
+    page.wait_for_selector("h1:has-text('Customer behaviour')")
+
+
+@on_data("generated")
+def test_every_link_to_the_lineage_has_a_page_there(site: Path):
+    links = set(
+        re.findall(r'lineage/index.html#!/\w+/([\w.]+)"', (site / "index.html").read_text())
+    )
+    manifest = json.loads((site.parent / "manifest.json").read_text())
+    assert links
+    assert links <= set(manifest["nodes"]) | set(manifest["sources"])
