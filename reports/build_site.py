@@ -579,15 +579,20 @@ def file_name(row: SimpleNamespace) -> str:
 
 
 def copy_lineage(source: Path, folder: Path) -> None:
-    """Takes over dbt's documentation, with a way back to the page."""
+    """Takes over dbt's documentation, with a way back to the page.
+
+    As dbt makes it, it asks for files by names that are templates yet to be filled in, in vain.
+    """
     if not source.exists():
         raise StepError(f"there is no {source}; make it with: dbt docs generate --static")
     back = (
         '<a href="../index.html" style="position:fixed;right:88px;bottom:24px;z-index:99;'
-        'padding:8px 14px;border-radius:4px;background:#0a5f6b;color:#fff">Insights</a>'
+        'padding:8px 14px;border-radius:4px;background:#0a5f6b;color:#fff">Back to the insights</a>'
     )
-    folder.mkdir()
     text = source.read_text(encoding="utf-8")
+    text = text.replace(' xlink:href="{{', ' ng-attr-xlink:href="{{')
+    text = text.replace("${require('./assets/favicons/favicon.ico')}", "data:,")
+    folder.mkdir()
     (folder / "index.html").write_text(text.replace("</body>", f"{back}</body>"), encoding="utf-8")
 
 

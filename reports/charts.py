@@ -56,7 +56,9 @@ def svg(chart: alt.TopLevelMixin, width: int, height: int, label: str) -> str:
     drawing = vl_convert.vegalite_to_svg(chart.to_dict())
     for colour, variable in VARIABLES.items():
         drawing = drawing.replace(colour, f"var(--{variable})")
-    drawing = drawing.replace(f'font-family="{FONT}"', "").replace("&quot;", "")
+    drawing = drawing.replace(f'font-family="{FONT}"', "")
+    # What is inside is no picture of its own to a screen reader.
+    drawing = re.sub(r' (role|aria-roledescription|aria-hidden)="[^"]*"', "", drawing)
     return re.sub(
         r"<svg [^>]*?(width=\S+ height=\S+ viewBox=\"[^\"]*\")[^>]*>",
         lambda tag: f'<svg role="img" aria-label="{html.escape(label)}" {tag[1]}>',
