@@ -586,7 +586,7 @@ def copy_lineage(source: Path, folder: Path) -> None:
     if not source.exists():
         raise StepError(f"there is no {source}; make it with: dbt docs generate --static")
     back = (
-        '<a href="../index.html" style="position:fixed;right:88px;bottom:24px;z-index:99;'
+        '<a href="../index.html" style="position:fixed;right:112px;bottom:24px;z-index:99;'
         'padding:8px 14px;border-radius:4px;background:#0a5f6b;color:#fff">Back to the insights</a>'
     )
     text = source.read_text(encoding="utf-8")

@@ -348,6 +348,7 @@ def monthly_revenue(rows: Iterable, width: int, height: int, label: str) -> str:
         ),
         y=alt.Y(
             "revenue:Q",
+            scale=alt.Scale(nice=False),
             axis=alt.Axis(
                 grid=True, gridColor=RULE, tickCount=4, labelExpr="format(datum.value, '~s')"
             ),
