@@ -14,7 +14,7 @@ members as (
         explode(array_compact(array(
             segment,
             if(churn_risk = 'high' and m_score >= 4, 'High-value customers at high risk', null),
-            if(recency_days div {window_days} = 1, 'Recently lapsed customers', null)
+            if(recency_days div {{ var('window_days') }} = 1, 'Recently lapsed customers', null)
         ))) as audience
     from customers
 ),
@@ -42,7 +42,12 @@ select /*+ broadcast(recommendations) */
         ', ',
         all_members.audience,
         concat(all_members.orders, if(all_members.orders = 1, ' order', ' orders')),
-        concat('last order ', all_members.recency_days, if(all_members.recency_days = 1, ' day', ' days'), ' ago'),
+        concat(
+            'last order ',
+            all_members.recency_days,
+            if(all_members.recency_days = 1, ' day', ' days'),
+            ' ago'
+        ),
         concat('churn risk ', all_members.churn_risk)
     ) as reason,
     all_members.net_revenue,

@@ -1,6 +1,6 @@
 """Builds the insight site from the marts: one page to act on, and the lists of customers it names.
 
-    python reports/build_site.py
+    PYTHONPATH=ml python reports/build_site.py
 
 Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
 holds everything it needs, `audiences/*.csv`, and dbt's documentation as `lineage/index.html`, which
@@ -13,7 +13,6 @@ Each number of the page knows the query that gives it (Number) and links to its 
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -30,14 +29,19 @@ import yaml
 from markupsafe import Markup
 from pyspark.sql import SparkSession
 
+import charts
+from session import StepError, run, say, start
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "ml"))
-
-import charts  # noqa: E402
-from session import StepError, run, say, start  # noqa: E402
-
 PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
 TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(ROOT / "reports"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 # Below these a rate says more of chance than of customers; the models of lifetime value agree.
 FEWEST_BUYERS = 500
 FEWEST_DAYS = 180
@@ -536,14 +540,7 @@ def words(value: object) -> object:
 
 def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
     """The page as HTML; `audiences` names the file of a recommendation by its priority."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("site.html.j2")
+    template = TEMPLATES.get_template("site.html.j2")
     return template.render(**prepare(tables), audiences=audiences)
 
 
@@ -552,7 +549,7 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 def read_audiences(spark: SparkSession) -> pa.Table:
     """A row per customer and recommendation (its priority), the highest value at stake first."""
-    sql = (ROOT / "reports" / "audiences.sql").read_text().format(**PROJECT["vars"])
+    sql = TEMPLATES.get_template("audiences.sql").render(var=PROJECT["vars"].get)
     rows = spark.sql(sql).toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
