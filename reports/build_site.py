@@ -369,7 +369,7 @@ QUERIES = {
     "forecasts": Query(
         "ml.model_evaluation",
         key="model audience",
-        numbers={"forecast": "value", "came": "baseline", "error": "value / baseline - 1"},
+        numbers={"forecast": "value", "came": "baseline", "error": "value / nullif(baseline, 0) - 1"},
         where="metric = 'holdout_orders'",
     ),
     "tenths": Query(
