@@ -111,7 +111,7 @@ class Number:
             return f"{self.value.day} {self.value:%B %Y}"
         sign = "+" if self.unit in SIGNED and self.value else ""
         per_cent, suffix = PER_CENT.get(self.unit, (1, ""))
-        text = f"{per_cent * self.value:{sign},.{DECIMALS[self.unit]}f}{suffix}"
+        text = f"{per_cent * self.value:{sign}z,.{DECIMALS[self.unit]}f}{suffix}"
         return text.replace("-", MINUS)
 
     @property
@@ -369,7 +369,11 @@ QUERIES = {
     "forecasts": Query(
         "ml.model_evaluation",
         key="model audience",
-        numbers={"forecast": "value", "came": "baseline", "error": "value / nullif(baseline, 0) - 1"},
+        numbers={
+            "forecast": "value",
+            "came": "baseline",
+            "error": "value / nullif(baseline, 0) - 1",
+        },
         where="metric = 'holdout_orders'",
     ),
     "tenths": Query(

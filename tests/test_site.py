@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -66,17 +66,17 @@ class Numbers(HTMLParser):
             self.found[-1]["text"] = data
 
 
-def shown(value: object, unit: str) -> str:
-    """How the page has to show a value, by decimal arithmetic."""
+def shown(value: object, unit: str) -> set[str]:
+    """How the page may show a value, by decimal arithmetic: a tie may go either way."""
     if unit == "date":
-        return f"{value:%d %B %Y}".lstrip("0")
+        return {f"{value:%d %B %Y}".lstrip("0")}
     places = {"price": 2, "rate": 1, "change": 1, "points": 1, "decimal": 2, "score": 3}
-    per_cent = 100 if unit in ("rate", "change", "points") else 1
-    number = Decimal(value) * per_cent
-    number = number.quantize(Decimal(1).scaleb(-places.get(unit, 0)), ROUND_HALF_EVEN)
+    step = Decimal(1).scaleb(-places.get(unit, 0))
+    number = Decimal(value) * (100 if unit in ("rate", "change", "points") else 1)
     sign = "+" if unit in ("change", "points", "gain") and value else ""
     suffix = {"rate": "%", "change": "%", "points": " points"}.get(unit, "")
-    return f"{number:{sign},}{suffix}".replace("-", "\N{MINUS SIGN}")
+    rounded = [(number + nudge).quantize(step) for nudge in (-step / 10**6, step / 10**6)]
+    return {f"{each:{sign}z,}{suffix}".replace("-", "\N{MINUS SIGN}") for each in rounded}
 
 
 def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
@@ -86,7 +86,7 @@ def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
         copied = spark.table(relation).toArrow()  # noqa: F841 - DuckDB finds it by its name
         database.sql(f"create schema if not exists {relation.split('.')[0]}")
         database.sql(f"create table {relation} as from copied")
-    return {query: database.sql(query).fetchone()[0] for query in queries}
+    return {query: database.execute(query).fetchone()[0] for query in queries}
 
 
 @on_data(*DATA_SETS)
@@ -96,7 +96,7 @@ def test_every_number_is_what_its_query_gives(site: Path, spark: SparkSession):
     expected = answers(spark, {number["data-query"] for number in numbers})
     for number in numbers:
         value = expected[number["data-query"]]
-        assert number["text"] == shown(value, number["data-unit"]), number
+        assert number["text"] in shown(value, number["data-unit"]), number
         relations = re.findall(r"from \w+\.(\w+)", number["data-query"])
         assert number["href"].endswith(f".{relations[0]}"), number
 
@@ -106,15 +106,19 @@ def test_rare_cases_do_not_break_the_page(tables: SimpleNamespace, spark: SparkS
     numbers = Numbers(build_site.page(tables, {})).found
     expected = answers(spark, {number["data-query"] for number in numbers})
     for number in numbers:
-        assert number["text"] == shown(expected[number["data-query"]], number["data-unit"]), number
+        assert number["text"] in shown(expected[number["data-query"]], number["data-unit"]), number
 
 
 @on_data("cdnow")
 def test_published_numbers_are_on_the_page(site: Path):
-    """Of 23,570 customers, 11,654 bought again (Fader and Hardie's CDNOW master data)."""
-    page = (site / "index.html").read_text()
-    found = {number["data-query"]: number["text"] for number in Numbers(page).found}
-    assert found["select count_if(orders > 0) from marts.customers"] == "23,570"
+    """23,570 customers and 69,659 purchases, as Fader and Hardie describe the CDNOW data."""
+    found = {
+        number["data-query"]: number["text"]
+        for number in Numbers((site / "index.html").read_text()).found
+    }
+    customers = "select value from marts.executive_summary where metric = 'customers'"
+    assert found[customers] == "23,570"
+    assert found["select count(*) from staging.stg_transactions"] == "69,659"
 
 
 def text_of(page: str) -> str:
