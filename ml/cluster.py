@@ -23,12 +23,13 @@ from datetime import date
 from math import comb, sqrt
 from pathlib import Path
 
+from pyspark import inheritable_thread_target
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from session import StepError, run, say, start, whole_number
+from session import StepError, describe, run, say, start, whole_number
 
 # Feature -> SQL over the columns of the mart, and weight. Clusters are numbered by their centres in
 # the order of these features, descending: cluster 1 buys most often.
@@ -176,7 +177,10 @@ def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
 
 def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
     """Fits twice, from starts of their own, and measures how well the clusters are set apart."""
+    spark = sample.sparkSession
+    describe(spark, f"{clusters} clusters")
 
+    @inheritable_thread_target(spark)
     def fit(start: int) -> KMeansModel:
         k_means = KMeans(featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40)
         return k_means.fit(sample)
@@ -350,6 +354,7 @@ def run_ids(spark: SparkSession, table: str) -> set[str]:
 
 def replace(spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date) -> None:
     """Replaces the contents of a table; every row says which run and as-of date it is of."""
+    describe(spark, table)
     stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
     stamped.select(*spark.table(table).columns).write.insertInto(table, overwrite=True)
 

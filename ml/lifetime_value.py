@@ -40,7 +40,7 @@ from pyspark.sql import functions as F
 
 import purchase_models
 from purchase_models import Fit, PurchaseModel, SpendModel
-from session import StepError, run, say, start
+from session import StepError, describe, run, say, start
 
 TABLES = ("ml.lifetime_value", "ml.lifetime_value_models", "ml.model_evaluation")
 HISTORY = "intermediate.int_customer_purchase_history"
@@ -497,6 +497,7 @@ def predictions(
 
 def write(spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date) -> None:
     """Replaces the contents of a table; every row says which run and as-of date it is of."""
+    describe(spark, table)
     stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
     fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
     stamped.select(*fields).write.insertInto(table, overwrite=True)

@@ -28,6 +28,7 @@ from session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     StepError,
+    describe,
     is_path,
     quote,
     replace_table,
@@ -591,6 +592,7 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         replace_table(others.unionByName(people), CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
     note = f"{quote(key)} = {quote(loaded_at.isoformat())}"
     spark.sql(f"alter table {TRANSACTIONS} set tblproperties ({note})")
+    describe(spark, TRANSACTIONS)
     rows.write.insertInto(TRANSACTIONS)
     report(spark, inputs.transactions, loaded_at)
 
@@ -619,6 +621,7 @@ def read_customers(spark: SparkSession, inputs: Inputs) -> DataFrame:
 
 def report(spark: SparkSession, path: str, loaded_at: datetime) -> None:
     """Says what the load at `loaded_at` brought, as it now stands in the table."""
+    describe(spark, "report")
     loaded = spark.table(TRANSACTIONS).where(F.col("loaded_at") == timestamp(loaded_at))
     counts = loaded.agg(
         F.count(F.lit(1)).alias("rows"),
