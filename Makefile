@@ -11,6 +11,7 @@ export THRIFT_PORT ?= 10000
 export CONNECT_PORT ?= 15002
 export SPARK_UI_PORT ?= 4040
 export SITE_PORT ?= 8080
+export HISTORY_PORT ?= 18080
 export STATE_DIR ?= .spark
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -25,7 +26,7 @@ SITE = dbt --quiet docs generate --static && PYTHONPATH=ml $(STEP) reports/build
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run load test lint up down status sql docs site serve pictures setup lock clean
+.PHONY: help run load test lint up down status sql history profile docs site serve pictures setup lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -58,7 +59,7 @@ lint: setup  ## ruff, sqlfluff and yamllint
 up: setup  ## starts the Spark server and waits until it answers
 	@$(SERVER) up
 
-down: setup  ## stops the Spark server; the tables stay
+down: setup  ## stops the Spark server and the history server; the tables stay
 	@$(SERVER) down
 
 status: setup  ## says what runs where
@@ -66,6 +67,12 @@ status: setup  ## says what runs where
 
 sql: setup  ## a SQL prompt on the marts
 	@$(SERVER) sql
+
+history: setup  ## Spark's history server: the jobs of past runs
+	@$(SERVER) history
+
+profile: setup  ## says where the time of the last run went
+	@PYTHONPATH=reports .venv/bin/python bin/profile_run.py
 
 docs: setup  ## the lineage site, as one file: target/static_index.html
 	@$(SERVER) up

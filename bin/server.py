@@ -1,13 +1,15 @@
 """The Spark server: one JVM that holds the Thrift server (dbt, analysts) and Spark Connect (ml/).
 
-    python bin/server.py up | down | status | sql | find-java
+    python bin/server.py up | down | status | sql | history | find-java
 
-Its settings come from the environment variables of the README; everything it writes goes to
-STATE_DIR. A failure is one line that says what happened and what to do, and exit code 1.
+Beside it runs, when asked for, Spark's history server on the recorded event logs. The settings
+come from the environment variables of the README; everything that is written goes to STATE_DIR.
+A failure is one line that says what happened and what to do, and exit code 1.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -17,6 +19,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
@@ -29,14 +34,16 @@ PORTS = {
     "CONNECT_PORT": os.environ.get("CONNECT_PORT") or "15002",
     "SPARK_UI_PORT": os.environ.get("SPARK_UI_PORT") or "4040",
 }
+HISTORY_PORT = os.environ.get("HISTORY_PORT") or "18080"
 MASTER = os.environ.get("SPARK_MASTER") or "local[*]"
 DRIVER_MEMORY = os.environ.get("SPARK_DRIVER_MEMORY") or "6g"
 SPARK_HOME = Path(pyspark.__file__).parent
 
+SETTINGS = Path(__file__).parent / "spark-defaults.conf"
 TOKEN_FILE = STATE / "connect-token"
-PID_FILE = STATE / "server.pid"
-LOG_FILE = STATE / "server.log"
-MAIN_CLASS = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+EVENTS = STATE / "events"
+# Each start of the server writes a log of its own.
+KEPT_EVENT_LOGS = 20
 OLDEST_JAVA = 17
 START_SECONDS = 180
 STOP_SECONDS = 60
@@ -46,43 +53,130 @@ class ServerError(Exception):
     """Something the user can mend, said in one line."""
 
 
+@dataclass(frozen=True)
+class Daemon:
+    """A process of this state folder that goes on when the command that started it has ended."""
+
+    title: str
+    name: str
+    main_class: str
+
+    @property
+    def pid_file(self) -> Path:
+        return STATE / f"{self.name}.pid"
+
+    @property
+    def log_file(self) -> Path:
+        return STATE / f"{self.name}.log"
+
+    def running_pid(self) -> int | None:
+        """Its process; None when it does not run or the file is stale."""
+        try:
+            pid = int(self.pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        # Reaps the process if it is our own child: a dead child would else look alive.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        command = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        return pid if self.main_class in command and str(STATE) in command else None
+
+    def start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
+        """Starts it as a process of its own and notes its number."""
+        with self.log_file.open("w") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=STATE,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid_file.write_text(str(process.pid))
+        return process
+
+    def wait(self, process: subprocess.Popen, answers: Callable[[], bool]) -> None:
+        """Returns when it answers; raises ServerError when it ends or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while not answers():
+            if process.poll() is not None:
+                self.pid_file.unlink(missing_ok=True)
+                raise ServerError(
+                    f"the {self.title} did not start: {self.last_error()} (log: {self.log_file})"
+                )
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ServerError(
+                    f"the {self.title} did not answer within {START_SECONDS} s: see {self.log_file}"
+                )
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Stops it, if it runs, and waits until it is gone."""
+        if pid := self.running_pid():
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self.running_pid():
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.1)
+            print(f"{self.title} stopped")
+        self.pid_file.unlink(missing_ok=True)
+
+    def last_error(self) -> str:
+        """The line of its log that says best why it ended."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        telling = [
+            line for line in lines if re.search(r"Caused by|Exception|[Ee]rror|Could not", line)
+        ]
+        return (telling or lines or ["it printed nothing"])[-1].strip()
+
+
+SERVER = Daemon(
+    "Spark server", "server", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+)
+HISTORY = Daemon("Spark history server", "history", "org.apache.spark.deploy.history.HistoryServer")
+
+
 def up() -> None:
     """Starts the server unless it runs, and returns when both doors answer."""
-    if running_pid() and answers():
+    if SERVER.running_pid() and answers():
         print(f"Spark server is up: {addresses()}")
         return
-    down()  # what runs but does not answer is of no use
-    check_ports()
+    SERVER.stop()  # what runs but does not answer is of no use
+    for name, port in PORTS.items():
+        check_port(name, port)
     check_memory()
     java_home = find_java()
-    process = start(java_home)
-    wait(process)
+    SERVER.wait(start(java_home), answers)
     print(f"Spark server started: {addresses()}")
 
 
 def down() -> None:
-    """Stops the server, if it runs, and waits until it is gone."""
-    pid = running_pid()
-    if pid:
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while running_pid():
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.1)
-        print("Spark server stopped")
-    PID_FILE.unlink(missing_ok=True)
+    """Stops the servers that run, and waits until they are gone."""
+    SERVER.stop()
+    HISTORY.stop()
 
 
 def status() -> None:
     """Says what runs where; exit code 1 when nothing answers."""
-    pid = running_pid()
+    if HISTORY.running_pid() and history_answers():
+        print(f"Spark history server is up: http://localhost:{HISTORY_PORT}")
+    pid = SERVER.running_pid()
     if not pid:
         raise ServerError("the Spark server is not running; start it with: make up")
     if not answers():
-        raise ServerError(f"the Spark server (process {pid}) does not answer; see {LOG_FILE}")
+        raise ServerError(
+            f"the Spark server (process {pid}) does not answer; see {SERVER.log_file}"
+        )
     print(f"Spark server is up (process {pid}): {addresses()}")
-    print(f"state: {STATE}   master: {MASTER}   log: {LOG_FILE}")
+    print(f"state: {STATE}   master: {MASTER}   log: {SERVER.log_file}")
 
 
 def sql() -> None:
@@ -102,21 +196,6 @@ def addresses() -> str:
     )
 
 
-def running_pid() -> int | None:
-    """The process of this state folder's server; None when it does not run or the file is stale."""
-    try:
-        pid = int(PID_FILE.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    # Reaps the process if it is our own child: a dead child would else look alive.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    command = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout
-    return pid if MAIN_CLASS in command and str(STATE) in command else None
-
-
 def answers() -> bool:
     """True when both ports are open and the Thrift server answers a query."""
     try:
@@ -130,21 +209,54 @@ def answers() -> bool:
         return False
 
 
-def check_ports() -> None:
-    """Raises ServerError for a port that is no port or that another program holds."""
-    for name, port in PORTS.items():
-        if not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ServerError(f"{name} must be a port number from 1 to 65535, not '{port}'")
-        with socket.socket() as probe:
-            # As Java does it: a port in the wait state of a server just stopped is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", int(port)))
-            except OSError:
-                raise ServerError(
-                    f"port {port} is in use by another program; "
-                    f"choose a free one, as in: make run {name}={int(port) + 100}"
-                ) from None
+def history() -> None:
+    """Starts Spark's history server unless it runs, and returns when it lists the recorded logs."""
+    if not any(EVENTS.glob("eventlog_v2_*")):
+        raise ServerError(f"there is nothing recorded in {EVENTS} yet; do so with: make run")
+    if not (HISTORY.running_pid() and history_answers()):
+        HISTORY.stop()
+        check_port("HISTORY_PORT", HISTORY_PORT)
+        settings = {
+            "spark.history.fs.logDirectory": EVENTS.as_uri(),
+            "spark.history.ui.port": HISTORY_PORT,
+        }
+        environment = os.environ | {
+            "JAVA_HOME": find_java(),
+            "SPARK_HOME": str(SPARK_HOME),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_HISTORY_OPTS": " ".join(f"-D{name}={value}" for name, value in settings.items()),
+        }
+        spark_class = str(SPARK_HOME / "bin" / "spark-class")
+        command = [spark_class, HISTORY.main_class, "--properties-file", str(SETTINGS)]
+        HISTORY.wait(HISTORY.start(command, environment), history_answers)
+    print(f"Spark history server is up: http://localhost:{HISTORY_PORT}")
+
+
+def history_answers() -> bool:
+    """True when the history server lists a recorded log."""
+    address = f"http://localhost:{HISTORY_PORT}/api/v1/applications?limit=1"
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return bool(json.load(answer))
+    except Exception:  # whatever the library raises, the history server does not answer
+        return False
+
+
+def check_port(name: str, port: str) -> None:
+    """Raises ServerError when `port` is no port or another program holds it."""
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ServerError(f"{name} must be a port number from 1 to 65535, not '{port}'")
+    with socket.socket() as probe:
+        # As Java does it: a port in the wait state of a server just stopped is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(port)))
+        except OSError:
+            command = "history" if name == "HISTORY_PORT" else "run"
+            raise ServerError(
+                f"port {port} is in use by another program; "
+                f"choose a free one, as in: make {command} {name}={int(port) + 100}"
+            ) from None
 
 
 def check_memory() -> None:
@@ -233,25 +345,28 @@ def connect_token() -> str:
 
 
 def start(java_home: str) -> subprocess.Popen:
-    """Starts the server as a process of its own and notes its number in PID_FILE."""
-    events, scratch = STATE / "events", STATE / "scratch"
-    for folder in (events, scratch):
+    """Starts the server, and drops the oldest event logs so that they do not fill the disk."""
+    scratch = STATE / "scratch"
+    for folder in (EVENTS, scratch):
         folder.mkdir(parents=True, exist_ok=True)
+    logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
+    for log in logs[KEPT_EVENT_LOGS - 1 :]:
+        shutil.rmtree(log)
     settings = {
         "spark.master": MASTER,
         "spark.driver.memory": DRIVER_MEMORY,
         "spark.ui.port": PORTS["SPARK_UI_PORT"],
         "spark.connect.grpc.binding.port": PORTS["CONNECT_PORT"],
         "spark.sql.warehouse.dir": STATE / "warehouse",
-        "spark.eventLog.dir": events.as_uri(),
+        "spark.eventLog.dir": EVENTS.as_uri(),
         "spark.local.dir": scratch,
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={STATE / 'metastore'};create=true"
         ),
     }
-    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--class", MAIN_CLASS]
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--class", SERVER.main_class]
     command += ["--name", "customer-behaviour"]
-    command += ["--properties-file", str(Path(__file__).parent / "spark-defaults.conf")]
+    command += ["--properties-file", str(SETTINGS)]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     java_options = {"derby.stream.error.file": STATE / "derby.log", "java.io.tmpdir": scratch}
@@ -278,40 +393,7 @@ def start(java_home: str) -> subprocess.Popen:
         "PYSPARK_PYTHON": sys.executable,
     }
     environment.pop("SPARK_REMOTE", None)
-    with LOG_FILE.open("w") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=STATE,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    PID_FILE.write_text(str(process.pid))
-    return process
-
-
-def wait(process: subprocess.Popen) -> None:
-    """Returns when the server answers; raises ServerError when it ends or takes too long."""
-    deadline = time.monotonic() + START_SECONDS
-    while not answers():
-        if process.poll() is not None:
-            PID_FILE.unlink(missing_ok=True)
-            raise ServerError(f"the Spark server did not start: {last_error()} (log: {LOG_FILE})")
-        if time.monotonic() > deadline:
-            down()
-            raise ServerError(
-                f"the Spark server did not answer within {START_SECONDS} s: see {LOG_FILE}"
-            )
-        time.sleep(0.2)
-
-
-def last_error() -> str:
-    """The line of the server's log that says best why it ended."""
-    lines = LOG_FILE.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if re.search(r"Caused by|Exception|[Ee]rror|Could not", line)]
-    return (telling or lines or ["it printed nothing"])[-1].strip()
+    return SERVER.start(command, environment)
 
 
 def main() -> None:
@@ -321,6 +403,7 @@ def main() -> None:
         "down": down,
         "status": status,
         "sql": sql,
+        "history": history,
         "find-java": lambda: print(find_java()),
     }
     parser.add_argument("command", choices=commands)

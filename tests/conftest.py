@@ -30,7 +30,7 @@ import session
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT")
+PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT", "HISTORY_PORT")
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING")
 
 
