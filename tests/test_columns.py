@@ -1,0 +1,75 @@
+"""Tests of the lineage of columns."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import on_data
+
+import columns
+
+TABLES = {
+    "raw.orders": {"id": "bigint", "customer": "string", "cents": "bigint", "status": "string"},
+    "raw.customers": {"customer": "string", "region": "string"},
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("sum(cents) / 100", {("raw.orders", "cents")}),
+        ("region", {("raw.customers", "region")}),
+        ("max(if(status = 'paid', cents, 0))", {("raw.orders", "status"), ("raw.orders", "cents")}),
+        ("count(*)", set()),
+    ],
+)
+def test_values_come_from_columns_and_not_from_joins_or_filters(expression: str, expected: set):
+    sql = f"""
+        with orders as (select * from raw.orders where id > 0),
+        final as (
+            select region, {expression} as value
+            from orders inner join raw.customers as known on orders.customer = known.customer
+            group by region
+        )
+        select * from final
+    """
+    assert columns.computed_from(sql, ["value"], TABLES) == {"value": expected}
+
+
+@on_data("generated")
+def test_every_column_leads_to_tables_that_its_model_selects_from(
+    server: dict[str, str],
+):
+    target = Path(server["DBT_TARGET_PATH"])
+    manifest = json.loads((target / "manifest.json").read_text())
+    tables = columns.columns_of(json.loads((target / "catalog.json").read_text()))
+    found = columns.column_lineage(manifest, tables)
+    nodes = manifest["nodes"] | manifest["sources"]
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    for model in models:
+        name = columns.table_name(model)
+        parents = {columns.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}
+        sources = [found[name, column] for column in tables[name]]
+        assert {table for each in sources for table, _ in each} <= parents, name
+        assert all(column in tables[table] for each in sources for table, column in each), name
+        assert any(sources), name
+    # By hand, from the SQL of the models.
+    assert found["marts.customers", "persona"] == {("marts.personas", "persona")}
+    assert found["marts.customer_rfm", "monetary"] == {("marts.customer_features", "net_revenue")}
+    assert found["marts.segment_summary", "customers"] == set()
+    measures = {
+        ("intermediate.int_customer_snapshots", name) for name in ("recency_days", "orders")
+    }
+    assert measures <= found["intermediate.int_rfm_thresholds", "from_goodness"]  # through `stack`
+
+    page = columns.page(tables, found)
+    links, places = set(re.findall(r'href="#(.+?)"', page)), set(re.findall(r'id="(.+?)"', page))
+    assert links <= places
+    assert len(places) == len(tables) + sum(map(len, tables.values()))
+
+
+def test_no_catalog_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(columns, "TARGET", tmp_path)
+    with pytest.raises(SystemExit, match=r"error: there is no .*manifest\.json; write it"):
+        columns.main()
