@@ -1,0 +1,37 @@
+"""Tests that analysts' clients get what the README says."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from conftest import ROOT, on_data
+
+Query = Callable[[str], list[tuple]]
+
+
+@on_data("generated")
+class TestGenerated:
+    """The run of 3,000 generated customers, as clients see it."""
+
+    # What pandas says of any connection that is not SQLAlchemy's, as the README warns.
+    @pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy")
+    def test_code_of_the_readme_runs(self, server: dict[str, str], query: Query):
+        (code,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        names = {}
+        exec(code.replace("10000", server["THRIFT_PORT"]), names)  # noqa: S102
+        customers = names["customers"]
+        ((count, net_revenue),) = query(
+            "select count(*), sum(net_revenue) from marts.customers where segment = 'Champions'"
+        )
+        assert len(customers) == count > 0
+        assert Decimal(f"{customers['net_revenue'].sum():.2f}") == net_revenue
+        assert isinstance(customers["first_order_on"][0], str)
+
+    def test_comments_reach_clients_over_jdbc(
+        self, make: Callable[..., subprocess.CompletedProcess]
+    ):
+        printed = make("sql", input="!tables\n!columns customers\n!quit\n").stdout
+        assert re.search(r"\| marts +\| customers +\| VIEW +\| One row per customer: ", printed)
+        assert re.search(r"\| customers +\| customer_id .*\| Key of the customer, ", printed)
