@@ -26,7 +26,7 @@ SITE = dbt --quiet docs generate --static && PYTHONPATH=ml $(STEP) reports/build
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run load test lint up down status sql history profile docs columns site serve pictures setup lock clean
+.PHONY: help run load test lint up down status sql history profile docs site serve pictures setup lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -78,9 +78,6 @@ docs: setup  ## the lineage site, as one file: target/static_index.html
 	@$(SERVER) up
 	@dbt --quiet docs generate --static
 	@echo "The lineage site is target/static_index.html"
-
-columns: docs  ## the lineage of columns, as a page: target/columns.html
-	@.venv/bin/python reports/columns.py
 
 site: setup  ## the insight site, and the lineage site in it: target/site/index.html
 	@$(SERVER) up

@@ -3,9 +3,9 @@
     PYTHONPATH=ml python reports/build_site.py
 
 Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
-holds everything it needs, `audiences/*.csv`, and dbt's documentation as `lineage/index.html`, which
-`dbt docs generate --static` must have made. The site is built beside the old one and takes its
-place when it is whole.
+holds everything it needs, `audiences/*.csv`, and under `lineage/` dbt's documentation, which
+`dbt docs generate --static` must have made, and the lineage of columns. The site is built beside
+the old one and takes its place when it is whole.
 
 Each number of the page knows the query that gives it (Number) and links to its model's lineage.
 """
@@ -30,6 +30,7 @@ from markupsafe import Markup
 from pyspark.sql import SparkSession
 
 import charts
+import columns
 from session import StepError, run, say, start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -601,6 +602,7 @@ def build(spark: SparkSession, folder: Path) -> None:
     """Writes the whole site into a new folder."""
     (folder / "audiences").mkdir(parents=True)
     copy_lineage(TARGET / "static_index.html", folder / "lineage")
+    columns.write(TARGET, folder / "lineage" / "columns.html")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(read_audiences, spark)
         tables = read(spark)

@@ -1,6 +1,4 @@
-"""Writes the lineage of columns: a page that says which columns each column is computed from.
-
-    python reports/columns.py        # after: dbt docs generate
+"""The lineage of columns: a page that says which columns each column is computed from.
 
 dbt's own site knows which tables a table is made from. This reads the compiled SQL of the models
 with sqlglot and follows each of their columns to those of the tables that they select from. Links
@@ -10,8 +8,6 @@ or a filter, are not among those that a value is computed from.
 
 import json
 import logging
-import os
-import sys
 from pathlib import Path
 
 import jinja2
@@ -22,7 +18,8 @@ from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
-TARGET = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+from session import StepError
+
 # Order in which the page shows the schemas; any other comes last.
 SCHEMAS = ("marts", "intermediate", "staging", "raw", "ml", "reference")
 
@@ -51,8 +48,8 @@ nav a { margin-right: .8rem; white-space: nowrap; }
 <h1>Lineage of columns</h1>
 <p>Which columns the values of each column are computed from, and where they go on to. Columns that
 decide by a join or a filter which rows there are, are not among them; what counts rows or is a
-fixed word is computed from none. The <a href="static_index.html">lineage site</a> describes the
-tables.</p>
+fixed word is computed from none. The <a href="index.html">lineage site</a> describes the tables;
+<a href="../index.html">back to the insights</a>.</p>
 <nav>{% for table in tables %}<a href="#{{ table }}">{{ table }}</a> {% endfor %}</nav>
 {% for table, columns in tables.items() %}
 <h2 id="{{ table }}">{{ table }}</h2>
@@ -70,18 +67,6 @@ tables.</p>
 {% endfor %}
 </html>
 """
-
-
-class LineageError(Exception):
-    """Something the user can mend, said in one line."""
-
-
-def artifact(name: str) -> dict:
-    """A JSON file that dbt has written; raises LineageError when it has not."""
-    path = TARGET / name
-    if not path.exists():
-        raise LineageError(f"there is no {path}; write it with: dbt docs generate")
-    return json.loads(path.read_text())
 
 
 def table_name(node: dict) -> str:
@@ -126,7 +111,7 @@ def column_lineage(manifest: dict, tables: Tables) -> dict[Column, set[Column]]:
         try:
             sources = computed_from(node["compiled_code"], list(tables[table]), tables)
         except SqlglotError as error:
-            raise LineageError(f"the SQL of {table} was not understood: {error}") from error
+            raise StepError(f"the SQL of {table} was not understood: {error}") from error
         found |= {(table, column): columns for column, columns in sources.items()}
     return found
 
@@ -150,18 +135,12 @@ def page(tables: Tables, sources: dict[Column, set[Column]]) -> str:
     )
 
 
-def main() -> None:
+def write(target: Path, path: Path) -> None:
+    """Writes the page from what `dbt docs generate` has left in dbt's target folder."""
     # It warns of `stack`, whose columns it follows all the same.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
-    try:
-        manifest, tables = artifact("manifest.json"), columns_of(artifact("catalog.json"))
-        sources = column_lineage(manifest, tables)
-    except LineageError as error:
-        sys.exit(f"error: {error}")
-    path = TARGET / "columns.html"
-    path.write_text(page(tables, sources))
-    print(f"The lineage of {len(sources)} columns is {path}")
-
-
-if __name__ == "__main__":
-    main()
+    manifest, catalog = (
+        json.loads((target / name).read_text()) for name in ("manifest.json", "catalog.json")
+    )
+    tables = columns_of(catalog)
+    path.write_text(page(tables, column_lineage(manifest, tables)), encoding="utf-8")

@@ -67,9 +67,3 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(
     links, places = set(re.findall(r'href="#(.+?)"', page)), set(re.findall(r'id="(.+?)"', page))
     assert links <= places
     assert len(places) == len(tables) + sum(map(len, tables.values()))
-
-
-def test_no_catalog_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(columns, "TARGET", tmp_path)
-    with pytest.raises(SystemExit, match=r"error: there is no .*manifest\.json; write it"):
-        columns.main()
