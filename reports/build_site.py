@@ -53,23 +53,23 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
-    "count": "buyers customers predicted orders units new_customers orders_both rows lines tests "
+    "count": "buyers customers predicted orders new_customers orders_both rows lines tests "
     "clusters forecast came",
-    "money": "net_revenue gross_revenue returned_revenue value_at_stake predicted_value amount "
+    "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
     "average_customer_value",
     "rate": "customer_share revenue_share return_rate order_share retention_rate share support "
-    "confidence continued_share cumulative_share weekend_order_share repurchase_rate overall "
+    "continued_share cumulative_share weekend_order_share repurchase_rate overall "
     "holiday_season_order_share smallest_share error",
     "change": "change_rate",
     "points": "difference",
     "gain": "gained",
     "days": "average_recency_days median_days_to_next",
     "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
-    "average_category_count stability",
+    "stability",
     "score": "auc auc_of_recency",
-    "date": "as_of_date first_order_on month_end fitted_until",
+    "date": "as_of_date first_order_on",
 }
 UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
 DECIMALS = {
@@ -251,7 +251,7 @@ QUERIES = {
     "metrics": Query(
         "marts.executive_summary",
         key="metric",
-        texts="unit definition",
+        texts="unit",
         numbers={
             "value": "value",
             "previous_value": "previous_value",
@@ -277,7 +277,6 @@ QUERIES = {
     "segments": Query(
         "marts.segment_summary",
         key="segment",
-        texts="recommended_action",
         numbers="customers customer_share net_revenue revenue_share average_recency_days "
         "average_orders average_order_value",
     ),
@@ -299,7 +298,7 @@ QUERIES = {
     "personas": Query(
         "marts.personas",
         key="cluster",
-        texts="persona description recommended_action favourite_category membership_level",
+        texts="persona recommended_action favourite_category membership_level",
         numbers="customers customer_share net_revenue average_orders average_order_value "
         "average_recency_days average_units_per_order weekend_order_share "
         "holiday_season_order_share",
@@ -460,10 +459,8 @@ def prepare(tables: SimpleNamespace) -> dict:
         "few_buyers": FEWEST_BUYERS,
         "few_days": FEWEST_DAYS,
         "is_thin": totals.buyers.value < FEWEST_BUYERS or (today - first_day).days < FEWEST_DAYS,
-        "window_start": today - timedelta(PROJECT["vars"]["window_days"] - 1),
         "month_is_over": (today + timedelta(1)).day == 1,
         "metrics": {row.metric: row for row in tables.metrics},
-        "definitions": {row.metric: row.definition for row in tables.metrics},
         "months": tables.months[-36:],
         "segments": sorted(
             (row for row in tables.segments if row.customers.value),

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, on_data
+from conftest import ROOT, Data, on_data
 from playwright.sync_api import Browser, Page, sync_playwright
 from pyspark.sql import SparkSession
 
@@ -37,10 +37,16 @@ def site(server: dict[str, str]) -> Path:
     return Path(server["DBT_TARGET_PATH"]) / "site"
 
 
-@pytest.fixture
-def tables(spark: SparkSession) -> SimpleNamespace:
-    """What the page is made of, to change and to make a page of."""
+@pytest.fixture(scope="class")
+def read(data: Data, spark: SparkSession) -> SimpleNamespace:
+    """What the page is made of."""
     return build_site.read(spark)
+
+
+@pytest.fixture
+def tables(read: SimpleNamespace) -> SimpleNamespace:
+    """The same, to change and to make a page of."""
+    return deepcopy(read)
 
 
 # --- what the page says -----------------------------------------------------------------
