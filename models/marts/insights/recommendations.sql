@@ -121,7 +121,7 @@ risk_findings as (
             format_number(sum(value_at_stake), 2),
             ' a year is at stake'
         ) as finding,
-        'Start with the mart customers_at_risk, the highest value at stake first.' as action,
+        'Win them back one by one, those with the most at stake first.' as action,
         count(*) as customers,
         sum(value_at_stake) as value_at_stake
     from customers_at_risk
