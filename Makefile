@@ -21,7 +21,7 @@ STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
 LOAD = $(STEP) ml/load.py --transactions "$(TRANSACTIONS)" \
 	$(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(MAPPING),--mapping "$(MAPPING)")
-SITE = dbt --quiet docs generate --static && PYTHONPATH=ml $(STEP) reports/build_site.py
+SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 # Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)

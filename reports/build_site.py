@@ -3,9 +3,8 @@
     PYTHONPATH=ml python reports/build_site.py
 
 Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
-holds everything it needs, `audiences/*.csv`, and under `lineage/` dbt's documentation, which
-`dbt docs generate --static` must have made, and the lineage of columns. The site is built beside
-the old one and takes its place when it is whole.
+holds everything it needs, `audiences/*.csv`, and under `lineage/` dbt's documentation and the
+lineage of columns. The site is built beside the old one and takes its place when it is whole.
 
 Each number of the page knows the query that gives it (Number) and links to its model's lineage.
 """
@@ -13,11 +12,14 @@ Each number of the page knows the query that gives it (Number) and links to its 
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -577,40 +579,42 @@ def file_name(row: SimpleNamespace) -> str:
 # --- the site ---------------------------------------------------------------------------
 
 
-def copy_lineage(source: Path, folder: Path) -> None:
-    """Takes over dbt's documentation, with a way back to the page.
-
-    As dbt makes it, it asks for files by names that are templates yet to be filled in, in vain.
-    """
-    if not source.exists():
-        raise StepError(f"there is no {source}; make it with: dbt docs generate --static")
+def write_lineage(folder: Path) -> None:
+    """Has dbt document the tables, and writes that and the lineage of columns into a new folder."""
+    dbt = Path(sys.executable).parent / "dbt"
+    command = [dbt, "--quiet", "docs", "generate", "--static"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise StepError("dbt did not document the tables; what it says is above")
+    folder.mkdir()
     back = (
         '<a href="../index.html" style="position:fixed;right:112px;bottom:24px;z-index:99;'
         'padding:8px 14px;border-radius:4px;background:#0a5f6b;color:#fff">Back to the insights</a>'
     )
-    text = source.read_text(encoding="utf-8")
+    text = (TARGET / "static_index.html").read_text(encoding="utf-8")
+    # As dbt makes it, it asks for files by names that are templates yet to be filled in, in vain.
     text = text.replace(' xlink:href="{{', ' ng-attr-xlink:href="{{')
     text = text.replace("${require('./assets/favicons/favicon.ico')}", "data:,")
-    folder.mkdir()
     (folder / "index.html").write_text(text.replace("</body>", f"{back}</body>"), encoding="utf-8")
+    columns.write(TARGET, folder / "columns.html")
 
 
 def build(spark: SparkSession, folder: Path) -> None:
     """Writes the whole site into a new folder."""
     (folder / "audiences").mkdir(parents=True)
-    copy_lineage(TARGET / "static_index.html", folder / "lineage")
-    columns.write(TARGET, folder / "lineage" / "columns.html")
-    with ThreadPoolExecutor(1) as pool:
+    # dbt takes about as long as all the rest, and on a core of its own.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process, ThreadPoolExecutor(1) as pool:
+        lineage_sites = process.submit(write_lineage, folder / "lineage")
         waiting = pool.submit(read_audiences, spark)
         tables = read(spark)
         members = waiting.result()
-    listed = set(members["priority"].unique().to_pylist())
-    files = {
-        row.priority: file_name(row) for row in tables.recommendations if row.priority in listed
-    }
-    for priority, file in files.items():
-        write_audience(members.filter(pc.field("priority") == priority), folder / file)
-    (folder / "index.html").write_text(page(tables, files), encoding="utf-8")
+        listed = set(members["priority"].unique().to_pylist())
+        files = {
+            row.priority: file_name(row) for row in tables.recommendations if row.priority in listed
+        }
+        for priority, file in files.items():
+            write_audience(members.filter(pc.field("priority") == priority), folder / file)
+        (folder / "index.html").write_text(page(tables, files), encoding="utf-8")
+        lineage_sites.result()
 
 
 def main() -> None:
