@@ -12,24 +12,32 @@ last run, there is nothing to do.
 """
 
 import argparse
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from math import comb, sqrt
 from pathlib import Path
 
 from pyspark import inheritable_thread_target
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from session import StepError, describe, run, say, start, whole_number
+from session import (
+    StepError,
+    describe,
+    holds_run,
+    replace_rows,
+    run,
+    run_name,
+    say,
+    start,
+    whole_number,
+)
 
 # Feature -> SQL over the columns of the mart, and weight. Clusters are numbered by their centres in
 # the order of these features, descending: cluster 1 buys most often.
@@ -279,10 +287,8 @@ def main() -> None:
             f"{FEWEST_CUSTOMERS} the fewest"
         )
         return
-    # Named by what went in: the same customers, seed and code give the same clusters.
-    code = Path(__file__).read_bytes()
-    run_id = hashlib.sha256(repr((scored, content, as_of, seed, code)).encode()).hexdigest()[:12]
-    if all(run_ids(spark, table) == {run_id} for table in TABLES):
+    run_id = run_name(scored, content, as_of, seed, Path(__file__).read_bytes())
+    if holds_run(spark, TABLES, run_id):
         say("customers and features are those of the last clustering: nothing to do")
         return
 
@@ -342,21 +348,10 @@ def main() -> None:
     )
     results = (selection, centres, assign(space, chosen.model, order))
     for table, rows in zip(TABLES, results, strict=True):
-        replace(spark, table, rows, run_id, as_of)
+        replace_rows(spark, table, rows, run_id, as_of)
     say(
         f"every customer has a cluster in ml.customer_clusters ({time.monotonic() - started:.0f} s)"
     )
-
-
-def run_ids(spark: SparkSession, table: str) -> set[str]:
-    return {row["run_id"] for row in spark.table(table).select("run_id").distinct().collect()}
-
-
-def replace(spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date) -> None:
-    """Replaces the contents of a table; every row says which run and as-of date it is of."""
-    describe(spark, table)
-    stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
-    stamped.select(*spark.table(table).columns).write.insertInto(table, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ row per model and fit) and `ml.model_evaluation` (one row per model, metric and 
 """
 
 import argparse
-import hashlib
 import json
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,12 +40,13 @@ from pyspark.sql import functions as F
 
 import purchase_models
 from purchase_models import Fit, PurchaseModel, SpendModel
-from session import StepError, describe, run, say, start
+from session import StepError, holds_run, replace_rows, run, run_name, say, start
 
 TABLES = ("ml.lifetime_value", "ml.lifetime_value_models", "ml.model_evaluation")
 HISTORY = "intermediate.int_customer_purchase_history"
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
 SPEND_MODEL = "gamma_gamma"
+MATHEMATICS = Path(purchase_models.__file__)
 FEWEST_BUYERS = 500
 FEWEST_DAYS = 180
 # Below these a fit says more of chance than of customers: with 97% one-time buyers, for example,
@@ -137,6 +138,15 @@ def observed(spark: SparkSession, snapshot: str) -> tuple[date | None, int, int 
     return spark.sql(
         f"select max(snapshot_on), count(*), max(observed_days) from {HISTORY} where {snapshot}"
     ).first()
+
+
+def content(spark: SparkSession) -> list[tuple[int, int]]:
+    """What stands for all that this step reads; the order of the rows does not matter."""
+    tables = (HISTORY, "intermediate.int_orders", "marts.segment_validation")
+    return [
+        tuple(spark.sql(f"select count(*), bit_xor(xxhash64(*)) from {table}").first())
+        for table in tables
+    ]
 
 
 def histories(spark: SparkSession, snapshot: str) -> Histories:
@@ -495,14 +505,6 @@ def predictions(
 # --- writing ----------------------------------------------------------------------------
 
 
-def write(spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date) -> None:
-    """Replaces the contents of a table; every row says which run and as-of date it is of."""
-    describe(spark, table)
-    stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
-    fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
-    stamped.select(*fields).write.insertInto(table, overwrite=True)
-
-
 def models_table(spark: SparkSession, fits: list[Fitted], used: list[Fitted]) -> DataFrame:
     """One row per model and fit."""
     rows = [
@@ -584,6 +586,10 @@ def main() -> None:
             f"history (at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed)"
         )
         return
+    run_id = run_name(*content(spark), Path(__file__).read_bytes(), MATHEMATICS.read_bytes())
+    if holds_run(spark, TABLES, run_id):
+        say("histories and models are those of the last fit: nothing to do")
+        return
     say(f"fitting {buyers:,} customers, and the {known:,} of {holdout_start} to judge the fits")
     before, now = histories(spark, "is_holdout_start"), histories(spark, "is_as_of_date")
     judged = fit_models(spark, before, "is_holdout_start", holdout_start)
@@ -619,13 +625,13 @@ def main() -> None:
                 spend = final[SPEND_MODEL].fit.model
 
     evaluation = [rounded(row) for row in evaluation]
-    fits = [*judged.values(), *final.values()]
-    # Named by its content: the same data and the same result are the same run.
-    run_id = hashlib.sha256(repr((as_of, fits, evaluation)).encode()).hexdigest()[:12]
-    predicted = predictions(spark, purchases, spend, churn_score)
-    write(spark, "ml.lifetime_value", predicted, run_id, as_of)
-    write(spark, "ml.lifetime_value_models", models_table(spark, fits, used), run_id, as_of)
-    write(spark, "ml.model_evaluation", evaluation_table(spark, evaluation), run_id, as_of)
+    results = (
+        predictions(spark, purchases, spend, churn_score),
+        models_table(spark, [*judged.values(), *final.values()], used),
+        evaluation_table(spark, evaluation),
+    )
+    for table, rows in zip(TABLES, results, strict=True):
+        replace_rows(spark, table, rows, run_id, as_of)
 
     report(judged, final, used, evaluation)
     say(f"{buyers:,} customers in ml.lifetime_value ({time.monotonic() - started:.0f} s)")

@@ -5,15 +5,18 @@ under plain `spark-submit` on any cluster manager.
 """
 
 import gc
+import hashlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date
 
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession, is_remote
+from pyspark.sql import functions as F
 
 CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
@@ -123,6 +126,29 @@ def replace_table(
     spark.sql(f"drop table if exists {table}")
     spark.sql(f"alter table {beside} rename to {table}")
     return rows
+
+
+def run_name(*inputs: object) -> str:
+    """Names a run by what goes into it, data and code: the same inputs give the same results."""
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
+
+
+def holds_run(spark: SparkSession, tables: Sequence[str], run_id: str) -> bool:
+    """True when every row of the `ml` tables, and at least one of each, is of that run."""
+    return all(
+        {row.run_id for row in spark.table(table).select("run_id").distinct().collect()} == {run_id}
+        for table in tables
+    )
+
+
+def replace_rows(
+    spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date
+) -> None:
+    """Replaces the contents of an `ml` table; each row says which run and as-of date it is of."""
+    describe(spark, table)
+    stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
+    fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
+    stamped.select(*fields).write.insertInto(table, overwrite=True)
 
 
 def table_properties(spark: SparkSession, table: str) -> dict[str, str]:
