@@ -26,7 +26,7 @@ SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run load test lint up down status sql history profile docs site serve pictures setup lock clean
+.PHONY: help run cluster_customers lifetime_value load test lint up down status sql history profile docs site serve pictures setup lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -36,11 +36,17 @@ run: setup  ## everything: data, models, personas, lifetime value, the sites, an
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 	@dbt build --selector before_ml --exclude-resource-type unit_test
-	@$(STEP) ml/cluster.py --seed "$(SEED)"
-	@$(STEP) ml/lifetime_value.py
+	@$(MAKE) --no-print-directory --jobs=2 cluster_customers lifetime_value
 	@dbt build --selector after_ml --exclude-resource-type unit_test
 	@$(SITE)
 	@.venv/bin/python reports/summary.py
+
+# Neither needs the other, and each leaves a core idle.
+cluster_customers:
+	@$(STEP) ml/cluster.py --seed "$(SEED)"
+
+lifetime_value:
+	@$(STEP) ml/lifetime_value.py
 
 load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py

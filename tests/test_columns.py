@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import on_data
+from conftest import dbt, on_data
 
 import columns
 
@@ -38,9 +38,8 @@ def test_values_come_from_columns_and_not_from_joins_or_filters(expression: str,
 
 
 @on_data("generated")
-def test_every_column_leads_to_tables_that_its_model_selects_from(
-    server: dict[str, str],
-):
+def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[str, str]):
+    dbt(server, "compile")
     target = Path(server["DBT_TARGET_PATH"])
     manifest = json.loads((target / "manifest.json").read_text())
     tables = columns.columns_of(json.loads((target / "catalog.json").read_text()))
