@@ -375,9 +375,6 @@ def start(java_home: str) -> subprocess.Popen:
     thrift_settings = {
         "hive.server2.thrift.bind.host": "127.0.0.1",
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
-        # Statements run as the server's user anyway; with a user object per session, sessions would
-        # take turns in throwing away each other's connection to the metastore.
-        "hive.server2.enable.doAs": "false",
         # Up to this number each statement starts a thread, which opens the metastore anew.
         "hive.server2.async.exec.threads": 32,
     }
