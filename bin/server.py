@@ -215,7 +215,7 @@ def history() -> None:
         raise ServerError(f"there is nothing recorded in {EVENTS} yet; do so with: make run")
     if not (HISTORY.running_pid() and history_answers()):
         HISTORY.stop()
-        check_port("HISTORY_PORT", HISTORY_PORT)
+        check_port("HISTORY_PORT", HISTORY_PORT, "history")
         settings = {
             "spark.history.fs.logDirectory": EVENTS.as_uri(),
             "spark.history.ui.port": HISTORY_PORT,
@@ -242,8 +242,11 @@ def history_answers() -> bool:
         return False
 
 
-def check_port(name: str, port: str) -> None:
-    """Raises ServerError when `port` is no port or another program holds it."""
+def check_port(name: str, port: str, command: str = "run") -> None:
+    """Raises ServerError when `port` is no port or another program holds it.
+
+    `command` is the make target to give another one to.
+    """
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ServerError(f"{name} must be a port number from 1 to 65535, not '{port}'")
     with socket.socket() as probe:
@@ -252,7 +255,6 @@ def check_port(name: str, port: str) -> None:
         try:
             probe.bind(("127.0.0.1", int(port)))
         except OSError:
-            command = "history" if name == "HISTORY_PORT" else "run"
             raise ServerError(
                 f"port {port} is in use by another program; "
                 f"choose a free one, as in: make {command} {name}={int(port) + 100}"

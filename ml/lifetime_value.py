@@ -40,15 +40,23 @@ from pyspark.sql import functions as F
 
 import purchase_models
 from purchase_models import Fit, PurchaseModel, SpendModel
-from session import StepError, holds_run, replace_rows, run, run_name, say, start
+from session import (
+    FEWEST_BUYERS,
+    FEWEST_DAYS,
+    StepError,
+    holds_run,
+    replace_rows,
+    run,
+    run_name,
+    say,
+    start,
+)
 
 TABLES = ("ml.lifetime_value", "ml.lifetime_value_models", "ml.model_evaluation")
 HISTORY = "intermediate.int_customer_purchase_history"
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
 SPEND_MODEL = "gamma_gamma"
 MATHEMATICS = Path(purchase_models.__file__)
-FEWEST_BUYERS = 500
-FEWEST_DAYS = 180
 # Below these a fit says more of chance than of customers: with 97% one-time buyers, for example,
 # whether the others will go on is a guess.
 FEWEST_REPEAT_BUYERS = 100

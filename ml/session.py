@@ -18,6 +18,11 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession, is_remote
 from pyspark.sql import functions as F
 
+# Below these a rate or a fit says more of chance than of customers: no lifetime value is modelled,
+# and the insight site warns.
+FEWEST_BUYERS = 500
+FEWEST_DAYS = 180
+
 CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
     registered_on date comment 'Day of registration; null when unknown.',

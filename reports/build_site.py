@@ -33,7 +33,7 @@ from pyspark.sql import SparkSession
 
 import charts
 import columns
-from session import StepError, run, say, start
+from session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
@@ -45,9 +45,6 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# Below these a rate says more of chance than of customers; the models of lifetime value agree.
-FEWEST_BUYERS = 500
-FEWEST_DAYS = 180
 UNKNOWN = "Unknown"
 RISKS = ["high", "medium", "low"]
 

@@ -8,6 +8,7 @@ and no typeface of its own: they are the page's, so that it follows the light or
 import html
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import altair as alt
 import vl_convert
@@ -101,10 +102,10 @@ def bars(
     *,
     name: str | Callable[[object], str],
     size: str,
-    text: Callable[[object], str],
+    text: Callable[[object], str] | None = None,
     longest_name: float = 0.45,
 ) -> str:
-    """Horizontal bars, in the order of the rows, with their text at the end.
+    """Horizontal bars, in the order of the rows, with their number or `text` at the end.
 
     A name may take the share `longest_name` of the width.
     """
@@ -112,7 +113,7 @@ def bars(
         {
             "name": name(row) if callable(name) else getattr(row, name),
             "size": max(float(getattr(row, size).value or 0), 0),
-            "text": text(row),
+            "text": text(row) if text else getattr(row, size).text,
         }
         for row in rows
     ]
@@ -130,19 +131,6 @@ def bars(
     marks = chart.mark_bar(height=12, color=ACCENT)
     texts = chart.mark_text(align="left", dx=5, color=MUTED).encode(text="text:N")
     return svg(marks + texts, width, 22 * len(data) + 4, label)
-
-
-def moves(rows: Iterable, width: int, label: str) -> str:
-    """Bars of the customers who changed from one segment to another."""
-    return bars(
-        rows,
-        width,
-        label,
-        name=lambda row: f"{row.from_segment} → {row.to_segment}",
-        size="customers",
-        text=lambda row: row.customers.text,
-        longest_name=0.65,
-    )
 
 
 def shares(rows: Iterable, width: int, label: str) -> str:
@@ -208,106 +196,6 @@ def profile(persona: object, personas: Iterable, width: int, label: str) -> str:
     dots = chart.mark_circle(color=ACCENT, size=80, opacity=1).encode(x=x)
     texts = chart.mark_text(align="right", color=MUTED).encode(x=alt.datum(1.25), text="text:N")
     return svg(lines + others + dots + texts, width, 19 * len(data) + 4, label)
-
-
-def weekdays(rows: Iterable, width: int, label: str) -> str:
-    """Columns of orders by weekday."""
-    return columns(rows, width, label, name=lambda row: WEEKDAYS[row.weekday - 1], size="orders")
-
-
-def day_types(rows: Iterable, width: int, label: str) -> str:
-    """Bars of orders per day, on weekdays and weekends."""
-    return bars(
-        rows,
-        width,
-        label,
-        name="day_type",
-        size="orders_per_day",
-        text=lambda row: row.orders_per_day.text,
-    )
-
-
-def categories(rows: Iterable, width: int, label: str) -> str:
-    """Bars of net revenue by category."""
-    return bars(
-        rows,
-        width,
-        label,
-        name="product_category",
-        size="net_revenue",
-        text=lambda row: f"{row.net_revenue.text} · {row.revenue_share.text}",
-    )
-
-
-def payment_methods(rows: Iterable, width: int, label: str) -> str:
-    """Bars of the share of orders by payment method."""
-    return bars(
-        rows,
-        width,
-        label,
-        name=lambda row: row.payment_method.replace("_", " "),
-        size="order_share",
-        text=lambda row: row.order_share.text,
-    )
-
-
-def pairs(rows: Iterable, width: int, label: str) -> str:
-    """Bars of lift by pair of categories."""
-    return bars(
-        rows,
-        width,
-        label,
-        name=lambda row: f"{row.antecedent} + {row.consequent}",
-        size="lift",
-        text=lambda row: row.lift.text,
-    )
-
-
-def risks(rows: Iterable, width: int, label: str) -> str:
-    """Bars of customers by churn risk."""
-    return bars(
-        rows,
-        width,
-        label,
-        name="churn_risk",
-        size="customers",
-        text=lambda row: row.customers.text,
-    )
-
-
-def returned(rows: Iterable, width: int, label: str) -> str:
-    """Bars of the share that bought again by the risk told before."""
-    return bars(
-        rows,
-        width,
-        label,
-        name="audience",
-        size="repurchase_rate",
-        text=lambda row: row.repurchase_rate.text,
-    )
-
-
-def repeats(rows: Iterable, width: int, label: str) -> str:
-    """Columns of the share that went on, by the number of the order."""
-    return columns(
-        rows, width, label, name="order_number", size="continued_share", title="Orders so far"
-    )
-
-
-def weeks(rows: Iterable, width: int, label: str) -> str:
-    """Purchases forecast and come by week of the holdout."""
-    return forecast(rows, width, label, name=lambda row: int(row.audience.split()[1]), title="Week")
-
-
-def tenths(rows: Iterable, width: int, label: str) -> str:
-    """Purchases per customer forecast and come by tenth of the customers."""
-    return forecast(
-        rows,
-        width,
-        label,
-        name=lambda row: int(row.audience.split()[1]),
-        title="Tenth of the customers by expected purchases",
-    )
 
 
 def monthly_revenue(rows: Iterable, width: int, height: int, label: str) -> str:
@@ -583,12 +471,18 @@ def concentration(rows: Iterable, width: int, label: str) -> str:
     return svg(equal + curve + texts, width, 200, label)
 
 
-def forecast(
-    rows: Iterable, width: int, label: str, *, name: Callable[[object], str], title: str
-) -> str:
-    """What came as columns, what was forecast as a tick across each."""
+def forecast(rows: Iterable, width: int, label: str, *, title: str) -> str:
+    """What came as columns, what was forecast as a tick across each, by the number of an audience.
+
+    Audiences are called `week 01` or `tenth 01 by expected orders`.
+    """
     data = [
-        {"name": name(row), "forecast": row.forecast.value, "came": row.came.value} for row in rows
+        {
+            "name": int(row.audience.split()[1]),
+            "forecast": row.forecast.value,
+            "came": row.came.value,
+        }
+        for row in rows
     ]
     chart = base(data).encode(
         x=alt.X(
@@ -603,3 +497,32 @@ def forecast(
         y=alt.Y("forecast:Q", axis=y)
     )
     return svg(came + foretold, width, 190, label)
+
+
+# --- charts that differ only in what they show --------------------------------------------
+
+moves = partial(
+    bars,
+    name=lambda row: f"{row.from_segment} → {row.to_segment}",
+    size="customers",
+    longest_name=0.65,
+)
+day_types = partial(bars, name="day_type", size="orders_per_day")
+categories = partial(
+    bars,
+    name="product_category",
+    size="net_revenue",
+    text=lambda row: f"{row.net_revenue.text} · {row.revenue_share.text}",
+)
+payment_methods = partial(
+    bars, name=lambda row: row.payment_method.replace("_", " "), size="order_share"
+)
+pairs = partial(bars, name=lambda row: f"{row.antecedent} + {row.consequent}", size="lift")
+risks = partial(bars, name="churn_risk", size="customers")
+returned = partial(bars, name="audience", size="repurchase_rate")
+
+weekdays = partial(columns, name=lambda row: WEEKDAYS[row.weekday - 1], size="orders")
+repeats = partial(columns, name="order_number", size="continued_share", title="Orders so far")
+
+weeks = partial(forecast, title="Week")
+tenths = partial(forecast, title="Tenth of the customers by expected purchases")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable
@@ -110,17 +109,6 @@ class TestGenerated:
         assert "The 15 slowest of" in printed
         whole, *parts = map(int, re.findall(r"(\d+) s ", printed.splitlines()[0]))
         assert sum(parts) == pytest.approx(whole, abs=2)
-
-
-def test_history_port_in_use_is_one_clear_line(make: Make, tmp_path: Path):
-    (tmp_path / "events" / "eventlog_v2_local-1").mkdir(parents=True)
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        taken = make("history", f"HISTORY_PORT={port}", f"STATE_DIR={tmp_path}", check=False)
-    assert taken.returncode != 0
-    assert f"error: port {port} is in use by another program" in taken.stderr
 
 
 # --- the profile of a log that is small enough to work out by hand ----------------------

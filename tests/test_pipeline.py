@@ -1,7 +1,6 @@
 """The pipeline end to end, as a user runs it: on generated data, on real data, on bad input."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -251,14 +250,18 @@ def test_as_of_date_leaves_later_lines_out(query: Query):
     assert query("select max(last_order_on) <= date '2025-12-31' from marts.customers") == [(True,)]
 
 
-def test_port_in_use_is_one_clear_line(make: Make, tmp_path: Path):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        result = make("up", f"STATE_DIR={tmp_path}", f"THRIFT_PORT={port}", check=False)
+@pytest.mark.parametrize(
+    ("command", "parameter"), [("up", "THRIFT_PORT"), ("history", "HISTORY_PORT")]
+)
+def test_port_in_use_is_one_clear_line(
+    command: str, parameter: str, make: Make, taken_port: int, tmp_path: Path
+):
+    (tmp_path / "events" / "eventlog_v2_local-1").mkdir(parents=True)
+    words = f"STATE_DIR={tmp_path}", f"{parameter}={taken_port}"
+    result = make(command, *words, check=False)
     assert result.returncode != 0
-    assert f"error: port {port} is in use by another program" in result.stderr
+    assert f"error: port {taken_port} is in use by another program" in result.stderr
+    assert f"make {'run' if command == 'up' else command} {parameter}=" in result.stderr
 
 
 @on_data("cdnow")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -276,16 +275,14 @@ def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path):
+def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int):
     assert "make site" in serve(tmp_path, 8080).stderr
     (tmp_path / "index.html").write_text("page")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        for wrong in (port, "web"):
-            result = serve(tmp_path, wrong)
-            assert result.returncode == 1
-            assert len(result.stderr.splitlines()) == 1
-            assert str(wrong) in result.stderr
+    for wrong in (taken_port, "web"):
+        result = serve(tmp_path, wrong)
+        assert result.returncode == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert str(wrong) in result.stderr
 
 
 # --- in a browser -----------------------------------------------------------------------
