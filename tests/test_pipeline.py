@@ -41,6 +41,7 @@ MARTS = (
     "churn_summary",
     "customers_at_risk",
     "recommendations",
+    "recommended_customers",
     "data_quality",
 )
 
