@@ -90,11 +90,19 @@ def computed_from(sql: str, columns: list[str], tables: Tables) -> dict[str, set
         database, name = table.split(".")
         schema.setdefault(database, {})[name] = types
     query = qualify(sqlglot.parse_one(sql, dialect="spark"), schema=schema, dialect="spark")
-    scope = build_scope(query)
+    found = lineage(
+        None,
+        query,
+        schema=schema,
+        dialect="spark",
+        scope=build_scope(query),
+        trim_selects=False,
+        copy=False,
+    )
     return {
         column: {
             (f"{leaf.source.db}.{leaf.source.name}", exp.to_column(leaf.name).name)
-            for leaf in lineage(column, query, schema=schema, dialect="spark", scope=scope).walk()
+            for leaf in found[column].walk()
             if not leaf.downstream and isinstance(leaf.source, exp.Table)
         }
         for column in columns
