@@ -1,7 +1,7 @@
 """A Spark server and a `make` of the tests' own, and the data sets that the tests run on.
 
 Server and state live on free ports and in a temporary folder. All data sets go through that one
-server, one after the other; a run takes a minute, so each happens once per session. A test says
+server, one after the other; each takes a minute, so it happens once per session. A test says
 what it needs with `on_data("cdnow")`; the tests without data come first, then those of each data
 set, in the order of DATA_SETS and whatever their module (pytest_collection_modifyitems). A test
 leaves the tables as it found them: the next one on the same data relies on it.
@@ -179,6 +179,19 @@ class Means:
     folder: Path
 
 
+def run_step(means: Means, *words: object) -> None:
+    """Runs a PySpark step on the tests' server."""
+    subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=step_environment(means.server), check=True
+    )
+
+
+def build_tables(means: Means, as_of_date: date | None = None) -> None:
+    """Builds the tables on what is loaded, without what `make run` does besides."""
+    given = means.server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
+    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
+
+
 def generated(means: Means) -> Data:
     """3,000 simulated customers."""
     return Data("generated", printed=means.make("run", "N_CUSTOMERS=3000").stdout)
@@ -186,8 +199,10 @@ def generated(means: Means) -> Data:
 
 def generated_until_2025(means: Means) -> Data:
     """The same, as it was at the end of 2025."""
-    means.make("run", "N_CUSTOMERS=3000", "AS_OF_DATE=2025-12-31")
-    return Data("generated_until_2025", date(2025, 12, 31))
+    as_of_date = date(2025, 12, 31)
+    run_step(means, "ml/generate.py", "--customers", "3000", "--seed", "42")
+    build_tables(means, as_of_date)
+    return Data("generated_until_2025", as_of_date)
 
 
 def made_awkward(means: Means) -> Data:
@@ -198,8 +213,7 @@ def made_awkward(means: Means) -> Data:
     ):
         data = means.spark.createDataFrame(rows, columns)
         session.replace_table(data, table, columns, "Made by the tests.")
-    given = means.server | {"AS_OF_DATE": awkward_data.AS_OF_DATE.isoformat()}
-    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
+    build_tables(means, awkward_data.AS_OF_DATE)
     return Data("awkward", awkward_data.AS_OF_DATE)
 
 
@@ -226,15 +240,16 @@ def online_retail_subset(means: Means) -> Data:
         f"copy (from '{source}' where CustomerID is not null and Quantity > 0 and UnitPrice > 0 "
         f"and InvoiceNo not like 'C%') to '{subset}'"
     )
-    means.make("run", f"TRANSACTIONS={subset}", "MAPPING=ml/mappings/online_retail.yml")
+    mapping = "ml/mappings/online_retail.yml"
+    run_step(means, "ml/load.py", "--transactions", subset, "--mapping", mapping)
+    build_tables(means)
     return Data("online_retail_subset")
 
 
 def olist(means: Means) -> Data:
     """The Olist sample: 20,000 orders in files that a small step joins."""
     source = shared_file("data/olist_sample")
-    step = [sys.executable, "ml/mappings/olist.py", source, means.folder]
-    subprocess.run(step, cwd=ROOT, env=step_environment(means.server), check=True)
+    run_step(means, "ml/mappings/olist.py", source, means.folder)
     files = f"TRANSACTIONS={means.folder}/transactions", f"CUSTOMERS={means.folder}/customers"
     means.make("run", *files)
     return Data("olist")

@@ -83,7 +83,7 @@ def test_mart_equals_its_recomputation(
         pytest.fail(f"{len(lines)} differences, among them:\n" + "\n".join(lines[:10]))
 
 
-@on_data(*(name for name in DATA_SETS if name != "awkward"))
+@on_data("generated", "cdnow", "online_retail", "olist")
 def test_personas_add_up_to_the_customers(query: Callable[[str], list[tuple]]):
     assert query(
         "select persona, customers, net_revenue from marts.personas order by persona"
