@@ -7,6 +7,7 @@ export CUSTOMERS ?=
 export MAPPING ?=
 export SPARK_MASTER ?= local[*]
 export SPARK_DRIVER_MEMORY ?= 6g
+export SPARK_SETTINGS ?=
 export THRIFT_PORT ?= 10000
 export CONNECT_PORT ?= 15002
 export SPARK_UI_PORT ?= 4040
@@ -26,7 +27,7 @@ SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run cluster_customers lifetime_value load test lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
+.PHONY: help run before_ml after_ml cluster_customers lifetime_value load test bench lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,11 +36,14 @@ run: setup  ## everything: data, models, personas, lifetime value, the sites, an
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
-	@dbt build --selector before_ml --exclude-resource-type unit_test
+	@$(MAKE) --no-print-directory before_ml
 	@$(MAKE) --no-print-directory --jobs=2 cluster_customers lifetime_value
-	@dbt build --selector after_ml --exclude-resource-type unit_test
+	@$(MAKE) --no-print-directory after_ml
 	@$(SITE)
 	@.venv/bin/python reports/summary.py
+
+before_ml after_ml:
+	@dbt build --selector $@ --exclude-resource-type unit_test
 
 # Neither needs the other, and each leaves a core idle.
 cluster_customers:
@@ -55,6 +59,9 @@ load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
 
 test: setup-tests lint  ## lint, then every test, on ports and state of its own
 	@.venv/bin/pytest
+
+bench: setup-tests  ## times every step at N_CUSTOMERS, on ports and state of its own, beside other ways to do it
+	@PYTHONPATH=tests:ml .venv/bin/python tests/bench/bench.py --customers "$(N_CUSTOMERS)"
 
 lint: setup-tests  ## ruff, sqlfluff and yamllint
 	@.venv/bin/ruff check

@@ -40,6 +40,8 @@ DRIVER_MEMORY = os.environ.get("SPARK_DRIVER_MEMORY") or "6g"
 SPARK_HOME = Path(pyspark.__file__).parent
 
 SETTINGS = Path(__file__).parent / "spark-defaults.conf"
+# A file of the same form with what a cluster needs; it wins over all other settings.
+CLUSTER_SETTINGS = os.environ.get("SPARK_SETTINGS")
 TOKEN_FILE = STATE / "connect-token"
 EVENTS = STATE / "events"
 # Each start of the server writes a log of its own.
@@ -346,17 +348,18 @@ def connect_token() -> str:
     return TOKEN_FILE.read_text()
 
 
-def start(java_home: str) -> subprocess.Popen:
-    """Starts the server, and drops the oldest event logs so that they do not fill the disk."""
-    scratch = STATE / "scratch"
-    for folder in (EVENTS, scratch):
-        folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
-    for log in logs[KEPT_EVENT_LOGS - 1 :]:
-        shutil.rmtree(log)
+def write_settings(scratch: Path) -> Path:
+    """Writes all settings of the server, the last word on each last, for its owner alone to read.
+
+    In a file, because a metastore's password has no business on a command line.
+    """
+    java_options = {"derby.stream.error.file": STATE / "derby.log", "java.io.tmpdir": scratch}
     settings = {
         "spark.master": MASTER,
         "spark.driver.memory": DRIVER_MEMORY,
+        "spark.driver.extraJavaOptions": " ".join(
+            f"-D{name}={value}" for name, value in java_options.items()
+        ),
         "spark.ui.port": PORTS["SPARK_UI_PORT"],
         "spark.connect.grpc.binding.port": PORTS["CONNECT_PORT"],
         "spark.sql.warehouse.dir": STATE / "warehouse",
@@ -366,14 +369,28 @@ def start(java_home: str) -> subprocess.Popen:
             f"jdbc:derby:;databaseName={STATE / 'metastore'};create=true"
         ),
     }
+    texts = [SETTINGS.read_text(), *(f"{name} {value}" for name, value in settings.items())]
+    if CLUSTER_SETTINGS:
+        try:
+            texts.append(Path(CLUSTER_SETTINGS).read_text())
+        except OSError as error:
+            raise ServerError(f"SPARK_SETTINGS={CLUSTER_SETTINGS}: {error.strerror}") from None
+    path = STATE / "server.conf"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(texts) + "\n")
+    return path
+
+
+def start(java_home: str) -> subprocess.Popen:
+    """Starts the server, and drops the oldest event logs so that they do not fill the disk."""
+    scratch = STATE / "scratch"
+    for folder in (EVENTS, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+    logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
+    for log in logs[KEPT_EVENT_LOGS - 1 :]:
+        shutil.rmtree(log)
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--class", SERVER.main_class]
-    command += ["--name", "customer-behaviour"]
-    command += ["--properties-file", str(SETTINGS)]
-    for name, value in settings.items():
-        command += ["--conf", f"{name}={value}"]
-    java_options = {"derby.stream.error.file": STATE / "derby.log", "java.io.tmpdir": scratch}
-    options = " ".join(f"-D{name}={value}" for name, value in java_options.items())
-    command += ["--driver-java-options", options]
+    command += ["--name", "customer-behaviour", "--properties-file", str(write_settings(scratch))]
     thrift_settings = {
         "hive.server2.thrift.bind.host": "127.0.0.1",
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],

@@ -1,0 +1,326 @@
+"""Times the pipeline's steps at a given size, and other ways to do the same: `make bench`.
+
+    PYTHONPATH=tests:ml python tests/bench/bench.py --customers 1000000 [--without one_script]
+
+Server and state are of its own and begin empty. Prints one line per step as it ends, then a table
+(seconds, rows of raw.transactions per second, most resident memory of the JVM and of all Python
+processes) and the ratios, and writes both to tests/bench/results. The machine is noisy: compare
+ratios, which come from one run, and medians of several runs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import duckdb
+import psutil
+from conftest import PORTS, free_ports
+from pyspark.sql import SparkSession
+from recomputation import MARTS, prepare
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = Path(__file__).parent / "results"
+PYTHON = sys.executable
+DBT = str(Path(PYTHON).parent / "dbt")
+MEBIBYTE = 2**20
+# Short measurements are repeated, and their median counts.
+REPETITIONS = 3
+
+
+@dataclass
+class Step:
+    """What one step took: seconds, and the most resident memory in MiB."""
+
+    name: str
+    seconds: float
+    jvm_mib: int
+    python_mib: int
+
+
+@dataclass
+class Bench:
+    """One run, on a server of its own."""
+
+    environment: dict[str, str]
+    customers: int
+    rows: int = 0
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        return Path(self.environment["STATE_DIR"])
+
+    def seconds(self, *names: str) -> float:
+        """The sum over the steps `names`, the median of each that was repeated."""
+        return sum(
+            median(step.seconds for step in self.steps if step.name == name) for name in names
+        )
+
+    def time(self, name: str, action: Callable[[], object]) -> None:
+        """Does it, and notes what it took."""
+        memory = Memory(self.state / "server.pid")
+        with memory:
+            started = time.monotonic()
+            action()
+            seconds = time.monotonic() - started
+        step = Step(name, round(seconds, 2), memory.jvm_mib, memory.python_mib)
+        self.steps.append(step)
+        print(f"{step.seconds:9.1f} s  {name}", flush=True)
+
+    def run(self, name: str, *command: str) -> None:
+        """Times a command; one that fails ends the bench with what it printed."""
+
+        def action() -> None:
+            result = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if result.returncode:
+                sys.exit(f"error: {name} failed\n{result.stdout}")
+
+        self.time(name, action)
+
+
+class Memory:
+    """Watches the memory of the JVMs and of the Python processes, the server's and the bench's."""
+
+    def __init__(self, pid_file: Path):
+        self.pid_file = pid_file
+        self.jvm_mib = self.python_mib = 0
+        self.finished = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_) -> None:
+        self.finished.set()
+        self.thread.join()
+
+    def watch(self) -> None:
+        while not self.finished.wait(0.2):
+            jvm = python = 0
+            processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+            if self.pid_file.exists() and psutil.pid_exists(pid := int(self.pid_file.read_text())):
+                processes += [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            for process in set(processes):
+                try:
+                    size, name = process.memory_info().rss, process.name()
+                except psutil.NoSuchProcess:
+                    continue
+                if name == "java":
+                    jvm += size
+                else:
+                    python += size
+            self.jvm_mib = max(self.jvm_mib, jvm // MEBIBYTE)
+            self.python_mib = max(self.python_mib, python // MEBIBYTE)
+
+
+def environment(state: str) -> dict[str, str]:
+    """The environment of a server and of steps of the bench's own."""
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    return (
+        os.environ
+        | ports
+        | {
+            "PATH": f"{Path(PYTHON).parent}:{os.environ['PATH']}",
+            "STATE_DIR": state,
+            "DBT_TARGET_PATH": f"{state}/target",
+            "DBT_LOG_PATH": f"{state}/logs",
+            "SPARK_REMOTE": f"sc://localhost:{ports['CONNECT_PORT']}",
+            "AS_OF_DATE": "",
+            "MAKEFLAGS": "",
+        }
+    )
+
+
+def pipeline(bench: Bench) -> None:
+    """What `make run` does, step by step, and then all models once more."""
+    bench.run("start the server", "make", "up")
+    bench.environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = (
+        bench.state / "connect-token"
+    ).read_text()
+    size = ["--customers", str(bench.customers), "--seed", "42"]
+    bench.run("generate", PYTHON, "ml/generate.py", *size)
+    bench.run("models before ml, and their tests", "make", "before_ml")
+    bench.run("clusters and lifetime value", "make", "-j2", "cluster_customers", "lifetime_value")
+    bench.run("models after ml, and their tests", "make", "after_ml")
+    bench.run("insight site", "make", "site")
+    bench.run("all models again (dbt run)", DBT, "run")
+
+
+def in_spark(bench: Bench) -> None:
+    """A plain scan of the transactions, and a plain write of as many rows."""
+    os.environ |= {
+        name: bench.environment[name]
+        for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN")
+    }
+    spark = SparkSession.builder.getOrCreate()
+    transactions = spark.table("raw.transactions")
+    bench.rows = transactions.count()
+    spark.sql("create database bench")
+
+    def write(table: str, rows: int) -> None:
+        kinds = {"string": "cast(id as string)", "timestamp": "timestamp_seconds(id)"}
+        kinds |= {"date": "date_from_unix_date(cast(id % 20000 as int))"}
+        kinds |= {"boolean": "id % 2 = 0"}
+        columns = [
+            f"{kinds.get(kind, f'cast(id % 1000 as {kind})')} as `{name}`"
+            for name, kind in spark.table(table).dtypes
+        ]
+        spark.range(rows).selectExpr(*columns).write.saveAsTable("bench.written")
+        spark.sql("drop table bench.written")
+
+    def write_all() -> None:
+        for table in ("truth.customers", "raw.customers", "raw.transactions"):
+            write(table, spark.table(table).count())
+
+    for _ in range(REPETITIONS):
+        bench.time(
+            "plain scan of raw.transactions",
+            lambda: transactions.write.format("noop").mode("overwrite").save(),
+        )
+        bench.time("plain write of as many rows as generated", write_all)
+    spark.stop()
+
+
+def in_duckdb(bench: Bench) -> None:
+    """The marts that tests/recomputation.py computes, from the raw tables' Parquet files."""
+    database = duckdb.connect(str(bench.state / "bench.duckdb"))
+    database.execute("set timezone = 'UTC'")
+
+    def recompute() -> None:
+        times = "* replace (ordered_at::timestamp as ordered_at, loaded_at::timestamp as loaded_at)"
+        for table in (
+            "raw.transactions",
+            "raw.customers",
+            "ml.lifetime_value",
+            "ml.model_evaluation",
+        ):
+            schema, name = table.split(".")
+            files = bench.state / "warehouse" / f"{schema}.db" / name / "*.parquet"
+            columns = times if name == "transactions" else "*"
+            database.execute(f"create view {name} as select {columns} from '{files}'")
+        prepare(database, None)
+        for name, mart in MARTS.items():
+            database.execute(f"create table mart_{name} as {mart.sql}")
+
+    bench.time("the marts in DuckDB", recompute)
+
+
+def one_script(bench: Bench) -> None:
+    """The analysis as one plain PySpark script."""
+    for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN"):
+        bench.environment.pop(name, None)
+    java_home = subprocess.run(
+        [PYTHON, "bin/server.py", "find-java"],
+        cwd=ROOT,
+        env=bench.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    bench.environment |= {"JAVA_HOME": java_home, "PYSPARK_PYTHON": PYTHON}
+    command = [str(Path(PYTHON).parent / "spark-submit"), "--driver-memory", "6g"]
+    command += ["--conf", "spark.ui.enabled=false", "tests/bench/one_script.py"]
+    bench.run("one plain PySpark script", *command, str(bench.customers), f"{bench.state}/script")
+
+
+def ratios(bench: Bench) -> dict[str, float]:
+    """What a noisy machine leaves alone: each is of two measurements of this run."""
+    whole = bench.seconds(
+        "generate",
+        "models before ml, and their tests",
+        "clusters and lifetime value",
+        "models after ml, and their tests",
+        "insight site",
+    )
+    found = {
+        "generate, to a plain write of as many rows": bench.seconds("generate")
+        / bench.seconds("plain write of as many rows as generated"),
+        "all models, to a plain scan": bench.seconds("all models again (dbt run)")
+        / bench.seconds("plain scan of raw.transactions"),
+        "all models, to the marts in DuckDB": bench.seconds("all models again (dbt run)")
+        / bench.seconds("the marts in DuckDB"),
+    }
+    if any(step.name == "one plain PySpark script" for step in bench.steps):
+        script = bench.seconds("one plain PySpark script")
+        found["one plain PySpark script, to the whole pipeline"] = script / whole
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def table(bench: Bench) -> str:
+    """The steps as a table in Markdown."""
+    lines = [
+        "| step | seconds | rows/s | JVM MiB | Python MiB |",
+        "| --- | --: | --: | --: | --: |",
+    ]
+    for name in dict.fromkeys(step.name for step in bench.steps):
+        steps = [step for step in bench.steps if step.name == name]
+        seconds = median(step.seconds for step in steps)
+        jvm, python = (
+            max(getattr(step, memory) for step in steps) for memory in ("jvm_mib", "python_mib")
+        )
+        rate = bench.rows / seconds
+        lines.append(f"| {name} | {seconds:,.1f} | {rate:,.0f} | {jvm:,} | {python:,} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--customers", type=int, required=True)
+    parser.add_argument("--without", nargs="*", default=[], choices=["duckdb", "one_script"])
+    arguments = parser.parse_args()
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="bench-") as state:
+        bench = Bench(environment(state), arguments.customers)
+        try:
+            pipeline(bench)
+            in_spark(bench)
+        finally:
+            subprocess.run(["make", "down"], cwd=ROOT, env=bench.environment, check=True)
+        if "duckdb" not in arguments.without:
+            in_duckdb(bench)
+        if "one_script" not in arguments.without:
+            one_script(bench)
+    RESULTS.mkdir(exist_ok=True)
+    found = {
+        "commit": commit,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "customers": bench.customers,
+        "rows": bench.rows,
+        "cores": os.cpu_count(),
+        "ratios": ratios(bench),
+        "steps": [asdict(step) for step in bench.steps],
+    }
+    path = RESULTS / f"{commit}-{bench.customers}.json"
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"\n{bench.customers:,} customers, {bench.rows:,} lines\n\n{table(bench)}\n")
+    for name, value in found["ratios"].items():
+        print(f"{value:8.2f}  {name}")
+    print(f"\nKept in {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The pipeline on a real cluster: a master, two workers, and a metastore in PostgreSQL.
+
+The settings are those that docs/cluster.md gives, with this machine's addresses put in.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import PORTS, ROOT, free_ports, on_data
+from pyhive import hive
+from test_monitoring import rest
+from test_pipeline import all_tables, fingerprint
+
+DRIVER = Path("/usr/share/java/postgresql.jar")
+SPARK_CLASS = Path(sys.executable).parent / "spark-class"
+PASSWORD = secrets.token_urlsafe()
+
+
+def postgres_program(name: str) -> str:
+    """The path of a program of PostgreSQL's server; skips the test where it is absent."""
+    programs = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    if not programs or not DRIVER.exists():
+        pytest.skip("needs PostgreSQL: apt-get install postgresql libpostgresql-jdbc-java")
+    return str(programs[-1])
+
+
+@pytest.fixture
+def metastore() -> Iterator[str]:
+    """The port of a PostgreSQL of its own, with an empty database `metastore`."""
+    # Not below pytest's folder: PostgreSQL will not run as root, and its user cannot look in there.
+    folder = Path(tempfile.mkdtemp())
+    as_owner = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_owner = ["runuser", "-u", "postgres", "--"]
+    (port,) = free_ports(1)
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o644)
+
+    def program(name: str, *words: str) -> None:
+        command = [*as_owner, postgres_program(name), *words]
+        given = os.environ | {"PGPASSWORD": PASSWORD}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=given)
+
+    data = f"{folder}/data"
+    listening = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+    try:
+        program("initdb", "-D", data, "-U", "hive", "--auth=scram-sha-256", f"--pwfile={password}")
+        program("pg_ctl", "-D", data, "-o", listening, "-l", f"{folder}/log", "--wait", "start")
+        program("createdb", "-h", "127.0.0.1", "-p", port, "-U", "hive", "metastore")
+        yield port
+        program("pg_ctl", "-D", data, "--mode=immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running(*command: str, log: Path, **options) -> Iterator[None]:
+    """A process that runs as long as the block does."""
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options) as process,
+    ):
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """The address of a standalone master with two workers of one core each."""
+    find_java = [sys.executable, ROOT / "bin" / "server.py", "find-java"]
+    java_home = subprocess.run(
+        find_java, env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    options = {
+        "env": environment
+        | {"JAVA_HOME": java_home, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"},
+        "cwd": tmp_path,
+    }
+    port, website = free_ports(2)
+    address = f"spark://127.0.0.1:{port}"
+    roles = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
+    of_master = ["--host", "127.0.0.1", "--port", port, "--webui-port", website]
+    of_worker = ["--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "--webui-port", "0"]
+    first, second = (
+        running(
+            *(str(SPARK_CLASS), roles[1], *of_worker, "--work-dir", str(tmp_path / name), address),
+            log=tmp_path / f"{name}.log",
+            **options,
+        )
+        for name in ("first", "second")
+    )
+    command = str(SPARK_CLASS), roles[0], *of_master
+    with running(*command, log=tmp_path / "master.log", **options), first, second:
+        yield address
+
+
+def documented_settings() -> str:
+    """The settings for a standalone cluster that the documentation shows."""
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    return re.search(r"```properties\n(.*?)```", text, re.DOTALL)[1]
+
+
+@on_data("generated")
+def test_a_cluster_gives_the_tables_of_one_machine(
+    master: str,
+    metastore: str,
+    environment: dict[str, str],
+    query: Callable[[str], list[tuple]],
+    tmp_path: Path,
+):
+    replaced = {
+        "DRIVER_HOST": "127.0.0.1",
+        "METASTORE_HOST": f"127.0.0.1:{metastore}",
+        "METASTORE_PASSWORD": PASSWORD,
+        "/shared/warehouse": str(tmp_path / "warehouse"),
+        "/opt/postgresql.jar": str(DRIVER),
+        "EXECUTOR_CORES": "1",
+        "EXECUTOR_MEMORY": "1g",
+        "ALL_CORES": "2",
+    }
+    text = documented_settings()
+    for name, value in replaced.items():
+        assert name in text
+        text = text.replace(name, value)
+    settings = tmp_path / "cluster.conf"
+    settings.write_text(text)
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    given = (
+        environment
+        | ports
+        | {
+            "SPARK_MASTER": master,
+            "SPARK_SETTINGS": str(settings),
+            "SPARK_DRIVER_MEMORY": "2g",
+            "STATE_DIR": str(tmp_path / "state"),
+            "DBT_TARGET_PATH": str(tmp_path / "target"),
+            "DBT_LOG_PATH": str(tmp_path / "logs"),
+        }
+    )
+    try:
+        result = subprocess.run(
+            ["make", "--no-print-directory", "run", "N_CUSTOMERS=3000"],
+            cwd=ROOT,
+            env=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        with hive.connect("localhost", int(ports["THRIFT_PORT"]), username="test") as connection:
+            cursor = connection.cursor()
+
+            def cluster_query(sql: str) -> list[tuple]:
+                cursor.execute(sql)
+                return cursor.fetchall()
+
+            found = fingerprint(cluster_query, all_tables())
+        (application,) = rest(ports["SPARK_UI_PORT"], "")
+        executors = rest(ports["SPARK_UI_PORT"], f"/{application['id']}/executors")
+    finally:
+        subprocess.run(["make", "down"], cwd=ROOT, env=given, check=True, capture_output=True)
+    assert found == fingerprint(query, all_tables())
+    tasks = {each["id"]: each["totalTasks"] for each in executors if each["totalCores"]}
+    assert "driver" not in tasks
+    assert len(tasks) == 2
+    assert min(tasks.values()) > 100
