@@ -157,6 +157,27 @@ def dbt(server: dict[str, str], *words: str) -> str:
     return result.stdout
 
 
+def run_step(server: dict[str, str], *words: object) -> str:
+    """Runs a PySpark step on the tests' server, fails the test when it fails; what it prints."""
+    result = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=step_environment(server),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        pytest.fail(f"{words[0]} failed:\n{result.stdout}\n{result.stderr}")
+    return result.stdout
+
+
+def build_tables(server: dict[str, str], as_of_date: date | None = None) -> None:
+    """Builds the tables on what is loaded, without what `make run` does besides."""
+    given = server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
+    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
+
+
 # --- data sets --------------------------------------------------------------------------
 
 
@@ -179,19 +200,6 @@ class Means:
     folder: Path
 
 
-def run_step(means: Means, *words: object) -> None:
-    """Runs a PySpark step on the tests' server."""
-    subprocess.run(
-        [sys.executable, *words], cwd=ROOT, env=step_environment(means.server), check=True
-    )
-
-
-def build_tables(means: Means, as_of_date: date | None = None) -> None:
-    """Builds the tables on what is loaded, without what `make run` does besides."""
-    given = means.server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
-    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
-
-
 def generated(means: Means) -> Data:
     """3,000 simulated customers."""
     return Data("generated", printed=means.make("run", "N_CUSTOMERS=3000").stdout)
@@ -200,8 +208,8 @@ def generated(means: Means) -> Data:
 def generated_until_2025(means: Means) -> Data:
     """The same, as it was at the end of 2025."""
     as_of_date = date(2025, 12, 31)
-    run_step(means, "ml/generate.py", "--customers", "3000", "--seed", "42")
-    build_tables(means, as_of_date)
+    run_step(means.server, "ml/generate.py", "--customers", "3000", "--seed", "42")
+    build_tables(means.server, as_of_date)
     return Data("generated_until_2025", as_of_date)
 
 
@@ -213,7 +221,7 @@ def made_awkward(means: Means) -> Data:
     ):
         data = means.spark.createDataFrame(rows, columns)
         session.replace_table(data, table, columns, "Made by the tests.")
-    build_tables(means, awkward_data.AS_OF_DATE)
+    build_tables(means.server, awkward_data.AS_OF_DATE)
     return Data("awkward", awkward_data.AS_OF_DATE)
 
 
@@ -241,15 +249,15 @@ def online_retail_subset(means: Means) -> Data:
         f"and InvoiceNo not like 'C%') to '{subset}'"
     )
     mapping = "ml/mappings/online_retail.yml"
-    run_step(means, "ml/load.py", "--transactions", subset, "--mapping", mapping)
-    build_tables(means)
+    run_step(means.server, "ml/load.py", "--transactions", subset, "--mapping", mapping)
+    build_tables(means.server)
     return Data("online_retail_subset")
 
 
 def olist(means: Means) -> Data:
     """The Olist sample: 20,000 orders in files that a small step joins."""
     source = shared_file("data/olist_sample")
-    run_step(means, "ml/mappings/olist.py", source, means.folder)
+    run_step(means.server, "ml/mappings/olist.py", source, means.folder)
     files = f"TRANSACTIONS={means.folder}/transactions", f"CUSTOMERS={means.folder}/customers"
     means.make("run", *files)
     return Data("olist")

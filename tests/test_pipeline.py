@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Data, dbt, on_data, shared_file
+from conftest import Data, build_tables, dbt, on_data, run_step, shared_file
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -165,13 +165,17 @@ class TestGenerated:
             "select customer_id from marts.customers where (persona is null) <> (orders = 0)"
         )
 
-    def test_second_run_on_shuffled_rows_gives_the_same_tables(
-        self, make: Make, query: Query, spark: SparkSession
+    def test_plain_dbt_build_on_shuffled_rows_warns_of_nothing_and_gives_the_same_tables(
+        self, server: dict[str, str], query: Query, spark: SparkSession
     ):
         before = fingerprint(query, all_tables())
         shuffle(spark, "raw.transactions", session.TRANSACTIONS_COLUMNS)
         shuffle(spark, "raw.customers", session.CUSTOMERS_COLUMNS)
-        assert "nothing to do" in make("run", "N_CUSTOMERS=3000").stdout
+        printed = dbt(server, "build")
+        assert " WARN=0 ERROR=0 SKIP=0 " in printed
+        assert "WARNING" not in printed.upper().replace("WARN=0", "")
+        for step in (["cluster.py"], ["lifetime_value.py"], ["generate.py", "--customers", "3000"]):
+            assert "nothing to do" in run_step(server, f"ml/{step[0]}", *step[1:])
         assert fingerprint(query, all_tables()) == before
 
     def test_sql_prompt_answers(self, make: Make, query: Query):
@@ -180,11 +184,6 @@ class TestGenerated:
         for segment, customers in query(sql.rstrip(";")):
             line = next(line for line in printed.splitlines() if f" {segment} " in line)
             assert f" {customers} " in line
-
-    def test_plain_dbt_build_passes_without_a_warning(self, server: dict[str, str]):
-        printed = dbt(server, "build")
-        assert " WARN=0 ERROR=0 SKIP=0 " in printed
-        assert "WARNING" not in printed.upper().replace("WARN=0", "")
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -388,7 +387,9 @@ class TestOlist:
         assert query("select sum(amount), count(*) from raw.transactions") == expected
 
 
-def test_own_files_load_add_and_stay(make: Make, query: Query, tmp_path: Path):
+def test_own_files_load_add_and_stay(
+    make: Make, query: Query, server: dict[str, str], tmp_path: Path
+):
     """Canonical names need no mapping; what `make load` adds, the next run takes in."""
     first, more = tmp_path / "first.csv", tmp_path / "more.csv"
     header = "customer_id,ordered_at,amount,product_category\n"
@@ -401,7 +402,10 @@ def test_own_files_load_add_and_stay(make: Make, query: Query, tmp_path: Path):
     assert query(customers) == [("ann", 1, Decimal("12.35"), "111")]
 
     make("load", f"TRANSACTIONS={more}")
-    assert str(first) in make("run").stdout
+    # What `make run` does when it is given nothing.
+    assert "--keep-loaded" in make("--dry-run", "run").stdout
+    assert str(first) in run_step(server, "ml/generate.py", "--keep-loaded")
+    build_tables(server)
     # Bob bought last and spent less: of two customers the better one scores 5, the other 1.
     assert query(customers) == [
         ("ann", 1, Decimal("10.35"), "115"),

@@ -35,8 +35,8 @@ FILLED = (
 
 
 @pytest.fixture
-def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
-    """Runs a script on a Spark of its own, with an empty metastore at first; returns its output."""
+def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
+    """Runs a script on a Spark of its own, with an empty metastore at first."""
     java_home = subprocess.run(
         [sys.executable, "bin/server.py", "find-java"],
         cwd=ROOT,
@@ -56,8 +56,6 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
     }
     command = [Path(sys.executable).parent / "spark-submit"]
     command += ["--properties-file", ROOT / "bin" / "spark-defaults.conf"]
-    # Each step is a Spark of its own, too short-lived for the compiler that optimises.
-    command += ["--driver-java-options", "-XX:TieredStopAtLevel=1"]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     # Not of os.environ: a Connect client in this process leaves word there that all are such.
@@ -67,9 +65,9 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
 
-    def run(script: str | Path, *words: str) -> str:
+    def run(script: Path, *words: str) -> None:
         result = subprocess.run(
-            [*command, ROOT / script, *words],
+            [*command, script, *words],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -77,34 +75,37 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., str]:
             check=False,
         )
         assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-        return result.stdout
 
     return run
 
 
 @on_data("generated")
 def test_steps_give_the_tables_of_the_server(
-    submit: Callable[..., str], spark, server: dict[str, str], tmp_path: Path
+    submit: Callable[..., None], spark, server: dict[str, str], tmp_path: Path
 ):
     """Row for row, though the work is cut into other pieces."""
     for table in (*READ, *FILLED):
         rows = spark.table(table).limit(0) if table in FILLED else spark.table(table)
         rows.write.parquet(str(tmp_path / "copies" / table))
-    prelude = tmp_path / "prelude.py"
-    prelude.write_text(f"""
+    # In one process for the sake of time; each step begins and ends a session of its own.
+    steps = tmp_path / "steps.py"
+    steps.write_text(f"""
+import runpy, sys
 from pyspark.sql import SparkSession
+
 spark = SparkSession.builder.getOrCreate()
 for table in {READ + FILLED}:
     spark.sql("create database if not exists " + table.split(".")[0])
     spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
+spark.stop()
+sys.path.insert(0, {str(ROOT / "ml")!r})
+for step, *words in (
+    ("cluster", "--seed", "42"), ("lifetime_value",), ("generate", "--customers", "3000")
+):
+    sys.argv = [step, *words]
+    runpy.run_path({str(ROOT / "ml")!r} + f"/{{step}}.py", run_name="__main__")
 """)
-    source = tmp_path / "two.csv"
-    source.write_text("customer_id,ordered_at,amount\nann,2026-01-05,3\nbob,2026-01-06,4.5\n")
-
-    submit(prelude)
-    submit("ml/cluster.py", "--seed", "42")
-    submit("ml/lifetime_value.py")
-    submit("ml/generate.py", "--customers", "3000", "--seed", "42")
+    submit(steps)
 
     def content(warehouse: Path, table: str) -> duckdb.DuckDBPyRelation:
         database, _, name = table.partition(".")
@@ -117,7 +118,9 @@ for table in {READ + FILLED}:
         assert len(found) == len(expected), table
         assert len(found.except_(expected)) == 0, table
 
-    submit("ml/load.py", "--transactions", str(source))
+    source = tmp_path / "two.csv"
+    source.write_text("customer_id,ordered_at,amount\nann,2026-01-05,3\nbob,2026-01-06,4.5\n")
+    submit(ROOT / "ml" / "load.py", "--transactions", str(source))
     assert content(here, "raw.transactions").aggregate("count(*), sum(amount)").fetchall() == [
         (2, 7.5)
     ]
