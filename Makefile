@@ -27,7 +27,7 @@ SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
 
-.PHONY: help run before_ml after_ml cluster_customers lifetime_value load test bench lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
+.PHONY: help run before_ml after_ml cluster_customers lifetime_value load test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -57,7 +57,10 @@ load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
 	@$(SERVER) up
 	@$(LOAD) --append
 
-test: setup-tests lint  ## lint, then every test, on ports and state of its own
+test: setup-tests lint  ## lint, then the tests, on ports and state of their own
+	@.venv/bin/pytest -m "not slow"
+
+test_all: setup-tests lint
 	@.venv/bin/pytest
 
 bench: setup-tests  ## times every step at N_CUSTOMERS, on ports and state of its own, beside other ways to do it

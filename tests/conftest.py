@@ -31,6 +31,12 @@ import session
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT", "HISTORY_PORT")
+# Plans of small data are not worth adapting, which takes a quarter of the server's time. The tests
+# of a cluster and of plain spark-submit run as users do.
+SETTINGS_FOR_SMALL_DATA = """
+spark.sql.adaptive.enabled false
+spark.sql.shuffle.partitions 2
+"""
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING")
 
 
@@ -54,11 +60,13 @@ def taken_port() -> Iterator[int]:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables that keep a run away from the user's own server, state and files."""
     state = tmp_path_factory.mktemp("state")
+    (state / "small-data.conf").write_text(SETTINGS_FOR_SMALL_DATA)
     inherited = {name: value for name, value in os.environ.items() if name not in PARAMETERS}
     return inherited | {
         **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         "STATE_DIR": str(state),
         "SPARK_DRIVER_MEMORY": "3g",
+        "SPARK_SETTINGS": str(state / "small-data.conf"),
         "DBT_TARGET_PATH": str(state / "target"),
         "DBT_LOG_PATH": str(state / "logs"),
         "MAKEFLAGS": "",

@@ -113,6 +113,7 @@ def documented_settings() -> str:
     return re.search(r"```properties\n(.*?)```", text, re.DOTALL)[1]
 
 
+@pytest.mark.slow
 @on_data("generated")
 def test_a_cluster_gives_the_tables_of_one_machine(
     master: str,
