@@ -134,10 +134,12 @@ class Daemon:
     def last_error(self) -> str:
         """The line of its log that says best why it ended."""
         lines = self.log_file.read_text(errors="replace").splitlines()
-        telling = [
-            line for line in lines if re.search(r"Caused by|Exception|[Ee]rror|Could not", line)
-        ]
-        return (telling or lines or ["it printed nothing"])[-1].strip()
+        # Of a cluster that refused, the reason stands before exceptions that only follow from it.
+        for pattern in (r"Reason:", r"Caused by|Exception|[Ee]rror|Could not", ""):
+            telling = [line for line in lines if re.search(pattern, line)]
+            if telling:
+                return telling[-1].strip()
+        return "it printed nothing"
 
 
 SERVER = Daemon(

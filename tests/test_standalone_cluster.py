@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PORTS, ROOT, free_ports, on_data
+from conftest import PORTS, ROOT, SETTINGS_FOR_SMALL_DATA, free_ports, on_data
 from pyhive import hive
 from test_monitoring import rest
 from test_pipeline import all_tables, fingerprint
@@ -86,7 +86,12 @@ def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     ).stdout.strip()
     options = {
         "env": environment
-        | {"JAVA_HOME": java_home, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"},
+        | {
+            "JAVA_HOME": java_home,
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "512m",
+        },
         "cwd": tmp_path,
     }
     port, website = free_ports(2)
@@ -137,7 +142,7 @@ def test_a_cluster_gives_the_tables_of_one_machine(
         assert name in text
         text = text.replace(name, value)
     settings = tmp_path / "cluster.conf"
-    settings.write_text(text)
+    settings.write_text(text + SETTINGS_FOR_SMALL_DATA)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     given = (
         environment
@@ -175,6 +180,7 @@ def test_a_cluster_gives_the_tables_of_one_machine(
         subprocess.run(["make", "down"], cwd=ROOT, env=given, check=True, capture_output=True)
     assert found == fingerprint(query, all_tables())
     tasks = {each["id"]: each["totalTasks"] for each in executors if each["totalCores"]}
+    print(f"{len(found)} tables are equal; tasks by executor: {tasks}")
     assert "driver" not in tasks
     assert len(tasks) == 2
     assert min(tasks.values()) > 100
