@@ -120,12 +120,17 @@ class Memory:
                 processes += [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             for process in set(processes):
                 try:
-                    size, name = process.memory_info().rss, process.name()
+                    size, name, program = (
+                        process.memory_info().rss,
+                        process.name(),
+                        Path(process.exe()).name,
+                    )
                 except psutil.NoSuchProcess:
                     continue
-                if name == "java":
+                # A JVM that starts a program is there twice for a moment, under a thread's name.
+                if program == name == "java":
                     jvm += size
-                else:
+                elif program.startswith("python"):
                     python += size
             self.jvm_mib = max(self.jvm_mib, jvm // MEBIBYTE)
             self.python_mib = max(self.python_mib, python // MEBIBYTE)
