@@ -1,4 +1,5 @@
-{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+{# A view: to score again for each reader takes less than to write a row per customer and month end. #}
+{{ config(materialized='view') }}
 
 with snapshots as (
     select * from {{ ref('int_customer_snapshots') }}

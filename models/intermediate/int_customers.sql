@@ -9,9 +9,14 @@ orders as (
     where not is_guest
 ),
 
-transactions as (
-    select * from {{ ref('int_transactions') }}
-    where not is_guest
+customer_categories as (
+    select * from {{ ref('int_customer_categories') }}
+    where not is_guest and orders > 0 and product_category <> 'Unknown'
+),
+
+customer_payment_methods as (
+    select * from {{ ref('int_customer_payment_methods') }}
+    where not is_guest and orders > 0 and payment_method <> 'Unknown'
 ),
 
 as_of as (
@@ -49,65 +54,60 @@ order_histories as (
     group by customer_key, customer_id
 ),
 
-category_orders as (
-    select
-        customer_key,
-        product_category,
-        count(distinct order_key) as orders
-    from transactions
-    where is_purchase and product_category is not null
-    group by customer_key, product_category
-),
-
 categories as (
     select
         customer_key,
         count(*) as category_count,
         min_by(product_category, struct(-orders, product_category)) as favourite_category
-    from category_orders
+    from customer_categories
     group by customer_key
-),
-
-payment_method_orders as (
-    select
-        customer_key,
-        payment_method,
-        count(distinct order_key) as orders
-    from transactions
-    where is_purchase and payment_method is not null
-    group by customer_key, payment_method
 ),
 
 payment_methods as (
     select
         customer_key,
         min_by(payment_method, struct(-orders, payment_method)) as favourite_payment_method
-    from payment_method_orders
+    from customer_payment_methods
     group by customer_key
+),
+
+-- Before the customers without an order join in: after a full join Spark no longer knows the buckets.
+habits as (
+    select
+        order_histories.*,
+        categories.category_count,
+        categories.favourite_category,
+        payment_methods.favourite_payment_method
+    from order_histories
+    left join categories on order_histories.customer_key = categories.customer_key
+    left join payment_methods on order_histories.customer_key = payment_methods.customer_key
 ),
 
 joined as (
     select
-        coalesce(registered_customers.customer_key, order_histories.customer_key) as customer_key,
-        coalesce(registered_customers.customer_id, order_histories.customer_id) as customer_id,
-        order_histories.customer_key is not null as has_orders,
+        coalesce(registered_customers.customer_key, habits.customer_key) as customer_key,
+        coalesce(registered_customers.customer_id, habits.customer_id) as customer_id,
+        habits.customer_key is not null as has_orders,
         registered_customers.registered_on,
         registered_customers.age,
         registered_customers.gender,
         registered_customers.region,
         registered_customers.membership_level,
-        order_histories.first_order_on,
-        order_histories.last_order_on,
-        coalesce(order_histories.active_days, 0) as active_days,
-        coalesce(order_histories.orders, 0) as orders,
-        coalesce(order_histories.weekend_orders, 0) as weekend_orders,
-        coalesce(order_histories.holiday_season_orders, 0) as holiday_season_orders,
-        coalesce(order_histories.units, 0) as units,
-        coalesce(order_histories.gross_cents, 0) as gross_cents,
-        coalesce(order_histories.returned_cents, 0) as returned_cents
+        habits.first_order_on,
+        habits.last_order_on,
+        coalesce(habits.active_days, 0) as active_days,
+        coalesce(habits.orders, 0) as orders,
+        coalesce(habits.weekend_orders, 0) as weekend_orders,
+        coalesce(habits.holiday_season_orders, 0) as holiday_season_orders,
+        coalesce(habits.units, 0) as units,
+        coalesce(habits.gross_cents, 0) as gross_cents,
+        coalesce(habits.returned_cents, 0) as returned_cents,
+        coalesce(habits.category_count, 0) as category_count,
+        habits.favourite_category,
+        habits.favourite_payment_method
     from registered_customers
-    full outer join order_histories
-        on registered_customers.customer_key = order_histories.customer_key
+    full outer join habits
+        on registered_customers.customer_key = habits.customer_key
 ),
 
 final as (
@@ -116,13 +116,8 @@ final as (
         joined.gross_cents - joined.returned_cents as net_cents,
         datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
         datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))
-            as tenure_days,
-        coalesce(categories.category_count, 0) as category_count,
-        categories.favourite_category,
-        payment_methods.favourite_payment_method
+            as tenure_days
     from joined
-    left join categories on joined.customer_key = categories.customer_key
-    left join payment_methods on joined.customer_key = payment_methods.customer_key
     cross join as_of
     -- On the as-of date nobody had registered later; who had ordered by then was known all the same.
     where joined.has_orders or (joined.registered_on > as_of.as_of_date) is not true

@@ -1,25 +1,13 @@
-with transactions as (
-    select * from {{ ref('int_transactions') }}
-),
-
--- One row per order and method: an order paid with two methods counts for both.
-order_payment_methods as (
-    select
-        customer_key,
-        order_key,
-        coalesce(payment_method, 'Unknown') as payment_method,
-        max(is_purchase) as is_purchase,
-        sum(amount_cents) as net_cents
-    from transactions
-    group by customer_key, order_key, coalesce(payment_method, 'Unknown')
+with customer_payment_methods as (
+    select * from {{ ref('int_customer_payment_methods') }}
 ),
 
 payment_methods as (
     select
         payment_method,
-        count_if(is_purchase) as orders,
+        sum(orders) as orders,
         sum(net_cents) as net_cents
-    from order_payment_methods
+    from customer_payment_methods
     group by payment_method
 ),
 

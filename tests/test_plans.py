@@ -1,0 +1,87 @@
+"""Tests that Spark does the work as the tables are laid out for.
+
+What they guard is what more data would show: a shuffle of all transactions, a task that is given
+all customers, Python for each row.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import on_data
+from test_monitoring import rest
+
+Query = Callable[[str], list[tuple]]
+
+
+def above(plan: str, leaf: str) -> list[list[str]]:
+    """For each scan of `leaf` in an explained plan: the operators above it, nearest first."""
+    # What draws the tree, the number of the generated code's stage, and the operator.
+    nodes = re.findall(r"^([ :]*(?:[+:]- )?)(?:\*\(\d+\) )?(\w.*)$", plan, re.MULTILINE)
+    found = []
+    for number, (drawn, text) in enumerate(nodes):
+        if leaf not in text:
+            continue
+        operators, depth = [], len(drawn)
+        for upper, operator in reversed(nodes[:number]):
+            if len(upper) < depth:
+                operators.append(re.match(r"\w+", operator)[0])
+                depth = len(upper)
+        found.append(operators)
+    return found
+
+
+def test_operators_above_a_scan_are_found():
+    plan = """== Physical Plan ==
+*(3) Project [a#1]
++- *(3) BroadcastHashJoin [a#1], [b#2], Inner
+   :- *(3) HashAggregate(keys=[a#1], functions=[])
+   :  +- *(3) FileScan parquet staging.stg_transactions[a#1]
+   +- BroadcastExchange
+      +- FileScan parquet staging.other[b#2]
+"""
+    found = above(plan, "staging.stg_transactions[")
+    assert found == [["HashAggregate", "BroadcastHashJoin", "Project"]]
+
+
+@on_data("generated")
+class TestGenerated:
+    def test_transactions_are_grouped_where_they_lie(self, server: dict[str, str], query: Query):
+        """Between the buckets of stg_transactions and the first group-by nothing is shuffled."""
+        models = Path(server["DBT_TARGET_PATH"]).glob("compiled/*/models/**/*.sql")
+        texts = {model.stem: model.read_text() for model in models}
+        readers = [name for name, text in texts.items() if "intermediate.int_transactions" in text]
+        assert "int_orders" in readers
+        for model in readers:
+            ((plan,),) = query(f"explain {texts[model]}")
+            scans = above(plan, "staging.stg_transactions[")
+            assert scans, model
+            for operators in scans:
+                # The group-by ends with the second aggregate: the first one is partial.
+                aggregates = [i for i, name in enumerate(operators) if name.endswith("Aggregate")]
+                assert "Exchange" not in operators[: aggregates[1]], model
+
+    def test_no_task_alone_is_given_all_customers(self, server: dict[str, str], query: Query):
+        ((customers,),) = query("select count(*) from marts.customers where orders > 0")
+        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
+        stages = rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
+        assert len(stages) > 1000
+        alone = [
+            stage["description"]
+            for stage in stages
+            if stage["numCompleteTasks"] == 1 and stage["shuffleReadRecords"] >= customers
+        ]
+        # Clusters are found in a sample of fixed size, which holds all of these few customers.
+        assert not [each for each in alone if 'user_id: "cluster"' not in each]
+
+    def test_no_python_touches_the_transactions(self, server: dict[str, str]):
+        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
+        queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
+        python = [
+            each
+            for each in queries
+            if re.search("EvalPython|InPandas|InArrow", each["planDescription"])
+        ]
+        # The forecasts of ml/lifetime_value.py, made of the customers' counts.
+        assert python
+        assert not [each for each in python if "transactions" in each["planDescription"]]
