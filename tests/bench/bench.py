@@ -113,7 +113,7 @@ class Memory:
         self.thread.join()
 
     def watch(self) -> None:
-        while not self.finished.wait(0.2):
+        while not self.finished.wait(0.5):
             jvm = python = 0
             processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
             if self.pid_file.exists() and psutil.pid_exists(pid := int(self.pid_file.read_text())):

@@ -1,7 +1,8 @@
 """Tests that Spark does the work as the tables are laid out for.
 
 What they guard is what more data would show: a shuffle of all transactions, a task that is given
-all customers, Python for each row.
+all customers, Python for each row. They look at what `make run` left behind, and so come before
+those of test_pipeline.py, which run it again.
 """
 
 import re
