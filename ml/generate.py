@@ -196,7 +196,7 @@ TRUTH_REJECTED_ROWS_COLUMNS = """
 
 TRANSACTION_NAMES = (
     *("transaction_id", "order_id", "customer_id", "ordered_at", "product_id", "product_category"),
-    *("quantity", "amount", "payment_method", "loaded_at", "unparsed_values"),
+    *("quantity", "amount", "payment_method", "unparsed_values"),
 )
 
 # What a draw may depend on.
@@ -429,7 +429,7 @@ def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
 
 
 def transactions(lines: DataFrame, draw: Draws) -> DataFrame:
-    """Returns the lines with the columns of raw.transactions added."""
+    """Returns the lines with the columns of raw.transactions added, all but the loading time."""
     kind = F.when(F.col("entity") > 0, "O").otherwise("G")
     order_number = F.lpad(F.col("order_number").cast("string"), 5, "0")
     return_mark = F.when(F.col("is_return"), "-R").otherwise("")
@@ -444,7 +444,6 @@ def transactions(lines: DataFrame, draw: Draws) -> DataFrame:
         .withColumn("product_id", F.concat("product_category", F.lit("-"), product_number))
         .withColumn("amount", money(F.col("unit_cents") * F.col("quantity")))
         .withColumn("payment_method", constants(PAYMENT_METHODS)[method])
-        .withColumn("loaded_at", F.timestamp_seconds(F.lit(LAST_SECOND)))
         .withColumn("unparsed_values", F.lit(None).cast("string"))
     )
 
@@ -536,7 +535,9 @@ def raw_transactions(people: DataFrame, guests: DataFrame, draw: Draws) -> DataF
         dirty,
         dirty.where(F.col("defect") == "duplicate_transaction_id"),
     ]
-    return reduce(DataFrame.unionAll, [part.select(*TRANSACTION_NAMES) for part in parts])
+    rows = reduce(DataFrame.unionAll, [part.select(*TRANSACTION_NAMES) for part in parts])
+    # After the union, where Spark sees that it is one value, and need not sort by it to write.
+    return rows.withColumn("loaded_at", F.timestamp_seconds(F.lit(LAST_SECOND)))
 
 
 def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
@@ -590,6 +591,8 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
 
     With `keep_loaded`, a user's own data in raw.transactions stay as they are.
     """
+    for table in ("raw.customers", "raw.transactions"):
+        session.finish_replacement(spark, table)
     source = session.table_properties(spark, "raw.transactions").get("source", "")
     if keep_loaded and session.is_path(source):
         session.say(f"your data of {source} stay loaded; for generated data set N_CUSTOMERS")
@@ -628,7 +631,8 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
         return
     for table, (data, columns, comment) in tables.items():
         started = time.monotonic()
-        rows = session.replace_table(data, table, columns, comment, wanted)
+        partition = session.TRANSACTIONS_PARTITION if table == "raw.transactions" else None
+        rows = session.replace_table(data, table, columns, comment, wanted, partition)
         session.say(f"{table}: {rows:,} rows in {time.monotonic() - started:.1f} s")
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet
 import yaml
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException, PySparkException
@@ -27,8 +28,10 @@ from pyspark.sql import types as T
 from session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
+    TRANSACTIONS_PARTITION,
     StepError,
     describe,
+    finish_replacement,
     is_path,
     quote,
     replace_table,
@@ -44,6 +47,11 @@ CUSTOMERS = "raw.customers"
 BROKEN_LINE = "_corrupt_record"
 # Prefixes of working columns beside the source's own.
 VALUE, TEXT, FILLED = "__value_", "__text_", "__filled_"
+# What no real file reaches: rows, and bytes before compression, for each byte of a Parquet file.
+MOST_ROWS_PER_BYTE = 10
+MOST_COMPRESSION = 1000
+# As many columns of a source as a message names.
+NAMED_COLUMNS = 20
 # Prefix of the table properties that note what was added.
 ADDED = "added_"
 TRANSACTIONS_COMMENT = "Purchases and returns as loaded. One row per line of an order."
@@ -111,6 +119,21 @@ def local_files(path: str) -> list[Path]:
     return files
 
 
+def check_expansion(file: Path) -> None:
+    """Raises StepError when a Parquet file holds so much that it can only be there to do harm."""
+    try:
+        metadata = pyarrow.parquet.read_metadata(file)
+    except (pyarrow.ArrowException, OSError):
+        return  # Spark will say what is wrong with it
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size, unpacked = file.stat().st_size, sum(group.total_byte_size for group in groups)
+    if max(metadata.num_rows / MOST_ROWS_PER_BYTE, unpacked / MOST_COMPRESSION) > size:
+        raise StepError(
+            f"{file} holds {metadata.num_rows:,} rows in {size:,} bytes, {unpacked:,} unpacked, "
+            "which no real data do: write it anew if it is what you mean to load"
+        )
+
+
 def is_csv(spark: SparkSession, path: str) -> bool:
     """Returns whether `path` is CSV; what has a scheme is listed by Spark, which has its keys."""
     if "://" not in path:
@@ -133,6 +156,9 @@ def read_csv(spark: SparkSession, path: str) -> DataFrame:
 def read_source(spark: SparkSession, path: str) -> DataFrame:
     """Returns the rows at `path`; raises StepError when it cannot be read or has no rows."""
     csv = is_csv(spark, path)
+    if not csv and "://" not in path:
+        for file in local_files(path):
+            check_expansion(file)
     try:
         # mergeSchema: a column that only some of the files have is not lost.
         source = read_csv(spark, path) if csv else spark.read.parquet(path, mergeSchema=True)
@@ -205,6 +231,13 @@ def source_columns(source: DataFrame) -> list[str]:
     return [name for name in source.columns if name != BROKEN_LINE]
 
 
+def listed(source: DataFrame) -> str:
+    """Returns the columns that an expression may name, as a message says them."""
+    names = source_columns(source)
+    more = len(names) - NAMED_COLUMNS
+    return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def canonical_names(source: DataFrame, section: str) -> dict[str, str]:
     """Returns the mapping of a source that already has canonical names, in any letter case."""
     names = {name.lower(): name for name in source_columns(source)}
@@ -241,7 +274,7 @@ def checked_mapping(
         lacking = "the source lacks" if mapping is None else "the mapping lacks"
         raise StepError(
             f"{section}: {lacking} {', '.join(missing)}; the source has "
-            f"{', '.join(source_columns(source))}; write a MAPPING file such as: "
+            f"{listed(source)}; write a MAPPING file such as: "
             f"{example_mapping(source, section, expressions)}"
         )
     for column, expression in expressions.items():
@@ -270,8 +303,7 @@ def check_expression(source: DataFrame, section: str, column: str, expression: s
         parts = error.getMessageParameters() or {}
         if condition_name.startswith("UNRESOLVED_COLUMN"):
             raise StepError(
-                f"{what} names {parts.get('objectName')}, but the source has only "
-                f"{', '.join(source_columns(source))}"
+                f"{what} names {parts.get('objectName')}, but the source has only {listed(source)}"
             ) from error
         if condition_name.startswith(("UNSUPPORTED", "INVALID_NON_DETERMINISTIC")):
             raise StepError(
@@ -305,7 +337,9 @@ def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
             return True
         return False
 
-    return [name for name in probe.columns if is_needed(name)]
+    # Each try costs a look at all columns, so only those are tried that the text could mean.
+    text = expression.lower().replace("``", "`")
+    return [name for name in probe.columns if name.lower() in text and is_needed(name)]
 
 
 # --- conversion -------------------------------------------------------------------------
@@ -314,6 +348,11 @@ def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
 def is_filled(value: Column) -> Column:
     """Returns whether `value`, a string, is neither null nor blank."""
     return F.coalesce(value.rlike(r"(?U)\S"), F.lit(False))
+
+
+def text_of(value: Column) -> Column:
+    """Returns `value` as a string; bytes that are no text become the sign for that (U+FFFD)."""
+    return F.make_valid_utf8(value.cast("string"))
 
 
 def to_amount(value: Column, kind: T.DataType) -> Column:
@@ -332,11 +371,15 @@ def to_whole(value: Column, kind: T.DataType) -> Column:
 
 
 def to_time(value: Column, kind: T.DataType) -> Column:
-    """Returns timestamp; null for a text that is no ISO date or time ('2026-01-31 09:30:00')."""
+    """Returns timestamp; null for a text that is no ISO date or time ('2026-01-31 09:30:00').
+
+    Also null beyond the years 1 to 9999, which are those of dates in SQL and in Python.
+    """
     # A plain cast takes '12:30' for today (a clock) and '201101' for the year 201101.
     if isinstance(kind, T.StringType):
         value = F.when(value.rlike(r"^\s*\d{4}-\d{1,2}-\d{1,2}"), value)
-    return value.try_cast("timestamp")
+    time = value.try_cast("timestamp")
+    return F.when(F.year(time).between(1, 9999), time)
 
 
 def to_date(value: Column, kind: T.DataType) -> Column:
@@ -396,7 +439,7 @@ def canonical(source: DataFrame, section: str, expressions: dict[str, str]) -> D
     for column in expressions:
         value = F.col(VALUE + column)
         if column not in CONVERSIONS:
-            values[column] = F.when(is_filled(value.cast("string")), value.cast("string"))
+            values[column] = F.when(is_filled(text_of(value)), text_of(value))
             continue
         values[column] = CONVERSIONS[column][1](value, rows.schema[VALUE + column].dataType)
         was_given = F.when(value.isNull(), F.col(FILLED + column)).otherwise(
@@ -449,7 +492,7 @@ def evaluated(source: DataFrame, expressions: dict[str, str]) -> DataFrame:
 
 def source_text(names: list[str]) -> Column:
     """Returns what the source says in the columns `names`, as one text."""
-    texts = [F.col(identifier(name)).cast("string") for name in names]
+    texts = [text_of(F.col(identifier(name))) for name in names]
     if len(texts) == 1:
         return texts[0]
     # concat is null where the column is, and array_join leaves that out.
@@ -550,7 +593,14 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     )
     people = read_customers(spark, inputs)
     properties = {"source": inputs.transactions, "fingerprint": inputs.mark}
-    replace_table(rows, TRANSACTIONS, TRANSACTIONS_COLUMNS, TRANSACTIONS_COMMENT, properties)
+    replace_table(
+        rows,
+        TRANSACTIONS,
+        TRANSACTIONS_COLUMNS,
+        TRANSACTIONS_COMMENT,
+        properties,
+        TRANSACTIONS_PARTITION,
+    )
     replace_table(people, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT, properties)
     report(spark, inputs.transactions, loaded_at)
 
@@ -559,7 +609,8 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     """Adds the user's data to what was loaded; a customer who is there already is replaced.
 
     Adding the same unchanged file twice adds it once. The table remembers each addition by a
-    property, set before the rows go in: a run that was killed can tell whether they did.
+    property, set before the rows go in, which they do all or none: after a run that was killed,
+    it can be told whether they did.
     """
     if not spark.catalog.tableExists(TRANSACTIONS):
         raise StepError(
@@ -574,17 +625,14 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         )
     source = read_source(spark, inputs.transactions)
     key = ADDED + inputs.mark
-    if key in before:
-        loaded_at = datetime.fromisoformat(before[key])
-    present = spark.table(TRANSACTIONS).where(F.col("loaded_at") == timestamp(loaded_at)).count()
-    if before.get("fingerprint") == inputs.mark or (key in before and present == source.count()):
+    noted_at = datetime.fromisoformat(before[key]) if key in before else None
+    if before.get("fingerprint") == inputs.mark or (
+        noted_at and not load_of(spark, noted_at).isEmpty()
+    ):
         say(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
         return
-    if present:
-        raise StepError(
-            f"{present} rows of an earlier load at {loaded_at:%Y-%m-%d %H:%M:%S} are in the way, "
-            "which was cut off half-way: load everything anew, first with make run TRANSACTIONS=..."
-        )
+    if noted_at:
+        remove_leftovers(spark, noted_at)
     rows = transactions(source, inputs.mapping.get("transactions"), loaded_at)
     if inputs.customers:
         people = read_customers(spark, inputs)
@@ -595,6 +643,22 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     describe(spark, TRANSACTIONS)
     rows.write.insertInto(TRANSACTIONS)
     report(spark, inputs.transactions, loaded_at)
+
+
+def load_of(spark: SparkSession, loaded_at: datetime) -> DataFrame:
+    """Returns the lines that were loaded at that time."""
+    return spark.table(TRANSACTIONS).where(F.col("loaded_at") == timestamp(loaded_at))
+
+
+def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
+    """Removes the files of a load that was killed: they lie in the folder of a load that is none.
+
+    The lines are then added under a new time. Of two loads, the one that is in the table later has
+    the later time: the models take in only what was loaded after all that they hold.
+    """
+    partition = f"partition (loaded_at = timestamp'{loaded_at:%Y-%m-%d %H:%M:%S}')"
+    spark.sql(f"alter table {TRANSACTIONS} add if not exists {partition}")
+    spark.sql(f"alter table {TRANSACTIONS} drop {partition}")
 
 
 def read_customers(spark: SparkSession, inputs: Inputs) -> DataFrame:
@@ -622,15 +686,18 @@ def read_customers(spark: SparkSession, inputs: Inputs) -> DataFrame:
 def report(spark: SparkSession, path: str, loaded_at: datetime) -> None:
     """Says what the load at `loaded_at` brought, as it now stands in the table."""
     describe(spark, "report")
-    loaded = spark.table(TRANSACTIONS).where(F.col("loaded_at") == timestamp(loaded_at))
-    counts = loaded.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.count_if(F.col("customer_id").isNull()).alias("guests"),
-        F.count("unparsed_values").alias("unparsed"),
-        F.min("ordered_at").cast("date").alias("first"),
-        F.max("ordered_at").cast("date").alias("last"),
-        F.sum("amount").alias("amount"),
-    ).first()
+    counts = (
+        load_of(spark, loaded_at)
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.count_if(F.col("customer_id").isNull()).alias("guests"),
+            F.count("unparsed_values").alias("unparsed"),
+            F.min("ordered_at").cast("date").alias("first"),
+            F.max("ordered_at").cast("date").alias("last"),
+            F.sum("amount").alias("amount"),
+        )
+        .first()
+    )
     say(f"{path}: {counts.rows:,} lines from {counts.first} to {counts.last}, net {counts.amount}")
     say(f"{counts.guests:,} lines without a customer (guests)")
     if counts.unparsed:
@@ -659,6 +726,8 @@ def main() -> None:
     )
     spark = start("load")
     without_ansi(spark)
+    for table in (CUSTOMERS, TRANSACTIONS):
+        finish_replacement(spark, table)
     loaded_at = datetime.now(UTC).replace(microsecond=0)
     (append if arguments.append else replace)(spark, inputs, loaded_at)
 

@@ -8,15 +8,20 @@ import gc
 import hashlib
 import logging
 import os
+import socket
 import sys
 import time
+import uuid
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import date
+from urllib.parse import urlsplit
 
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession, is_remote
 from pyspark.sql import functions as F
+from pyspark.sql.connect.client.retries import DefaultPolicy
 
 # Below these a rate or a fit says more of chance than of customers: no lifetime value is modelled,
 # and the insight site warns.
@@ -42,9 +47,13 @@ TRANSACTIONS_COLUMNS = """
     quantity int comment 'Units; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
     payment_method string comment 'How it was paid; null when unknown.',
-    loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.',
-    unparsed_values string comment 'JSON of column to source text where it did not fit.'
+    unparsed_values string comment 'JSON of column to source text where it did not fit.',
+    loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
 """
+
+
+# One folder per load: adding one is a single step, and what reads the new lines reads nothing else.
+TRANSACTIONS_PARTITION = "loaded_at"
 
 
 class StepError(Exception):
@@ -53,16 +62,33 @@ class StepError(Exception):
 
 def start(step: str) -> SparkSession:
     """Returns the session of one step, named `step` in the Spark UI; times and dates are UTC."""
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
     # The client logs the engine's errors with their stack traces; run() makes one line of them.
     for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
     # Over Connect the engine describes jobs by the request, and shows little of it but the user.
     if "SPARK_REMOTE" in os.environ:
         os.environ["SPARK_USER"] = step
+        check_server(os.environ["SPARK_REMOTE"])
     spark = SparkSession.builder.appName(step).getOrCreate()
+    if is_remote():
+        # By default the client asks a server that is gone for ten minutes, and says nothing.
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     describe(spark, "read")
     return spark
+
+
+def check_server(remote: str) -> None:
+    """Raises StepError when nothing answers at a Connect address such as sc://localhost:15002."""
+    address = urlsplit(remote)
+    try:
+        socket.create_connection((address.hostname, address.port or 15002), timeout=10).close()
+    except OSError as error:
+        raise StepError(
+            f"no Spark server answers at {remote} ({error.strerror or error}); "
+            "start it with: make up"
+        ) from error
 
 
 def describe(spark: SparkSession, phase: str) -> None:
@@ -89,6 +115,8 @@ def run(main: Callable[[], None]) -> None:
     except StepError as error:
         sys.exit(f"error: {error}")
     except PySparkException as error:
+        if "StatusCode.UNAVAILABLE" in str(error):
+            sys.exit("error: the Spark server is gone; server.log in STATE_DIR says why")
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         sys.exit(f"error: Spark could not do this: {lines[0] if lines else type(error).__name__}")
     finally:
@@ -108,12 +136,14 @@ def replace_table(
     columns: str,
     comment: str,
     properties: dict[str, str] | None = None,
+    partitioned_by: str | None = None,
 ) -> int:
     """Writes `data` as the Parquet table `table` (`database.name`) and returns its number of rows.
 
     The new table is written beside the old one and takes its place when it is whole, so that a
-    failure half-way leaves the old one as it was. `columns` is the DDL of the columns, in order;
-    `properties` are stored on the table.
+    failure half-way leaves the old one as it was. `columns` is the DDL of the columns, in order,
+    that of `partitioned_by` last; `properties` are stored on the table, and a `version` that no
+    other table has.
     """
     spark = data.sparkSession
     describe(spark, table)
@@ -122,15 +152,26 @@ def replace_table(
     spark.sql(f"create database if not exists {database}")
     spark.sql(f"drop table if exists {beside}")
     # Registered before it is filled: the drop above then also removes what a killed run wrote.
-    spark.sql(f"create table {beside} ({columns}) using parquet comment {quote(comment)}")
+    partitions = f"partitioned by ({partitioned_by})" if partitioned_by else ""
+    spark.sql(
+        f"create table {beside} ({columns}) using parquet {partitions} comment {quote(comment)}"
+    )
     data.write.insertInto(beside, overwrite=True)
-    if properties:
-        pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in properties.items())
-        spark.sql(f"alter table {beside} set tblproperties ({pairs})")
+    noted = (properties or {}) | {"version": uuid.uuid4().hex}
+    pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in noted.items())
+    spark.sql(f"alter table {beside} set tblproperties ({pairs})")
     rows = spark.table(beside).count()
     spark.sql(f"drop table if exists {table}")
     spark.sql(f"alter table {beside} rename to {table}")
     return rows
+
+
+def finish_replacement(spark: SparkSession, table: str) -> None:
+    """Puts the new table in its place, if a run was killed when it had just dropped the old one."""
+    beside = f"{table}__next"
+    # The version is noted last, and so tells that the table is whole.
+    if not spark.catalog.tableExists(table) and "version" in table_properties(spark, beside):
+        spark.sql(f"alter table {beside} rename to {table}")
 
 
 def run_name(*inputs: object) -> str:

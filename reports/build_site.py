@@ -47,6 +47,8 @@ TEMPLATES = jinja2.Environment(
 )
 UNKNOWN = "Unknown"
 RISKS = ["high", "medium", "low"]
+# Customers on the list of one audience: more than anybody writes to at once.
+LIST_LENGTH = 100_000
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -542,15 +544,26 @@ def words(value: object) -> object:
 def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
     """The page as HTML; `audiences` names the file of a recommendation by its priority."""
     template = TEMPLATES.get_template("site.html.j2")
-    return template.render(**prepare(tables), audiences=audiences)
+    return template.render(**prepare(tables), audiences=audiences, list_length=LIST_LENGTH)
 
 
 # --- audiences --------------------------------------------------------------------------
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """The customers of each recommendation, the highest value at stake first."""
-    rows = spark.table("marts.recommended_customers").drop("audience").toArrow()
+    """The customers of each recommendation, the highest value at stake first, LIST_LENGTH at most.
+
+    All come through the driver, of which more would ask too much.
+    """
+    order = "order by value_at_stake desc, customer_id"
+    rows = spark.sql(f"""
+        select * except (audience, place)
+        from (
+            select *, row_number() over (partition by priority {order}) as place
+            from marts.recommended_customers
+        )
+        where place <= {LIST_LENGTH}
+    """).toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
 

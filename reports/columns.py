@@ -120,7 +120,11 @@ def column_lineage(manifest: dict, tables: Tables) -> dict[Column, set[Column]]:
             sources = computed_from(node["compiled_code"], list(tables[table]), tables)
         except SqlglotError as error:
             raise StepError(f"the SQL of {table} was not understood: {error}") from error
-        found |= {(table, column): columns for column, columns in sources.items()}
+        # What an incremental model has already, and looks at, came from the same columns.
+        found |= {
+            (table, column): {source for source in columns if source[0] != table}
+            for column, columns in sources.items()
+        }
     return found
 
 

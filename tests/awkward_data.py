@@ -2,8 +2,8 @@
 
 Order numbers that several customers share and that span days and months, orders without a number,
 free items, signs that disagree, returns before the first purchase, ties everywhere, lines of two
-payment methods, guests, copies loaded later with another amount, times around midnight and month
-ends, unreadable values, customers without orders and orders without customers.
+payment methods, guests, copies loaded later with another amount, lines loaded late, times around
+midnight and month ends, unreadable values, customers without orders and orders without customers.
 """
 
 import random
@@ -44,8 +44,8 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             "quantity": quantity,
             "amount": Decimal(amount),
             "payment_method": draw.choice(["Card", "Cash", "Gift card", None]),
-            "loaded_at": LOADED_AT,
             "unparsed_values": None,
+            "loaded_at": LOADED_AT + timedelta(days=draw.randint(0, 2)),
         }
         rows.append(spoiled(row, draw) if draw.random() < 0.1 else row)
         if draw.random() < 0.05:
@@ -65,7 +65,7 @@ def spoiled(row: dict[str, object], draw: random.Random) -> dict[str, object]:
             {"amount": None, "unparsed_values": '{"amount":"n/a"}'},
             {"quantity": None, "unparsed_values": '{"quantity":"two"}'},
             {"ordered_at": None, "unparsed_values": '{"ordered_at":"soon"}'},
-            {"ordered_at": LOADED_AT + timedelta(seconds=1)},
+            {"ordered_at": row["loaded_at"] + timedelta(seconds=1)},
         ]
     )
 

@@ -1,5 +1,6 @@
 """Tests of ml/load.py: no row is lost, money is exact, and a mistake is one clear line."""
 
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import load
+import session
 from mappings import olist
 from session import StepError
 
@@ -428,7 +430,7 @@ def test_loads_replace_add_and_repeat_without_doubling(spark, tables, tmp_path, 
     assert capsys.readouterr().out.count("loaded already") == 3
 
 
-def test_adding_that_was_killed_is_finished_with_its_first_loading_time(spark, tables, tmp_path):
+def test_adding_that_was_killed_is_done_again_and_leaves_no_files(spark, tables, tmp_path):
     header = "customer_id,ordered_at,amount\n"
     load.replace(spark, inputs(csv(tmp_path, header + "a,2026-01-01,1\n", "1.csv")), LOADED_AT)
     added = inputs(csv(tmp_path, header + "b,2026-01-02,2\nc,2026-01-02,3\n", "2.csv"))
@@ -437,8 +439,36 @@ def test_adding_that_was_killed_is_finished_with_its_first_loading_time(spark, t
         f"alter table {load.TRANSACTIONS} set tblproperties "
         f"('{load.ADDED}{added.mark}' = '{noted.isoformat()}')"
     )
+    # A file that was written before the kill, in a folder that the table does not know yet.
+    ((location,),) = (
+        spark.sql(f"describe extended {load.TRANSACTIONS}")
+        .where("col_name = 'Location'")
+        .select("data_type")
+        .collect()
+    )
+    folder = Path(location.removeprefix("file:"))
+    (known,) = folder.glob("loaded_at=*")
+    cut_off = folder / known.name.replace("12%3A", "13%3A")
+    shutil.copytree(known, cut_off)
+
     load.append(spark, added, LOADED_AT.replace(hour=14))
-    assert content(spark, tables) == [("a", 1, "12"), ("b", 2, "13"), ("c", 3, "13")]
+    assert content(spark, tables) == [("a", 1, "12"), ("b", 2, "14"), ("c", 3, "14")]
+    assert not cut_off.exists()
+
+
+def test_replacement_that_was_killed_between_two_tables_is_finished(spark, tables, tmp_path):
+    path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
+    load.replace(spark, inputs(path), LOADED_AT)
+    beside = f"{load.TRANSACTIONS}__next"
+    spark.sql(f"alter table {load.TRANSACTIONS} rename to {beside}")
+    session.finish_replacement(spark, load.TRANSACTIONS)
+    assert content(spark, tables) == [("a", 1, "12")]
+
+    # One that is not whole has no version, and stays aside.
+    spark.sql(f"alter table {load.TRANSACTIONS} rename to {beside}")
+    spark.sql(f"alter table {beside} unset tblproperties ('version')")
+    session.finish_replacement(spark, load.TRANSACTIONS)
+    assert not spark.catalog.tableExists(load.TRANSACTIONS)
 
 
 def test_own_data_are_not_added_to_generated_data(spark, tables, tmp_path):

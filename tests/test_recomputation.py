@@ -25,7 +25,7 @@ def raw(data: Data, server: dict[str, str], spark: SparkSession) -> duckdb.DuckD
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for table in ("transactions", "customers"):
-        files = Path(server["STATE_DIR"]) / "warehouse" / "raw.db" / table / "*.parquet"
+        files = Path(server["STATE_DIR"]) / "warehouse" / "raw.db" / table / "**/*.parquet"
         connection.execute(f"create table {table} as from '{files}'")
     for column in ("ordered_at", "loaded_at"):
         connection.execute(f"alter table transactions alter {column} type timestamp")

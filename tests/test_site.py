@@ -232,6 +232,22 @@ def test_lists_hold_the_customers_that_are_recommended(
         assert f'href="audiences/{files[priority].name}"' in page
 
 
+@on_data("generated")
+def test_a_long_list_has_the_customers_with_most_at_stake(
+    spark: SparkSession, query: Callable[[str], list[tuple]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(build_site, "LIST_LENGTH", 5)
+    lists = build_site.read_audiences(spark)
+    long = query("select priority from marts.recommendations where customers > 5")
+    assert long
+    for (priority,) in long:
+        found = lists.filter(pa.compute.field("priority") == priority)["customer_id"].to_pylist()
+        assert [(customer_id,) for customer_id in found] == query(
+            f"select customer_id from marts.recommended_customers where priority = {priority} "
+            "order by value_at_stake desc, customer_id limit 5"
+        )
+
+
 def test_no_customer_id_is_a_formula(tmp_path: Path):
     ids = ["=1+1", "+1", "-1", "@a", "\t=1", "a=1", "17"]
     rows = pa.table(

@@ -115,6 +115,15 @@
 {% endmacro %}
 
 
+{#- Drops the builds before the live ones, which a run keeps for queries that still read them. -#}
+{% macro drop_earlier_builds() %}
+    {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
+        {% set view = api.Relation.create(schema=node.schema, identifier=node.alias, type='view') %}
+        {% do drop_builds(view, keep=[live_build(view)]) %}
+    {% endfor %}
+{% endmacro %}
+
+
 {#- For `on-run-end`: a model that this run has built as a table or view, and that was published before, has
     no more use for its builds. -#}
 {% macro drop_unused_builds(results) %}

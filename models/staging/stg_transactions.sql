@@ -1,10 +1,45 @@
-{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='insert_overwrite',
+        partition_by='batch',
+        clustered_by='customer_key',
+        buckets=var('buckets'),
+        post_hook='{{ note_origin_of_lines() }}'
+    )
+}}
 
 with transactions as (
     select * from {{ source('raw', 'transactions') }}
+    {% if is_incremental() %}
+        -- What was judged stays: no line that comes later changes what an earlier one is.
+        where loaded_at > (select max(earlier.batch) from {{ this }} as earlier)
+    {% endif %}
 ),
 
--- What a line says on its own; a repeated transaction id needs the other lines, further down.
+-- Those of the ids that lines judged earlier have.
+earlier_ids as (
+    {% if is_incremental() %}
+        select earlier.transaction_id
+        from {{ this }} as earlier
+        left semi join transactions on earlier.transaction_id = transactions.transaction_id
+        where earlier.rejection_reason is null
+    {% else %}
+        select transaction_id
+        from transactions
+        where false
+    {% endif %}
+),
+
+compared as (
+    select
+        transactions.*,
+        earlier_ids.transaction_id is not null as is_known
+    from transactions
+    left join earlier_ids on transactions.transaction_id = earlier_ids.transaction_id
+),
+
+-- What can be said of a line without the others of this batch.
 judged as (
     select
         *,
@@ -15,8 +50,9 @@ judged as (
             when get_json_object(unparsed_values, '$.quantity') is not null then 'not_a_number'
             when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
             when ordered_at > loaded_at then 'future_dated'
+            when is_known then 'duplicate_transaction_id'
         end as own_rejection_reason
-    from transactions
+    from compared
 ),
 
 -- Hashes, because eight bytes a line travel faster than an id; a hash shared by chance is harmless,
@@ -98,7 +134,9 @@ final as (
         coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity,
         {{ cents('amount') }} as amount_cents,
         unparsed_values,
-        rejection_reason
+        rejection_reason,
+
+        (select max(transactions.loaded_at) from transactions) as batch
     from keyed
 )
 

@@ -1,0 +1,130 @@
+"""Tests that a run judges the new lines only, and comes to what judging all at once does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import awkward_data
+from conftest import Data, build_tables, dbt, on_data, run_step
+from pyspark.sql import SparkSession
+from test_pipeline import MARTS, fingerprint
+
+import session
+
+Query = Callable[[str], list[tuple]]
+LINES = "staging.stg_transactions"
+HEADER = "transaction_id,order_id,customer_id,ordered_at,quantity,amount\n"
+
+
+def judge(server: dict[str, str]) -> None:
+    """Builds the one model that is incremental."""
+    dbt(server, "run", "--select", "stg_transactions")
+
+
+def batches(query: Query) -> int:
+    return len(query(f"show partitions {LINES}"))
+
+
+def judged(query: Query) -> list[tuple]:
+    """What is said of each line, without its time of loading."""
+    return query(
+        "select transaction_id, customer_id, string(date(ordered_at)), cast(quantity as int), "
+        f"cast(amount_cents as int), rejection_reason from {LINES} order by all"
+    )
+
+
+@on_data("awkward")
+def test_tables_built_in_slices_are_those_built_at_once(
+    data: Data, server: dict[str, str], spark: SparkSession, query: Query
+):
+    intermediate = [f"intermediate.{name}" for (_, name, _) in query("show tables in intermediate")]
+    tables = [*intermediate, *(f"marts.{name}" for name in MARTS), "staging.rejected_transactions"]
+    at_once = fingerprint(query, tables)
+    assert batches(query) == 1
+
+    lines = spark.createDataFrame(awkward_data.transactions(), session.TRANSACTIONS_COLUMNS)
+    loads = sorted({row.loaded_at for row in lines.select("loaded_at").collect()})
+    assert len(loads) > 3
+    for number, loaded_at in enumerate(loads):
+        load = lines.where(lines.loaded_at == loaded_at)
+        if number == 0:
+            columns, partition = session.TRANSACTIONS_COLUMNS, session.TRANSACTIONS_PARTITION
+            session.replace_table(load, "raw.transactions", columns, "", None, partition)
+        else:
+            load.write.insertInto("raw.transactions")
+        judge(server)
+        assert batches(query) == number + 1
+    build_tables(server, data.as_of_date)
+    assert batches(query) == len(loads)
+    assert fingerprint(query, tables) == at_once
+
+
+def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
+    server: dict[str, str], make: Callable, query: Query, spark: SparkSession, tmp_path: Path
+):
+    slices = {
+        "first": """
+            t1,o1,ann,2026-03-05,1,10
+            t2,o2,bob,2026-03-06,1,20
+            t3,o3,bob,2026-03-07,1,n/a
+        """,
+        # A return on an order of before, a line again with another amount, the unusable one mended.
+        "second": """
+            t4,o1,ann,2026-04-01,-1,-10
+            t2,o2,bob,2026-03-06,1,21
+            t3,o3,bob,2026-03-07,1,30
+        """,
+        # Older than all before, and twice in one file.
+        "late": """
+            t5,o5,cid,2026-01-02,2,40
+            t5,o5,cid,2026-01-02,2,40
+        """,
+    }
+    for name, rows in slices.items():
+        (tmp_path / f"{name}.csv").write_text(HEADER + "\n".join(rows.split()) + "\n")
+    for number, name in enumerate(slices):
+        words = ["--append"] if number else []
+        run_step(server, "ml/load.py", "--transactions", str(tmp_path / f"{name}.csv"), *words)
+        judge(server)
+    assert batches(query) == 3
+    copy, unread = "duplicate_transaction_id", "not_a_number"
+    in_slices = [
+        ("t1", "ann", "2026-03-05", 1, 1000, None),
+        ("t2", "bob", "2026-03-06", 1, 2000, None),
+        ("t2", "bob", "2026-03-06", 1, 2100, copy),
+        ("t3", "bob", "2026-03-07", 1, None, unread),
+        ("t3", "bob", "2026-03-07", 1, 3000, None),
+        ("t4", "ann", "2026-04-01", -1, -1000, None),
+        ("t5", "cid", "2026-01-02", 2, 4000, None),
+        ("t5", "cid", "2026-01-02", 2, 4000, copy),
+    ]
+    assert judged(query) == in_slices
+
+    # The same file again is not loaded; its lines in another file are all known.
+    assert "nothing to add" in make("load", f"TRANSACTIONS={tmp_path / 'second.csv'}").stdout
+    again = tmp_path / "again.csv"
+    again.write_text((tmp_path / "late.csv").read_text())
+    make("load", f"TRANSACTIONS={again}")
+    judge(server)
+    assert batches(query) == 4
+    known = ("t5", "cid", "2026-01-02", 2, 4000, copy)
+    assert judged(query) == [*in_slices, known, known]
+
+    # All at once: a table that was loaded anew is judged anew.
+    run_step(server, "ml/load.py", "--transactions", str(tmp_path / "first.csv"))
+    for name in ("second", "late"):
+        run_step(server, "ml/load.py", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
+    judge(server)
+    assert batches(query) == 1
+    assert judged(query) == in_slices
+
+    # Lines that came without the loader, in the place of others, are not taken for those.
+    spark.sql("drop table raw.transactions")
+    spark.sql(f"create table raw.transactions ({session.TRANSACTIONS_COLUMNS}) using parquet")
+    spark.sql(
+        "insert into raw.transactions by name select 'o1' as order_id, 'dan' as customer_id, "
+        "1 as quantity, 5 as amount, timestamp'2026-02-01' as ordered_at, "
+        "timestamp'2026-02-02' as loaded_at, null as transaction_id, null as product_id, "
+        "null as product_category, null as payment_method, null as unparsed_values"
+    )
+    judge(server)
+    assert judged(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
