@@ -5,6 +5,7 @@ export AS_OF_DATE ?=
 export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
+export CUSTOMER_ID ?=
 export SPARK_MASTER ?= local[*]
 export SPARK_DRIVER_MEMORY ?= 6g
 export SPARK_SETTINGS ?=
@@ -24,18 +25,27 @@ LOAD = $(STEP) ml/load.py --transactions "$(TRANSACTIONS)" \
 	$(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 # Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
-GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
-	$(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
+KEEP_LOADED = $(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
+GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" $(KEEP_LOADED)
 
-.PHONY: help run before_ml after_ml cluster_customers lifetime_value load test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock clean
+# One at a time: two would build the same tables. To the make below, each parameter looks asked for.
+ALONE = python3 bin/alone.py "$(STATE_DIR)" $(MAKE) --no-print-directory KEEP_LOADED="$(KEEP_LOADED)"
+
+.PHONY: help run run_alone load_alone erase_alone derive before_ml after_ml cluster_customers lifetime_value load erase test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock audit clean
 
 help:  ## what there is to run
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-run: setup  ## everything: data, models, personas, lifetime value, the sites, and a summary
+run:  ## everything: data, models, personas, lifetime value, the sites, and a summary
+	+@$(ALONE) run_alone
+
+run_alone: setup
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
+	@$(MAKE) --no-print-directory derive
+
+derive:
 	@$(MAKE) --no-print-directory before_ml
 	@$(MAKE) --no-print-directory --jobs=2 cluster_customers lifetime_value
 	@$(MAKE) --no-print-directory after_ml
@@ -52,10 +62,23 @@ cluster_customers:
 lifetime_value:
 	@$(STEP) ml/lifetime_value.py
 
-load: setup  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
+load:  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
+	+@$(ALONE) load_alone
+
+load_alone: setup
 	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
 	@$(SERVER) up
 	@$(LOAD) --append
+
+erase:  ## erases CUSTOMER_ID from the raw tables, and makes everything anew without
+	+@$(ALONE) erase_alone
+
+erase_alone: setup
+	@$(SERVER) up
+	@$(STEP) ml/erase.py
+	@$(MAKE) --no-print-directory derive
+	@dbt --quiet run-operation drop_earlier_builds
+	@$(SERVER) forget
 
 test: setup-tests lint  ## lint, then the tests, on ports and state of their own
 	@.venv/bin/pytest -m "not slow"
@@ -131,6 +154,11 @@ lock:  ## pins requirements*.in anew (needs uv)
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			$$name.in --output-file $$name.txt; \
+	done
+
+audit:  ## looks the pinned packages up among the known vulnerabilities (needs uv, and the network)
+	@for name in requirements requirements-java requirements-tests; do \
+		uvx pip-audit --require-hashes --disable-pip --requirement $$name.txt || exit 1; \
 	done
 
 clean:  ## stops the server and removes the state: tables, logs, docs

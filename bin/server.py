@@ -1,6 +1,6 @@
 """The Spark server: one JVM that holds the Thrift server (dbt, analysts) and Spark Connect (ml/).
 
-    python bin/server.py up | down | status | sql | history | find-java
+    python bin/server.py up | down | status | sql | history | forget | find-java
 
 Beside it runs, when asked for, Spark's history server on the recorded event logs. The settings
 come from the environment variables of the README; everything that is written goes to STATE_DIR.
@@ -27,6 +27,8 @@ from pathlib import Path
 import pyspark
 from pyhive import hive
 
+import missing_class
+
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("STATE_DIR") or ROOT / ".spark").resolve()
 PORTS = {
@@ -39,7 +41,8 @@ MASTER = os.environ.get("SPARK_MASTER") or "local[*]"
 DRIVER_MEMORY = os.environ.get("SPARK_DRIVER_MEMORY") or "6g"
 SPARK_HOME = Path(pyspark.__file__).parent
 
-SETTINGS = Path(__file__).parent / "spark-defaults.conf"
+SETTINGS = ROOT / "bin" / "spark-defaults.conf"
+SCHEDULER_POOLS = ROOT / "bin" / "fair-scheduler.xml"
 # A file of the same form with what a cluster needs; it wins over all other settings.
 CLUSTER_SETTINGS = os.environ.get("SPARK_SETTINGS")
 TOKEN_FILE = STATE / "connect-token"
@@ -159,7 +162,34 @@ def up() -> None:
     check_memory()
     java_home = find_java()
     SERVER.wait(start(java_home), answers)
+    sweep()
     print(f"Spark server started: {addresses()}")
+
+
+def sweep() -> None:
+    """Removes what a server that was killed had begun to write.
+
+    Spark refuses to make a table where a folder is that no table has.
+    """
+    warehouse = STATE / "warehouse"
+    with connect() as connection:
+        cursor = connection.cursor()
+
+        def column(number: int, sql: str) -> set[str]:
+            cursor.execute(sql)
+            return {row[number] for row in cursor.fetchall()}
+
+        # On a cluster the warehouse is elsewhere.
+        if column(1, "set spark.sql.warehouse.dir") != {f"file:{warehouse}"}:
+            return
+        for database in column(0, "show databases"):
+            tables = column(1, f"show tables in {database}")
+            for folder in (warehouse / f"{database}.db").glob("*/"):
+                if folder.name not in tables:
+                    shutil.rmtree(folder)
+            for pattern in ("*/_temporary", "*/.spark-staging-*"):
+                for folder in (warehouse / f"{database}.db").glob(pattern):
+                    shutil.rmtree(folder)
 
 
 def down() -> None:
@@ -192,6 +222,13 @@ def sql() -> None:
     os.execve(beeline, [str(beeline), "--silent=true", "-u", url, "-n", "analyst"], environment)
 
 
+def forget() -> None:
+    """Drops the event logs, whose queries may name customers, and starts a new one."""
+    down()
+    shutil.rmtree(EVENTS, ignore_errors=True)
+    up()
+
+
 def addresses() -> str:
     """The three doors, as one line."""
     return (
@@ -200,12 +237,17 @@ def addresses() -> str:
     )
 
 
+def connect() -> hive.Connection:
+    """A session on the Thrift server."""
+    return hive.connect("localhost", int(PORTS["THRIFT_PORT"]), username="server")
+
+
 def answers() -> bool:
     """True when both ports are open and the Thrift server answers a query."""
     try:
         for name in ("THRIFT_PORT", "CONNECT_PORT"):
             socket.create_connection(("127.0.0.1", int(PORTS[name])), timeout=5).close()
-        with hive.connect("localhost", int(PORTS["THRIFT_PORT"]), username="status") as connection:
+        with connect() as connection:
             cursor = connection.cursor()
             cursor.execute("select 1")
             return cursor.fetchone() == (1,)
@@ -344,7 +386,8 @@ def find_java() -> str:
 
 def connect_token() -> str:
     """The secret that Connect clients must show: made once, readable by its owner alone."""
-    if not TOKEN_FILE.exists():
+    # Empty when the start that made it was killed at that very moment.
+    if not (TOKEN_FILE.exists() and TOKEN_FILE.read_text()):
         TOKEN_FILE.touch(mode=0o600)
         TOKEN_FILE.write_text(secrets.token_urlsafe(32))
     return TOKEN_FILE.read_text()
@@ -363,6 +406,7 @@ def write_settings(scratch: Path) -> Path:
             f"-D{name}={value}" for name, value in java_options.items()
         ),
         "spark.ui.port": PORTS["SPARK_UI_PORT"],
+        "spark.scheduler.allocation.file": SCHEDULER_POOLS.as_uri(),
         "spark.connect.grpc.binding.port": PORTS["CONNECT_PORT"],
         "spark.sql.warehouse.dir": STATE / "warehouse",
         "spark.eventLog.dir": EVENTS.as_uri(),
@@ -386,8 +430,12 @@ def write_settings(scratch: Path) -> Path:
 def start(java_home: str) -> subprocess.Popen:
     """Starts the server, and drops the oldest event logs so that they do not fill the disk."""
     scratch = STATE / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a server that was killed
     for folder in (EVENTS, scratch):
         folder.mkdir(parents=True, exist_ok=True)
+    # Tables and logs are about customers: no matter of other accounts of this machine.
+    STATE.chmod(0o700)
+    missing_class.write(STATE / "classes")
     logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
     for log in logs[KEPT_EVENT_LOGS - 1 :]:
         shutil.rmtree(log)
@@ -398,6 +446,9 @@ def start(java_home: str) -> subprocess.Popen:
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
         # Up to this number each statement starts a thread, which opens the metastore anew.
         "hive.server2.async.exec.threads": 32,
+        # A client that is gone, or forgotten, keeps nothing for longer than an hour.
+        "hive.server2.session.check.interval": "1m",
+        "hive.server2.idle.session.timeout": "1h",
     }
     command += ["spark-internal"]
     for name, value in thrift_settings.items():
@@ -406,6 +457,7 @@ def start(java_home: str) -> subprocess.Popen:
         "JAVA_HOME": java_home,
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DIST_CLASSPATH": str(STATE / "classes"),
         # By environment, never on the command line, which every user of the machine can read.
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": connect_token(),
         "PYSPARK_PYTHON": sys.executable,
@@ -422,6 +474,7 @@ def main() -> None:
         "status": status,
         "sql": sql,
         "history": history,
+        "forget": forget,
         "find-java": lambda: print(find_java()),
     }
     parser.add_argument("command", choices=commands)

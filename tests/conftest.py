@@ -21,6 +21,7 @@ from pathlib import Path
 
 import awkward_data
 import duckdb
+import pyarrow
 import pytest
 from pyhive import hive
 from pyspark.sql import SparkSession
@@ -71,6 +72,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "DBT_LOG_PATH": str(state / "logs"),
         "MAKEFLAGS": "",
     }
+
+
+@pytest.fixture
+def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a state of its own, with nothing in it; its server stops with the test."""
+    own = environment | {
+        **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+        "STATE_DIR": str(tmp_path / "state"),
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    yield own
+    subprocess.run([sys.executable, ROOT / "bin" / "server.py", "down"], env=own, check=True)
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +168,13 @@ def shared_file(name: str) -> Path:
     return path
 
 
+def file_content(path: Path) -> bytes:
+    """What a file says; the event logs are compressed."""
+    compression = "zstd" if path.suffix == ".zstd" else None
+    with pyarrow.input_stream(str(path), compression=compression) as stream:
+        return stream.read()
+
+
 def dbt(server: dict[str, str], *words: str) -> str:
     """Runs dbt with the given words, fails the test when it fails, and returns what it prints."""
     command = [Path(sys.executable).parent / "dbt", *words]
@@ -223,12 +244,17 @@ def generated_until_2025(means: Means) -> Data:
 
 def made_awkward(means: Means) -> Data:
     """Rare cases, frequent; written as they are, since no loader makes some of them."""
-    for table, columns, rows in (
-        ("raw.transactions", session.TRANSACTIONS_COLUMNS, awkward_data.transactions()),
-        ("raw.customers", session.CUSTOMERS_COLUMNS, awkward_data.customers()),
+    for table, columns, rows, partition in (
+        (
+            "raw.transactions",
+            session.TRANSACTIONS_COLUMNS,
+            awkward_data.transactions(),
+            session.TRANSACTIONS_PARTITION,
+        ),
+        ("raw.customers", session.CUSTOMERS_COLUMNS, awkward_data.customers(), None),
     ):
         data = means.spark.createDataFrame(rows, columns)
-        session.replace_table(data, table, columns, "Made by the tests.")
+        session.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
     build_tables(means.server, awkward_data.AS_OF_DATE)
     return Data("awkward", awkward_data.AS_OF_DATE)
 

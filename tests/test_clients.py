@@ -35,3 +35,11 @@ class TestGenerated:
         printed = make("sql", input="!tables\n!columns customers\n!quit\n").stdout
         assert re.search(r"\| marts +\| customers +\| VIEW +\| One row per customer: ", printed)
         assert re.search(r"\| customers +\| customer_id .*\| Key of the customer, ", printed)
+
+
+def test_hive_can_register_its_functions(query: Query):
+    """As it may when sessions end at once; where it cannot, the next to end waits for good."""
+    registry = "org.apache.hadoop.hive.ql.exec.FunctionRegistry"
+    assert query(f"select reflect('java.lang.Class', 'forName', '{registry}')") == [
+        (f"class {registry}",)
+    ]

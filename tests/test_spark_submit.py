@@ -79,6 +79,7 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
     return run
 
 
+@pytest.mark.slow
 @on_data("generated")
 def test_steps_give_the_tables_of_the_server(
     submit: Callable[..., None], spark, server: dict[str, str], tmp_path: Path
@@ -109,7 +110,7 @@ for step, *words in (
 
     def content(warehouse: Path, table: str) -> duckdb.DuckDBPyRelation:
         database, _, name = table.partition(".")
-        return duckdb.read_parquet(f"{warehouse}/{database}.db/{name}/*.parquet")
+        return duckdb.read_parquet(f"{warehouse}/{database}.db/{name}/**/*.parquet")
 
     here, there = tmp_path / "warehouse", Path(server["STATE_DIR"]) / "warehouse"
     for table in (*FILLED, "raw.customers", "raw.transactions", "truth.customers"):

@@ -33,7 +33,7 @@ def postgres_program(name: str) -> str:
     return str(programs[-1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def metastore() -> Iterator[str]:
     """The port of a PostgreSQL of its own, with an empty database `metastore`."""
     # Not below pytest's folder: PostgreSQL will not run as root, and its user cannot look in there.
@@ -65,14 +65,14 @@ def metastore() -> Iterator[str]:
 
 
 @contextmanager
-def running(*command: str, log: Path, **options) -> Iterator[None]:
+def running(*command: str, log: Path, **options) -> Iterator[subprocess.Popen]:
     """A process that runs as long as the block does."""
     with (
         log.open("w") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options) as process,
     ):
         try:
-            yield
+            yield process
         finally:
             process.terminate()
 

@@ -1,0 +1,165 @@
+"""Tests that whatever is killed, and whenever, the next run gives the tables that it should."""
+
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import ROOT, Data, on_data
+from pyhive import hive
+from test_pipeline import all_tables, fingerprint
+
+# What is killed: words of its command, and the seconds from which the moment is drawn, counted from
+# when it is first seen.
+TARGETS = {
+    "generate": ("ml/generate.py", 8),
+    "dbt": ("dbt build", 30),
+    "server": ("HiveThriftServer2", 60),
+    "make": ("run_alone", 60),
+    "cluster": ("ml/cluster.py", 8),
+    "lifetime value": ("ml/lifetime_value.py", 8),
+    "insight site": ("reports/build_site.py", 8),
+}
+
+
+def start_run(environment: dict[str, str], seed: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        ["make", "run", "N_CUSTOMERS=3000", f"SEED={seed}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def find(words: str, run: subprocess.Popen, state: str) -> psutil.Process | None:
+    """The process of the run, or of its server, whose command has these words."""
+    processes = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
+    pid_file = Path(state) / "server.pid"
+    if pid_file.exists() and psutil.pid_exists(pid := int(pid_file.read_text() or 0)):
+        processes.append(psutil.Process(pid))
+    for process in processes:
+        try:
+            if words in " ".join(process.cmdline()):
+                return process
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
+def kill_in_a_run(
+    target: str, draw: random.Random, environment: dict[str, str], part: float = 1
+) -> str:
+    """Begins a run and kills the target in it; says when that was, and what came of the run.
+
+    The moment is drawn from the first `part` of its seconds.
+    """
+    words, seconds = TARGETS[target]
+    # A seed of its own, so that it generates data too.
+    run = start_run(environment, seed=draw.randint(1, 10**6))
+    started = time.monotonic()
+    delay = draw.uniform(0, seconds * part)
+    appeared = None
+    while run.poll() is None:
+        process = find(words, run, environment["STATE_DIR"])
+        if process and appeared is None:
+            appeared = time.monotonic()
+        if process and time.monotonic() - appeared >= delay:
+            process.kill()
+            moment = time.monotonic() - started
+            break
+        time.sleep(0.05)
+    else:
+        return f"{target}: ended before it was killed"
+    printed, _ = run.communicate()
+    said = [line for line in printed.splitlines() if re.match("error|.*Error", line)]
+    return f"{target} after {moment:.1f} s: exit code {run.returncode}, {said[:1]}"
+
+
+def assert_tables_are_whole(
+    environment: dict[str, str], expected: dict[str, tuple], killed: list[str]
+) -> None:
+    """A run to the end gives the tables expected, and the warehouse has nothing besides."""
+    run = start_run(environment, seed=42)
+    printed, _ = run.communicate()
+    assert run.returncode == 0, [*killed, printed]
+    port = int(environment["THRIFT_PORT"])
+    with hive.connect("localhost", port, username="test") as connection:
+        cursor = connection.cursor()
+
+        def query(sql: str) -> list[tuple]:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+        assert fingerprint(query, all_tables()) == expected, killed
+        warehouse = Path(environment["STATE_DIR"]) / "warehouse"
+        for database in sorted(warehouse.glob("*.db")):
+            tables = {name for (_, name, _) in query(f"show tables in {database.stem}")}
+            assert {folder.name for folder in database.iterdir()} <= tables, killed
+            assert not [name for name in tables if name.endswith("__next")], killed
+            if database.stem.endswith("_builds"):
+                builds = [name.rpartition("__")[0] for name in tables]
+                assert max(map(builds.count, builds)) <= 2, killed
+        for table in ("raw.transactions", "staging.stg_transactions"):
+            folder = warehouse / table.replace(".", ".db/")
+            known = query(f"show partitions {table}")
+            assert len(list(folder.glob("*=*"))) == len(known), killed
+        assert not list(warehouse.rglob("_temporary")), killed
+
+
+@on_data("generated")
+class TestKilled:
+    def test_the_run_after_five_kills_gives_the_tables_of_an_undisturbed_one(
+        self, data: Data, query: Callable, own_state: dict[str, str]
+    ):
+        draw = random.Random()  # noqa: S311
+        # Without those that come late in a run, for the sake of time.
+        targets = ["generate", "dbt", "server", "make", "dbt"]
+        draw.shuffle(targets)
+        killed = []
+        for target in targets:
+            killed.append(kill_in_a_run(target, draw, own_state, part=0.4))
+            print(time.strftime("%X"), killed[-1], flush=True)
+        assert_tables_are_whole(own_state, fingerprint(query, all_tables()), killed)
+
+    @pytest.mark.slow
+    def test_each_run_after_each_of_fifty_kills_does(
+        self, data: Data, query: Callable, own_state: dict[str, str]
+    ):
+        draw = random.Random()  # noqa: S311
+        expected = fingerprint(query, all_tables())
+        killed = []
+        for target in islice(cycle(TARGETS), 50):
+            killed.append(kill_in_a_run(target, draw, own_state))
+            print(killed[-1], flush=True)
+            assert_tables_are_whole(own_state, expected, killed)
+
+
+def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
+    """And for what a killed one has left running."""
+    alone = [sys.executable, ROOT / "bin" / "alone.py", tmp_path]
+    first = subprocess.Popen(
+        [*alone, "bash", "-c", "exec 9<&0; cat <&9 & echo at work; wait"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout.readline() == "at work\n"
+    second = subprocess.Popen(
+        [*alone, "echo", "done"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert f"process {first.pid} began at" in second.stderr.readline()
+    first.kill()
+    first.wait()
+    assert second.poll() is None
+    first.stdin.close()
+    printed, errors = second.communicate()
+    assert (printed, errors) == ("done\n", "")

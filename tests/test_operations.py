@@ -1,0 +1,97 @@
+"""Tests of docs/operations.md: a backup that restores, a full disk that loses nothing."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from pyhive import hive
+from test_pipeline import all_tables, fingerprint
+
+
+def make(own_state: dict[str, str], *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["make", "--no-print-directory", *words],
+        cwd=ROOT,
+        env=own_state,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def tables(own_state: dict[str, str]) -> dict[str, tuple]:
+    """The content of every table, as an analyst finds it."""
+    port = int(own_state["THRIFT_PORT"])
+    with hive.connect("localhost", port, username="analyst") as connection:
+        cursor = connection.cursor()
+
+        def query(sql: str) -> list[tuple]:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+        return fingerprint(query, all_tables())
+
+
+@pytest.mark.slow
+def test_backup_of_the_page_restores_every_table(own_state: dict[str, str], tmp_path: Path):
+    page = (ROOT / "docs" / "operations.md").read_text()
+    section = page.partition("## Backup and restore")[2].partition("\n## ")[0]
+    backup, restore = re.findall(r"(?m)(?:^    .+\n)+", section)
+
+    def run(commands: str) -> None:
+        shell = "set -e\n" + commands.replace(".spark", own_state["STATE_DIR"]).replace(
+            "backup.tar", str(tmp_path / "backup.tar")
+        )
+        subprocess.run(["bash", "-c", shell], cwd=ROOT, env=own_state, check=True)
+
+    assert make(own_state, "run", "N_CUSTOMERS=300").returncode == 0
+    before = tables(own_state)
+    run(backup)
+    assert make(own_state, "run", "N_CUSTOMERS=200").returncode == 0
+    assert tables(own_state) != before
+    run(restore)
+    assert tables(own_state) == before
+    # And the restored state can be built on.
+    assert make(own_state, "run").returncode == 0
+
+
+@pytest.fixture
+def small_disk(own_state: dict[str, str]) -> Iterator[Path]:
+    """A disk of its own under STATE_DIR."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a disk")
+    path = Path(own_state["STATE_DIR"])
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", path]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("this machine does not let mount a disk")
+    yield path
+    subprocess.run(["make", "down"], cwd=ROOT, env=own_state, check=True)
+    subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.slow
+def test_full_disk_is_one_clear_line_and_the_marts_answer(
+    own_state: dict[str, str], small_disk: Path
+):
+    assert make(own_state, "run", "N_CUSTOMERS=3000").returncode == 0
+    before = tables(own_state)
+    filler = small_disk / "filler"
+    for left in (3 * 2**20, 2**20 // 2):
+        filler.unlink(missing_ok=True)
+        with filler.open("wb") as file:
+            file.truncate(0)
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - left)
+        result = make(own_state, "run", "N_CUSTOMERS=20000")
+        assert result.returncode != 0
+        assert "No space left on device" in result.stdout + result.stderr
+        marts = {name: rows for name, rows in tables(own_state).items() if name.startswith("marts")}
+        assert marts.items() <= before.items()
+    filler.unlink()
+    assert make(own_state, "run", "N_CUSTOMERS=3000").returncode == 0
+    assert tables(own_state) == before

@@ -1,0 +1,108 @@
+"""Tests that analysts and builds on one server do not get into each other's way."""
+
+import json
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import pytest
+from conftest import Data, build_tables, dbt, on_data
+from pyhive import hive
+from pyhive.exc import OperationalError
+from TCLIService.ttypes import TOperationState
+
+ANALYSTS = 20
+SECONDS_TO_READ_AN_ANSWER = 10
+# What no machine answers in a build's time: ten thousand million million pairs.
+RUNAWAY = "select max(a.id * b.id % 7) from range(100000000) a cross join range(100000000) b"
+
+
+@pytest.fixture(scope="module")
+def analyses(data: Data, server: dict[str, str]) -> list[str]:
+    """The query library as dbt compiles it."""
+    dbt(server, "compile", "--select", "path:analyses")
+    manifest = json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    return [
+        node["compiled_code"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "analysis"
+    ]
+
+
+def connect(server: dict[str, str]) -> hive.Connection:
+    return hive.connect("localhost", int(server["THRIFT_PORT"]), username="analyst")
+
+
+def ask(
+    server: dict[str, str], queries: list[str], enough: threading.Event
+) -> tuple[list[float], list[str]]:
+    """Has the analysts ask in turn until it is enough: the seconds of each answer, and failures."""
+    seconds, failures = [], []
+
+    def analyst(number: int) -> None:
+        draw = random.Random(number)  # noqa: S311
+        turn = number
+        with connect(server) as connection:
+            cursor = connection.cursor()
+            # Each thinks of the first question for a while too: they did not all arrive at once.
+            while not enough.wait(draw.uniform(0, 2 * SECONDS_TO_READ_AN_ANSWER)):
+                started = time.monotonic()
+                try:
+                    cursor.execute(queries[turn % len(queries)])
+                    cursor.fetchall()
+                except Exception as error:  # whatever it is, it is a failure
+                    failures.append(str(error)[:500])
+                seconds.append(time.monotonic() - started)
+                turn += 1
+
+    threads = [threading.Thread(target=analyst, args=(number,)) for number in range(ANALYSTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seconds, failures
+
+
+@on_data("generated")
+def test_twenty_analysts_and_a_query_without_end_beside_a_build(
+    data: Data, server: dict[str, str], analyses: list[str]
+):
+    enough = threading.Event()
+    timer = threading.Timer(20, enough.set)
+    timer.start()
+    quiet, failures = ask(server, analyses, enough)
+    assert not failures
+
+    built = threading.Event()
+    with ThreadPoolExecutor(1) as pool, connect(server) as connection:
+        runaway = connection.cursor()
+        runaway.execute(RUNAWAY, async_=True)
+        build = pool.submit(build_tables, server)
+        build.add_done_callback(lambda _: built.set())
+        beside, failures = ask(server, analyses, built)
+        build.result()
+        # It did not hold them up, nor they it.
+        assert runaway.poll().operationState == TOperationState.RUNNING_STATE
+        runaway.cancel()
+    assert not failures
+    assert len(beside) > ANALYSTS
+    found = {
+        name: f"{len(times)} answers, median {median(times):.1f} s, slowest {max(times):.1f} s"
+        for name, times in {"quiet": quiet, "beside a build": beside}.items()
+    }
+    print(found)
+
+
+def test_a_query_without_end_is_ended(server: dict[str, str]):
+    with connect(server) as connection:
+        cursor = connection.cursor()
+        cursor.execute("set spark.sql.thriftServer.queryTimeout")
+        ((_, limit),) = cursor.fetchall()
+        assert limit == "600s"
+        cursor.execute("set spark.sql.thriftServer.queryTimeout=2s")
+        with pytest.raises(OperationalError, match="TIMEDOUT"):
+            cursor.execute(RUNAWAY)
+            cursor.fetchall()
