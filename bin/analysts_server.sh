@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# The Thrift server for the analysts of a shared machine (docs/shared-server.md), in the foreground:
+#
+#     bin/analysts_server.sh SETTINGS_FILE
+#
+# Spark has no rights of its own: whoever may ask it something may have it do whatever its process may do. So this
+# process may do nothing. It sees Java, Spark and the marts, all read-only, and a /tmp that goes with it; it has no
+# rights on the machine, and its account on the metastore is to have none but to read.
+set -euo pipefail
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+root=$(realpath "$(dirname "$0")/..")
+settings=${1:-}
+[[ -r $settings ]] || fail "give the analysts' settings as a file that can be read, not '$settings'"
+for program in bwrap pasta; do
+    command -v $program >/dev/null || fail "$program is not installed: apt-get install bubblewrap passt"
+done
+[[ $(id -u) != 0 ]] || fail "run it as an account of its own, not as root"
+
+setting() {
+    sed -n "s/^$1[[:space:]=]\+//p" "$settings" | tail -1
+}
+
+warehouse=$(setting 'spark\.sql\.warehouse\.dir')
+[[ -d $warehouse ]] || fail "spark.sql.warehouse.dir in $settings must be the folder of the warehouse, not '$warehouse'"
+java=${JAVA_HOME:+$JAVA_HOME/bin/java}
+java=$(realpath "${java:-$(command -v java || true)}" 2>/dev/null) || fail "no Java: set JAVA_HOME, or install a JDK"
+java_home=${java%/bin/java}
+spark_home=$(echo "$root"/.venv/lib/python*/site-packages/pyspark)
+
+visible=(--ro-bind /usr /usr --proc /proc --dev /dev --size 4294967296 --tmpfs /tmp)
+for link in /bin /sbin /lib /lib64; do
+    [[ ! -L $link ]] || visible+=(--symlink "$(readlink "$link")" "$link")
+done
+# With what Java needs of /etc: how names of machines are found, which certificates are trusted, its own settings.
+for path in "$spark_home" "$java_home" /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/java-*; do
+    visible+=(--ro-bind-try "$path" "$path")
+done
+for database in marts marts_builds reference; do
+    visible+=(--ro-bind-try "$warehouse/$database.db" "$warehouse/$database.db")
+done
+class_path=$(setting 'spark\.driver\.extraClassPath')
+for path in ${class_path//:/ } $(setting 'spark\.hadoop\.hive\.server2\.keystore\.path'); do
+    visible+=(--ro-bind "$path" "$path")
+done
+
+# The settings that no analyst's file is to change stand last.
+all_settings() {
+    cat "$root/bin/spark-defaults.conf" "$settings"
+    cat <<'SETTINGS'
+
+spark.plugins
+spark.ui.enabled         false
+spark.eventLog.enabled   false
+spark.local.dir          /tmp
+# What is forbidden stays so, however long one waits before the next try.
+spark.hadoop.hive.hmshandler.retry.interval  10ms
+SETTINGS
+}
+
+# A network of its own: the doors of the build's server, on this machine's loopback, are not in it.
+exec pasta --foreground --quiet --config-net --no-map-gw --udp-ports none --udp-ns none \
+    --tcp-ports "$(setting 'spark\.hadoop\.hive\.server2\.thrift\.bind\.host')/$(setting 'spark\.hadoop\.hive\.server2\.thrift\.port')" \
+    --tcp-ns "${LOCAL_PORTS:-none}" -- \
+    bwrap "${visible[@]}" \
+    --ro-bind-data 3 /run/analysts.conf \
+    --ro-bind-data 4 /etc/passwd \
+    --ro-bind-data 5 '/run/classes/org/apache/hadoop/hive/llap/security/LlapSigner$Signable.class' \
+    --remount-ro / \
+    --unshare-all --share-net --cap-drop ALL --new-session --die-with-parent \
+    --uid 1000 --gid 1000 --chdir /tmp \
+    --clearenv --setenv PATH /usr/bin:/bin --setenv HOME /tmp \
+    --setenv JAVA_HOME "$java_home" --setenv SPARK_HOME "$spark_home" --setenv SPARK_LOCAL_IP 127.0.0.1 \
+    --setenv SPARK_DIST_CLASSPATH /run/classes \
+    "$spark_home/bin/spark-submit" --class org.apache.spark.sql.hive.thriftserver.HiveThriftServer2 \
+    --name analysts --properties-file /run/analysts.conf spark-internal \
+    3< <(all_settings) \
+    4< <(echo "analysts:x:1000:1000::/tmp:/usr/sbin/nologin") \
+    5< <(python3 "$root/bin/missing_class.py")

@@ -1,0 +1,382 @@
+"""Property tests of the loader: whatever a file holds, each row is used or kept with a reason.
+
+The rules are checked on each value against Python's own reading of its text.
+"""
+
+import csv
+import io
+import random
+import re
+import string
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from conftest import dbt, run_step
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+import load
+from session import StepError
+
+LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+COLUMNS = (
+    "transaction_id",
+    "customer_id",
+    "ordered_at",
+    "quantity",
+    "amount",
+    "product_category",
+)
+# What Unicode calls white space; Python's str.strip() takes more.
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+HOSTILE = [
+    *["NaN", "nan", "Infinity", "-inf", "1e308", "1e-400", "1e99999999", "0x1F", "12d", "1_000"],
+    *["1,234.50", "1.234,50", "٣", "½", "--1", "+1", "-0", "0.005", "-0.005", ".5", "5.", "$5"],
+    *["99999999999999999999", "9999999999999999.99", "2147483648", "-2147483649", "2.5"],
+    *["0000-01-01", "0001-01-01", "9999-12-31", "10000-01-01", "+294247-01-01", "-0044-03-15"],
+    *["2026-02-30", "2026-13-01", "2026-01-01T25:00:00", "2026-01-01 23:59:60", "12:30"],
+    *["2026-01-01T00:00:00+18:00", "2026-01-01T00:00:00-23:59", "2026-03-29 02:30:00 Nowhere/X"],
+    *["2026-03-29 02:30:00 Europe/Berlin", "9999-12-31T23:59:59-12:00", "2026-01-01T00:00:00Z"],
+    *["'; drop table raw.transactions; --", "${jndi:ldap://x/a}", "{{ env_var('PATH') }}", "%s"],
+    *[
+        "null",
+        "NULL",
+        "None",
+        "\\N",
+        "true",
+        "\\",
+        '"',
+        "'",
+        '""',
+        ",",
+        ";",
+        "\t",
+        "a\nb",
+        "a\r\nb",
+    ],
+    *[
+        "\0",
+        "#comment",
+        "\ufeff",
+        "\u202eabc",
+        "😀",
+        "e\u0301",
+        "=cmd()",
+        "<script>",
+        "a" * 100_000,
+    ],
+]
+texts = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),
+    st.dates().map(str),
+    st.just(""),
+)
+lines = st.tuples(*[texts] * (len(COLUMNS) - 1))
+
+
+@pytest.fixture(autouse=True)
+def loader_session(spark: SparkSession):
+    """Puts the session in the loader's mode and back."""
+    before = spark.conf.get("spark.sql.ansi.enabled")
+    load.without_ansi(spark)
+    yield
+    spark.conf.set("spark.sql.ansi.enabled", before)
+
+
+def write(path: Path, rows: list[tuple]) -> None:
+    """Writes CSV with every field in quotes, the place of each row as its transaction_id."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([str(place), *row] for place, row in enumerate(rows))
+    path.write_bytes(text.getvalue().encode())
+
+
+def said(text: str | None) -> str | None:
+    """What a field says: a blank one nothing, and line breaks of all kinds the same."""
+    if text is None or not text.strip(BLANKS):
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check(given: tuple, found: T.Row) -> str:
+    """Raises unless the line found has all that the given one says; what became of it."""
+    customer, time, quantity, amount, category = map(said, given)
+    unparsed = {column: said(text) for column, text in (found.unparsed or {}).items()}
+    assert (said(found.customer_id), said(found.product_category)) == (customer, category)
+
+    # A number is exactly that of the text, to half a cent; a plain one is always read.
+    if found.amount is not None:
+        exact = Decimal(amount.strip())
+        assert found.amount == exact.quantize(Decimal("0.01"), ROUND_HALF_UP), given
+    else:
+        assert unparsed.get("amount") == amount, given
+        assert not re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{0,9})?", amount or "x", re.ASCII), given
+    if found.quantity is None or "quantity" in unparsed:
+        assert unparsed.get("quantity") == quantity is not None, given
+        assert not re.fullmatch("[+-]?[0-9]{1,9}", quantity, re.ASCII), given
+    elif quantity is not None:
+        # Whole to ten decimals.
+        assert abs(found.quantity - Decimal(quantity.strip())) < Decimal("1e-10"), given
+
+    # A time is of the years that dates of SQL have; a plain date is always read.
+    if found.ordered_at is not None:
+        assert "0001" <= found.ordered_at[:4] <= "9999", given
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", time, re.ASCII):
+            assert found.ordered_at == f"{date.fromisoformat(time)} 00:00:00", given
+    else:
+        assert unparsed.get("ordered_at") == time, given
+        with pytest.raises(ValueError, match=r"."):
+            date.fromisoformat((time or "nothing").partition("\n")[0])
+    return "unparsed" if unparsed else "read"
+
+
+def collect(rows: DataFrame) -> list[T.Row]:
+    """All rows in the order of the file, times as text, for Python has no year 10000."""
+    return rows.selectExpr(
+        "transaction_id",
+        "customer_id",
+        "cast(ordered_at as string) as ordered_at",
+        "quantity",
+        "amount",
+        "product_category",
+        "from_json(unparsed_values, 'map<string, string>') as unparsed",
+    ).collect()
+
+
+def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
+    """Loads as many random files, checks every line, and leaves the files in the folder."""
+    counted = Counter()
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=examples < 20,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(lines, min_size=1, max_size=60))
+    def each(rows: list[tuple]) -> None:
+        path = folder / f"{counted['files']}.csv"
+        write(path, rows)
+        found = collect(load.transactions(load.read_source(spark, str(path)), None, LOADED_AT))
+        found.sort(key=lambda row: int(row.transaction_id))
+        assert [row.transaction_id for row in found] == [str(n) for n in range(len(rows))]
+        counted["files"] += 1
+        for given_row, row in zip(rows, found, strict=True):
+            counted[check(given_row, row)] += 1
+
+    each()
+    return counted
+
+
+def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
+    spark: SparkSession, server: dict[str, str], query: Callable, tmp_path: Path
+):
+    # Each hostile value in each column, and then what Hypothesis makes up.
+    plain = ("ann", "2026-01-05", "1", "10.00", "books")
+    spoiled = [
+        (*plain[:place], text, *plain[place + 1 :])
+        for place in range(len(plain))
+        for text in HOSTILE
+    ]
+    write(tmp_path / "hostile.csv", spoiled)
+    found = collect(
+        load.transactions(load.read_source(spark, str(tmp_path / "hostile.csv")), None, LOADED_AT)
+    )
+    found.sort(key=lambda row: int(row.transaction_id))
+    counted = Counter(check(*pair) for pair in zip(spoiled, found, strict=True))
+    counted += try_files(10, spark, tmp_path)
+
+    run_step(server, "ml/load.py", "--transactions", str(tmp_path))
+    dbt(server, "run", "--select", "stg_transactions")
+    total, reasons = counted["read"] + counted["unparsed"], {}
+    for reason, number in query(
+        "select rejection_reason, count(*) from staging.stg_transactions group by 1"
+    ):
+        reasons[reason] = number
+    assert sum(reasons.values()) == total
+    assert query(
+        "select count(*) from staging.stg_transactions where rejection_reason is null "
+        "and (ordered_at is null or amount_cents is null or quantity is null "
+        "or ordered_at > loaded_at)"
+    ) == [(0,)]
+    print(f"{counted['files'] + 1} files, {total} lines: {reasons}")
+
+
+@pytest.mark.slow
+def test_every_line_of_many_random_files_is_kept(spark: SparkSession, tmp_path: Path):
+    print(try_files(500, spark, tmp_path))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(content=st.binary(min_size=1, max_size=2000), has_header=st.booleans())
+def test_random_bytes_are_rows_or_one_clear_line(
+    spark: SparkSession, tmp_path: Path, content: bytes, has_header: bool
+):
+    path = tmp_path / "bytes.csv"
+    path.write_bytes((b"customer_id,ordered_at,amount\n" if has_header else b"") + content)
+    try:
+        rows = load.transactions(load.read_source(spark, str(path)), None, LOADED_AT).count()
+    except StepError as error:
+        assert "\n" not in str(error)
+    else:
+        # Without a quote, which may span lines, what is between line breaks is a row.
+        if b'"' not in content:
+            filled = [line for line in re.split(rb"[\r\n]+", content) if line]
+            assert rows == len(filled)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "shift-jis"])
+def test_every_line_in_another_encoding_is_a_row_or_the_file_is_refused(
+    spark: SparkSession, tmp_path: Path, encoding: str
+):
+    path = tmp_path / "encoded.csv"
+    cities = "Zürich,Köln" if encoding == "latin-1" else "東京,大阪"
+    first, second = cities.split(",") if encoding != "utf-8-sig" else ("Zoë", "東京")
+    text = f"customer_id,ordered_at,amount\n{first},2026-01-05,1\n{second},2026-01-06,2\n"
+    path.write_bytes(text.encode(encoding))
+    if encoding == "utf-16":
+        with pytest.raises(StepError, match="lacks customer_id"):
+            load.transactions(load.read_source(spark, str(path)), None, LOADED_AT)
+        return
+    rows = load.transactions(load.read_source(spark, str(path)), None, LOADED_AT).collect()
+    assert sorted(row.amount for row in rows) == [1, 2]
+    if encoding == "utf-8-sig":
+        assert {row.customer_id for row in rows} == {first, second}
+
+
+VALUES = {
+    "bool": pyarrow.array([True, None]),
+    "int64": pyarrow.array([2**63 - 1, None]),
+    "uint64": pyarrow.array([2**64 - 1, None], pyarrow.uint64()),
+    "double": pyarrow.array([float("nan"), float("-inf")]),
+    "decimal": pyarrow.array([Decimal("1e30"), None], pyarrow.decimal128(38, 2)),
+    "string": pyarrow.array(["'; drop table x; --", "0001-01-01"]),
+    "binary": pyarrow.array([b"\xff\x00", None]),
+    "date": pyarrow.array([date(1, 1, 1), date(9999, 12, 31)]),
+    "far_time": pyarrow.array([2**62, -(2**62)], pyarrow.timestamp("us")),
+    "list": pyarrow.array([[1], None]),
+    "struct": pyarrow.array([{"a": 1}, None]),
+    "nothing": pyarrow.nulls(2),
+}
+
+
+def test_every_type_of_parquet_in_every_column_is_used_kept_or_refused(
+    spark: SparkSession, tmp_path: Path
+):
+    path = tmp_path / "types.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(VALUES), path)
+    source = load.read_source(spark, str(path))
+    plain = {"customer_id": "'ann'", "ordered_at": "date'2026-01-05'", "amount": "1"}
+    became = Counter()
+    for column in load.CANONICAL["transactions"]:
+        for name in VALUES:
+            try:
+                rows = load.transactions(source, plain | {column: name}, LOADED_AT)
+            except StepError as error:
+                assert "\n" not in str(error)
+                became["refused"] += 1
+                continue
+            found = rows.withColumn("value", rows[column].cast("string")).collect()
+            assert len(found) == 2, (column, name)
+            for row, is_given in zip(found, VALUES[name].is_valid().to_pylist(), strict=True):
+                is_kept = row.value is not None or column in (row.unparsed_values or "")
+                assert is_kept or not is_given, (column, name)
+                became["kept"] += 1
+    print(dict(became))
+
+    clock = pyarrow.array([1], pyarrow.time64("us"))
+    pyarrow.parquet.write_table(pyarrow.table({"amount": clock}), path)
+    with pytest.raises(StepError, match="cannot be read as Parquet: The data type TIME"):
+        load.read_source(spark, str(path))
+
+
+def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, tmp_path: Path):
+    draw = random.Random(1)  # noqa: S311
+    hostile = ["'; drop table x; --", "a`b", "select", "a.b", "__value_x", "1", " ", "ärger", "A"]
+    names = hostile + [
+        "".join(draw.choices(string.ascii_letters, k=12)) + str(number) for number in range(10_000)
+    ]
+    path = tmp_path / "wide.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*names, "amount"])
+        writer.writerow([str(number) for number in range(len(names) + 1)])
+    source = load.read_source(spark, str(path))
+    mapping = {"customer_id": "`a``b`", "ordered_at": "'2026-01-05'", "amount": "amount"}
+    mapping |= {"product_id": "`a.b`", "product_category": "`'; drop table x; --`"}
+    (row,) = load.transactions(source, mapping, LOADED_AT).collect()
+    assert (row.customer_id, row.amount) == ("1", len(names))
+    assert (row.product_id, row.product_category) == ("3", "0")
+    # A message about so many columns does not name them all.
+    with pytest.raises(StepError, match="and 9,990 more") as error:
+        load.transactions(source, None, LOADED_AT)
+    assert len(str(error.value)) < 2000
+
+
+def test_file_that_unpacks_to_much_more_than_it_is_is_refused(spark: SparkSession, tmp_path: Path):
+    path = tmp_path / "bomb.parquet"
+    column = pyarrow.array(["x"]).take(pyarrow.array([0] * 5_000_000, pyarrow.int32()))
+    pyarrow.parquet.write_table(
+        pyarrow.table(dict.fromkeys(("customer_id", "ordered_at", "amount"), column)), path
+    )
+    assert path.stat().st_size < 50_000
+    with pytest.raises(StepError, match=r"bomb\.parquet holds 5,000,000 rows in .* bytes"):
+        load.read_source(spark, str(path))
+    # Packed CSV is none of the two kinds of file.
+    packed = tmp_path / "bomb.csv.gz"
+    packed.write_bytes(b"\x1f\x8b")
+    with pytest.raises(StepError, match=r"must be a \.csv file, a \.parquet file"):
+        load.read_source(spark, str(packed))
+
+
+def test_mapping_that_multiplies_itself_is_refused(tmp_path: Path):
+    path = tmp_path / "laughs.yml"
+    levels = ["a0: &a0 [lol, lol]"] + [
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)
+    ]
+    path.write_text("\n".join([*levels, "transactions: {amount: *a11}"]))
+    with pytest.raises(StepError, match="unknown section 'a0'"):
+        load.read_mapping(str(path))
+    path.write_text("transactions: !!python/object/apply:os.system ['true']")
+    with pytest.raises(StepError, match="is no YAML"):
+        load.read_mapping(str(path))
+
+
+def test_expression_of_a_mapping_reads_no_file(spark: SparkSession, tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_text("found it")
+    plain = {"customer_id": "'ann'", "ordered_at": "date'2026-01-05'", "amount": "amount"}
+    source = spark.sql("select 1 as amount")
+    for expression in (
+        f"(select max(value) from text.`{secret}`)",
+        f"case when exists(select 1 from text.`{secret}`) then 'x' end",
+        f"in_file('found it', '{secret}')",
+        f"reflect('java.nio.file.Path', 'of', '{secret}')",
+        f"java_method('java.lang.System', 'load', '{secret}')",
+        f"try_reflect('java.lang.System', 'getenv', '{secret}')",
+        "input_file_name()",
+        "customer_id from raw.customers --",
+        "amount; add jar x",
+        "amount as x, amount",
+    ):
+        with pytest.raises(StepError) as refused:
+            load.transactions(source, plain | {"product_id": expression}, LOADED_AT)
+        assert "\n" not in str(refused.value)
+    # A function that reads XML does not follow it to files.
+    entity = f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{secret}">]><a>&x;</a>'
+    mapping = plain | {"product_id": f"xpath_string('{entity}', 'a')"}
+    (row,) = load.transactions(source, mapping, LOADED_AT).collect()
+    assert row.product_id is None
