@@ -32,11 +32,14 @@ import session
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT", "HISTORY_PORT")
-# Plans of small data are not worth adapting, which takes a quarter of the server's time. The tests
-# of a cluster and of plain spark-submit run as users do.
+# Plans of small data are not worth adapting, nor is their code worth the second compiler's work:
+# each takes a quarter of the server's time. The first compiler's code needs more room. The tests of
+# a cluster and of plain spark-submit run as users do.
 SETTINGS_FOR_SMALL_DATA = """
 spark.sql.adaptive.enabled false
 spark.sql.shuffle.partitions 2
+spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1 \
+    -XX:ReservedCodeCacheSize=512m
 """
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING")
 
