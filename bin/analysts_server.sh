@@ -20,6 +20,7 @@ for program in bwrap pasta; do
     command -v $program >/dev/null || fail "$program is not installed: apt-get install bubblewrap passt"
 done
 [[ $(id -u) != 0 ]] || fail "run it as an account of its own, not as root"
+[[ -w /dev/net/tun ]] || fail "/dev/net/tun is not open to this account: chmod 0666 /dev/net/tun"
 
 setting() {
     sed -n "s/^$1[[:space:]=]\+//p" "$settings" | tail -1

@@ -58,7 +58,10 @@ def folder() -> Iterator[Path]:
     """Where another account can look; it cannot below pytest's folder."""
     missing = [name for name in NEEDED if not shutil.which(name)]
     if missing or os.geteuid() != 0:
-        pytest.skip(f"needs root and apt-get install bubblewrap slapd; missing: {missing}")
+        pytest.skip(f"needs root and apt-get install bubblewrap passt slapd; missing: {missing}")
+    tunnels = Path("/dev/net/tun")
+    if not tunnels.exists() or tunnels.stat().st_mode & 0o006 != 0o006:
+        pytest.skip(f"needs {tunnels} open to all, as udev makes it: chmod 0666 {tunnels}")
     path = Path(tempfile.mkdtemp(dir="/var/tmp"))
     path.chmod(0o755)
     yield path

@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 from conftest import Data, build_tables, dbt, on_data
 from pyhive import hive
+from pyhive.exc import OperationalError
 from TCLIService.ttypes import TOperationState
 
 ANALYSTS = 20
@@ -107,3 +108,12 @@ def test_a_query_without_end_is_ended_and_a_build_goes_on(data: Data, server: di
         while (state := cursor.poll().operationState) == TOperationState.RUNNING_STATE:
             assert time.monotonic() < started + 60
         assert state == TOperationState.TIMEDOUT_STATE
+
+
+def test_an_answer_too_large_is_refused_and_the_server_goes_on(server: dict[str, str]):
+    with connect(server) as connection:
+        cursor = connection.cursor()
+        with pytest.raises(OperationalError, match=r"bigger than spark\.driver\.maxResultSize"):
+            cursor.execute("select id, uuid() from range(30000000)")
+        cursor.execute("select 1")
+        assert cursor.fetchall() == [(1,)]
