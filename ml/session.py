@@ -8,6 +8,7 @@ import gc
 import hashlib
 import logging
 import os
+import re
 import socket
 import sys
 import time
@@ -117,12 +118,22 @@ def run(main: Callable[[], None]) -> None:
     except PySparkException as error:
         if "StatusCode.UNAVAILABLE" in str(error):
             sys.exit("error: the Spark server is gone; server.log in STATE_DIR says why")
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        sys.exit(f"error: Spark could not do this: {lines[0] if lines else type(error).__name__}")
+        sys.exit(f"error: Spark could not do this: {in_one_line(error)}")
     finally:
         gc.collect()
         if session := SparkSession.getActiveSession():
             session.stop()
+
+
+def in_one_line(error: PySparkException) -> str:
+    """What an engine error says first and, in brackets, what began it, such as a full disk."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    # Only Connect's errors have it.
+    trace = getattr(error, "getStackTrace", str)() or ""
+    causes = re.findall(r"(?m)^Caused by: [\w.$]+: (.+)", trace)
+    if causes and causes[-1] not in said:
+        said += f" ({causes[-1]})"
+    return said or type(error).__name__
 
 
 def say(text: str) -> None:

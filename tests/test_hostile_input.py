@@ -105,10 +105,12 @@ def write(path: Path, rows: list[tuple]) -> None:
 
 
 def said(text: str | None) -> str | None:
-    """What a field says: a blank one nothing, and line breaks of all kinds the same."""
-    if text is None or not text.strip(BLANKS):
-        return None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """What a field says: a blank one nothing, and line breaks of all kinds the same.
+
+    Spark's CSV reader takes a NUL beside a line break for a part of it.
+    """
+    text = re.sub("\0*(\r\n|\r|\n)\0*", "\n", text or "")
+    return text if text.strip(BLANKS) else None
 
 
 def check(given: tuple, found: T.Row) -> str:
