@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import awkward_data
@@ -121,9 +122,9 @@ def spark(server: dict[str, str]) -> Iterator[SparkSession]:
         session.stop()
 
 
-@pytest.fixture(scope="session")
-def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
-    """Runs SQL on the Thrift server, as an analyst's client does, and returns the rows."""
+@contextmanager
+def asking(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
+    """What runs SQL on a Thrift server, as an analyst's client does, and returns the rows."""
     with hive.connect("localhost", int(server["THRIFT_PORT"]), username="test") as connection:
         cursor = connection.cursor()
 
@@ -135,24 +136,34 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 
 
 @pytest.fixture(scope="session")
-def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
+def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
+    """Runs SQL on the tests' server and returns the rows."""
+    with asking(server) as rows:
+        yield rows
+
+
+def run_make(
+    environment: dict[str, str], *words: str, check: bool = True, **options
+) -> subprocess.CompletedProcess:
     """Runs `make` with the given words; fails the test when it fails, unless check=False."""
+    result = subprocess.run(
+        ["make", "--no-print-directory", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    if check and result.returncode:
+        pytest.fail(f"make {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+    return result
 
-    def run(*words: str, check: bool = True, **options) -> subprocess.CompletedProcess:
-        result = subprocess.run(
-            ["make", "--no-print-directory", *words],
-            cwd=ROOT,
-            env=server,
-            capture_output=True,
-            text=True,
-            check=False,
-            **options,
-        )
-        if check and result.returncode:
-            pytest.fail(f"make {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
-        return result
 
-    return run
+@pytest.fixture(scope="session")
+def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `make` on the tests' server, as run_make does."""
+    return partial(run_make, server)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """Tests that a customer who is erased is nowhere any more, and that nobody else is touched."""
 
-import subprocess
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, file_content
-from pyhive import hive
+from conftest import asking, file_content, run_make
 from pyspark.sql import SparkSession
 
 import erase
@@ -80,24 +78,18 @@ def test_nobody_is_erased_where_nobody_is_found(spark: SparkSession, tables: Non
 
 @pytest.mark.slow
 def test_nothing_that_is_kept_names_the_customer(own_state: dict[str, str]):
-    def make(*words: str) -> None:
-        subprocess.run(["make", *words], cwd=ROOT, env=own_state, check=True)
-
     def query(sql: str) -> list[tuple]:
-        port = int(own_state["THRIFT_PORT"])
-        with hive.connect("localhost", port, username="analyst") as connection:
-            cursor = connection.cursor()
-            cursor.execute(sql)
-            return cursor.fetchall()
+        with asking(own_state) as rows:
+            return rows(sql)
 
-    make("run", "N_CUSTOMERS=3000")
+    run_make(own_state, "run", "N_CUSTOMERS=3000")
     ((customer_id,),) = query(
         "select customer_id from marts.recommended_customers order by customer_id limit 1"
     )
     # Logged, as an analyst's query is.
     query(f"select * from marts.customers where customer_id = '{customer_id}'")
-    make("run")
-    make("erase", f"CUSTOMER_ID={customer_id}")
+    run_make(own_state, "run")
+    run_make(own_state, "erase", f"CUSTOMER_ID={customer_id}")
     # Before the queries below, whose text has the id.
     for folder in ("STATE_DIR", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
         for path in Path(own_state[folder]).rglob("*"):

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Data, on_data
-from pyhive import hive
+from conftest import ROOT, Data, asking, on_data
 from test_pipeline import all_tables, fingerprint
 
 # What is killed: words of its command, and the seconds from which the moment is drawn, counted from
@@ -94,14 +93,7 @@ def assert_tables_are_whole(
     run = start_run(environment, seed=42)
     printed, _ = run.communicate()
     assert run.returncode == 0, [*killed, printed]
-    port = int(environment["THRIFT_PORT"])
-    with hive.connect("localhost", port, username="test") as connection:
-        cursor = connection.cursor()
-
-        def query(sql: str) -> list[tuple]:
-            cursor.execute(sql)
-            return cursor.fetchall()
-
+    with asking(environment) as query:
         assert fingerprint(query, all_tables()) == expected, killed
         warehouse = Path(environment["STATE_DIR"]) / "warehouse"
         for database in sorted(warehouse.glob("*.db")):

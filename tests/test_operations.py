@@ -4,50 +4,23 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from pyhive import hive
+from conftest import ROOT, asking, run_make
 from test_pipeline import all_tables, fingerprint
-
-
-def make(own_state: dict[str, str], *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["make", "--no-print-directory", *words],
-        cwd=ROOT,
-        env=own_state,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@contextmanager
-def analyst(own_state: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
-    """What asks the server and returns the rows."""
-    port = int(own_state["THRIFT_PORT"])
-    with hive.connect("localhost", port, username="analyst") as connection:
-        cursor = connection.cursor()
-
-        def query(sql: str) -> list[tuple]:
-            cursor.execute(sql)
-            return cursor.fetchall()
-
-        yield query
 
 
 def tables(own_state: dict[str, str]) -> dict[str, tuple]:
     """The content of every table."""
-    with analyst(own_state) as query:
+    with asking(own_state) as query:
         return fingerprint(query, all_tables())
 
 
 def marts(own_state: dict[str, str]) -> dict[str, list[str]]:
     """The rows of every mart, by queries that need no room on the disk."""
-    with analyst(own_state) as query:
+    with asking(own_state) as query:
         return {
             name: sorted(map(str, query(f"select * from marts.{name}")))
             for _, name, _ in query("show tables in marts")
@@ -66,15 +39,15 @@ def test_backup_of_the_page_restores_every_table(own_state: dict[str, str], tmp_
         )
         subprocess.run(["bash", "-c", shell], cwd=ROOT, env=own_state, check=True)
 
-    assert make(own_state, "run", "N_CUSTOMERS=300").returncode == 0
+    run_make(own_state, "run", "N_CUSTOMERS=300")
     before = tables(own_state)
     run(backup)
-    assert make(own_state, "run", "N_CUSTOMERS=200").returncode == 0
+    run_make(own_state, "run", "N_CUSTOMERS=200")
     assert tables(own_state) != before
     run(restore)
     assert tables(own_state) == before
     # And the restored state can be built on.
-    assert make(own_state, "run").returncode == 0
+    run_make(own_state, "run")
 
 
 @pytest.fixture
@@ -97,7 +70,7 @@ def small_disk(own_state: dict[str, str]) -> Iterator[Path]:
 def test_full_disk_is_one_clear_line_and_the_marts_answer(
     own_state: dict[str, str], small_disk: Path
 ):
-    assert make(own_state, "run", "N_CUSTOMERS=3000").returncode == 0
+    run_make(own_state, "run", "N_CUSTOMERS=3000")
     before, marts_before = tables(own_state), marts(own_state)
     filler = small_disk / "filler"
     for left in (3 * 2**20, 2**20 // 2):
@@ -105,10 +78,10 @@ def test_full_disk_is_one_clear_line_and_the_marts_answer(
         with filler.open("wb") as file:
             file.truncate(0)
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - left)
-        result = make(own_state, "run", "N_CUSTOMERS=20000")
+        result = run_make(own_state, "run", "N_CUSTOMERS=20000", check=False)
         assert result.returncode != 0
         assert "No space left on device" in result.stdout + result.stderr
         assert marts(own_state) == marts_before
     filler.unlink()
-    assert make(own_state, "run", "N_CUSTOMERS=3000").returncode == 0
+    run_make(own_state, "run", "N_CUSTOMERS=3000")
     assert tables(own_state) == before

@@ -71,16 +71,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def build_server(metastore: str, environment: dict[str, str], folder: Path) -> Iterator[dict]:
     """The server that builds, with a table of each kind."""
-    replaced = {
-        "DRIVER_HOST": "127.0.0.1",
-        "METASTORE_HOST": f"127.0.0.1:{metastore}",
-        "METASTORE_PASSWORD": PASSWORD,
-        "/shared/warehouse": str(folder / "warehouse"),
-        "/opt/postgresql.jar": str(DRIVER),
-    }
-    text = re.sub(r"(?m)^spark\.(executor|cores|scheduler).*", "", documented_settings())
-    for name, value in replaced.items():
-        text = text.replace(name, value)
+    text = documented_settings(metastore, folder / "warehouse")
+    text = re.sub(r"(?m)^spark\.(executor|cores|scheduler).*", "", text)
     settings = folder / "build.conf"
     settings.write_text(text)
     settings.chmod(0o600)

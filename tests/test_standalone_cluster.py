@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PORTS, ROOT, SETTINGS_FOR_SMALL_DATA, free_ports, on_data
-from pyhive import hive
+from conftest import PORTS, ROOT, SETTINGS_FOR_SMALL_DATA, asking, free_ports, on_data, run_make
 from test_monitoring import rest
 from test_pipeline import all_tables, fingerprint
 
@@ -112,10 +111,23 @@ def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def documented_settings() -> str:
-    """The settings for a standalone cluster that the documentation shows."""
-    text = (ROOT / "docs" / "cluster.md").read_text()
-    return re.search(r"```properties\n(.*?)```", text, re.DOTALL)[1]
+def documented_settings(metastore: str, warehouse: Path) -> str:
+    """The settings for a standalone cluster that the documentation shows, filled in."""
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    text = re.search(r"```properties\n(.*?)```", page, re.DOTALL)[1]
+    for name, value in {
+        "DRIVER_HOST": "127.0.0.1",
+        "METASTORE_HOST": f"127.0.0.1:{metastore}",
+        "METASTORE_PASSWORD": PASSWORD,
+        "/shared/warehouse": str(warehouse),
+        "/opt/postgresql.jar": str(DRIVER),
+        "EXECUTOR_CORES": "1",
+        "EXECUTOR_MEMORY": "1g",
+        "ALL_CORES": "2",
+    }.items():
+        assert name in text
+        text = text.replace(name, value)
+    return text
 
 
 @pytest.mark.slow
@@ -127,20 +139,7 @@ def test_a_cluster_gives_the_tables_of_one_machine(
     query: Callable[[str], list[tuple]],
     tmp_path: Path,
 ):
-    replaced = {
-        "DRIVER_HOST": "127.0.0.1",
-        "METASTORE_HOST": f"127.0.0.1:{metastore}",
-        "METASTORE_PASSWORD": PASSWORD,
-        "/shared/warehouse": str(tmp_path / "warehouse"),
-        "/opt/postgresql.jar": str(DRIVER),
-        "EXECUTOR_CORES": "1",
-        "EXECUTOR_MEMORY": "1g",
-        "ALL_CORES": "2",
-    }
-    text = documented_settings()
-    for name, value in replaced.items():
-        assert name in text
-        text = text.replace(name, value)
+    text = documented_settings(metastore, tmp_path / "warehouse")
     settings = tmp_path / "cluster.conf"
     settings.write_text(text + SETTINGS_FOR_SMALL_DATA)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
@@ -157,22 +156,8 @@ def test_a_cluster_gives_the_tables_of_one_machine(
         }
     )
     try:
-        result = subprocess.run(
-            ["make", "--no-print-directory", "run", "N_CUSTOMERS=3000"],
-            cwd=ROOT,
-            env=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        with hive.connect("localhost", int(ports["THRIFT_PORT"]), username="test") as connection:
-            cursor = connection.cursor()
-
-            def cluster_query(sql: str) -> list[tuple]:
-                cursor.execute(sql)
-                return cursor.fetchall()
-
+        run_make(given, "run", "N_CUSTOMERS=3000")
+        with asking(given) as cluster_query:
             found = fingerprint(cluster_query, all_tables())
         (application,) = rest(ports["SPARK_UI_PORT"], "")
         executors = rest(ports["SPARK_UI_PORT"], f"/{application['id']}/executors")
