@@ -71,6 +71,8 @@ DEFECTS = (
 NEVER_BUYS_SHARE = 0.03
 GUEST_ORDERS_PER_CUSTOMER = 0.14
 FREE_ITEM_SHARE = 0.003
+MOST_LINES = 6  # in an order
+MOST_DAYS_TO_RETURN = 30
 UNKNOWN_SHARE = 0.03  # of ages, genders, regions and membership levels, each on its own
 MOST_CUSTOMERS = 10**10 - 1  # a customer_id has ten digits
 
@@ -240,7 +242,11 @@ class Draws:
 
 def place(draw: Column, limits: list[Column]) -> Column:
     """Returns how many of the ascending `limits` the draw has reached."""
-    return sum(((draw >= limit).cast("int") for limit in limits), F.lit(0))
+    # Ends at the first that is not reached; to count those that are would be to try them all.
+    cases = F
+    for reached, limit in enumerate(limits):
+        cases = cases.when(draw < limit, reached)
+    return cases.otherwise(len(limits))
 
 
 def place_in_mix(draw: Column, mix: str, size: int) -> Column:
@@ -330,8 +336,8 @@ def profiles(entities: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def orders(people: DataFrame, draw: Draws) -> DataFrame:
-    """Returns the orders of each customer, to the end of the year after the simulation.
+def orders(people: DataFrame, draw: Draws, until: int) -> DataFrame:
+    """Returns the orders of each customer up to the second `until`.
 
     Order 1 is the purchase with which a customer was won. The others come from candidates: time
     is cut into cells in which one candidate is expected, each cell has a Poisson number of them,
@@ -340,7 +346,7 @@ def orders(people: DataFrame, draw: Draws) -> DataFrame:
     """
     holiday = F.col("holiday_share")
     busiest = (1 - holiday) * max(MONTHS) + holiday * max(HOLIDAY_MONTHS)
-    end = F.least(F.col("last_second"), F.lit(LAST_FUTURE_SECOND))
+    end = F.least(F.col("last_second"), F.lit(until))
     # Whole weeks, for a candidate is moved inside its week; what lies outside is not kept.
     weeks = F.floor((end - FIRST_SECOND) / WEEK) + 1 - F.col("week")
     later_week = F.col("week") + F.floor(
@@ -382,7 +388,7 @@ def first_orders(people: DataFrame) -> DataFrame:
     return people.withColumns({"order_number": F.lit(1), "second": F.col("first_second")})
 
 
-def lines(orders: DataFrame, draw: Draws, most: int = 6) -> DataFrame:
+def lines(orders: DataFrame, draw: Draws, most: int | Column = MOST_LINES) -> DataFrame:
     """Returns the lines of the orders: product, units, price; up to `most` lines in an order."""
     size = 1 + draw.extra("lines", ORDER, "another_line", most - 1)
     price = (
@@ -401,7 +407,7 @@ def lines(orders: DataFrame, draw: Draws, most: int = 6) -> DataFrame:
             1 + F.floor(PRODUCTS_PER_CATEGORY * F.pow(draw.uniform("product", LINE), 2)),
         )
         .withColumn("quantity", 1 + draw.extra("units", LINE, "another_unit", 8))
-        .withColumn("unit_cents", F.when(is_free, 0).otherwise(F.round(price * 100).cast("bigint")))
+        .withColumn("unit_cents", F.when(is_free, 0).otherwise(F.floor(price * 100 + 0.5)))
         .withColumn("is_return", F.lit(False))
     )
 
@@ -414,7 +420,8 @@ def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
     comes_back = (draw.uniform("return", LINE) < F.col("return_share")) & (F.col("unit_cents") > 0)
     is_return_of_each = F.when(comes_back, constants((False, True))).otherwise(constants((False,)))
     part = F.least(F.lit(1.0), 2 * draw.uniform("returned part", LINE))
-    second = F.col("second") + DAY + F.floor(draw.uniform("return time", ORDER) * 29 * DAY)
+    wait = DAY + F.floor(draw.uniform("return time", ORDER) * (MOST_DAYS_TO_RETURN - 1) * DAY)
+    second = F.col("second") + wait
     is_return = F.col("is_return")
     return (
         lines.withColumn("is_return", F.explode(is_return_of_each))
@@ -455,13 +462,12 @@ def planned_defect() -> Column:
     return F.when(is_carrier, constants(DEFECTS)[(position - 1).cast("int")])
 
 
-def dirty_transactions(people: DataFrame, draw: Draws) -> DataFrame:
+def dirty_transactions(carriers: DataFrame, draw: Draws) -> DataFrame:
     """Returns one row for each planned dirty one, its `defect` beside the raw columns.
 
     Each is an order of its own at the time of the customer's first. Of a pair of duplicates there
     is one here: the good and the dirty row are alike.
     """
-    carriers = people.withColumn("defect", planned_defect()).where("defect is not null")
     extra_orders = first_orders(carriers).withColumn("order_number", F.lit(0))
     has = {defect: F.col("defect") == defect for defect in DEFECTS}
     is_nothing = has["zero_quantity_and_amount"]
@@ -484,14 +490,15 @@ def dirty_transactions(people: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def people_and_guests(
+def people_guests_and_carriers(
     spark: SparkSession, customers: int, draw: Draws, tasks: int
-) -> tuple[DataFrame, DataFrame]:
-    """Returns the profiles of the customers 1 to `customers` and of the guests they bring along."""
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Returns the profiles of customers 1 to `customers`, their guests, and carriers of defects."""
     numbers = spark.range(1, customers + 1, numPartitions=tasks).withColumnRenamed("id", "entity")
     guests = numbers.select((-F.col("entity")).alias("entity"))
     guests = guests.where(draw.uniform("guest") < GUEST_ORDERS_PER_CUSTOMER)
-    return profiles(numbers, draw), profiles(guests, draw)
+    carriers = numbers.withColumn("defect", planned_defect()).where("defect is not null")
+    return profiles(numbers, draw), profiles(guests, draw), profiles(carriers, draw)
 
 
 def raw_customers(people: DataFrame, draw: Draws) -> DataFrame:
@@ -519,16 +526,14 @@ def raw_customers(people: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def simulated_lines(people: DataFrame, draw: Draws) -> DataFrame:
-    """Returns every line and return of the customers, the year after the simulation included."""
-    return with_returns(lines(orders(people, draw), draw), draw)
-
-
-def raw_transactions(people: DataFrame, guests: DataFrame, draw: Draws) -> DataFrame:
+def raw_transactions(
+    people: DataFrame, guests: DataFrame, carriers: DataFrame, draw: Draws
+) -> DataFrame:
     """Returns raw.transactions: all lines up to the end of the simulation, and the dirty rows."""
-    bought = simulated_lines(people, draw).where("buys")
+    ordered = orders(people.where("buys"), draw, until=LAST_SECOND)
+    bought = with_returns(lines(ordered, draw), draw)
     bought_by_guests = with_returns(lines(first_orders(guests), draw), draw)
-    dirty = dirty_transactions(people, draw)
+    dirty = dirty_transactions(carriers, draw)
     parts = [
         transactions(bought.where(F.col("second") <= LAST_SECOND), draw),
         transactions(bought_by_guests.where(F.col("second") <= LAST_SECOND), draw),
@@ -550,9 +555,13 @@ def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
     # The good one of two duplicates is an order like any other.
     good_extra = F.when(planned_defect() == "duplicate_transaction_id", 1).otherwise(0)
     known = ("customer_id", "persona", "orders_per_week", "last_second", "price_level")
+    # Of an order that nothing can come back from any more, one line tells that there was one.
+    is_over = second < LAST_SECOND - MOST_DAYS_TO_RETURN * DAY
+    most_lines = F.when(is_over, 1).otherwise(MOST_LINES)
+    ordered = orders(people, draw, until=LAST_FUTURE_SECOND)
     # The rows of a customer are in one task, so this groups without a shuffle.
     return (
-        simulated_lines(people, draw)
+        with_returns(lines(ordered, draw, most_lines), draw)
         .groupBy("entity", *known)
         .agg(
             F.count_if(is_order & (second <= LAST_SECOND)).alias("orders"),
@@ -574,10 +583,10 @@ def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def truth_rejected_rows(people: DataFrame, draw: Draws) -> DataFrame:
+def truth_rejected_rows(carriers: DataFrame, draw: Draws) -> DataFrame:
     """Returns truth.rejected_rows: one row per reason that was planted."""
     return (
-        dirty_transactions(people, draw)
+        dirty_transactions(carriers, draw)
         .groupBy(F.col("defect").alias("reason"))
         .agg(
             F.count("*").alias("rows"),
@@ -602,7 +611,7 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
     draw = Draws(seed)
     # Each task writes a file; the rows are the same whatever their number.
     tasks = max(4, math.ceil(customers / 250_000))
-    people, guests = people_and_guests(spark, customers, draw, tasks)
+    people, guests, carriers = people_guests_and_carriers(spark, customers, draw, tasks)
     # The transactions last: whoever sees them new sees the others new too.
     tables = {
         "truth.customers": (
@@ -611,7 +620,7 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
             "One row per generated customer: what the simulation knows and no model may read.",
         ),
         "truth.rejected_rows": (
-            truth_rejected_rows(people, draw),
+            truth_rejected_rows(carriers, draw),
             TRUTH_REJECTED_ROWS_COLUMNS,
             "One row per reason: the dirty rows that the simulation planted.",
         ),
@@ -621,7 +630,7 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
             "One row per customer, as loaded.",
         ),
         "raw.transactions": (
-            raw_transactions(people, guests, draw),
+            raw_transactions(people, guests, carriers, draw),
             session.TRANSACTIONS_COLUMNS,
             "One row per purchased or returned line, as loaded.",
         ),
@@ -644,6 +653,8 @@ def quicken(spark: SparkSession) -> None:
     spark.conf.set("spark.sql.optimizer.excludedRules", rules)
     # The JVM only interprets methods of more bytes than this: better fuse fewer operators.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
+    # Its checks for overflow make an object per addition; no number here comes near the limits.
+    spark.conf.set("spark.sql.ansi.enabled", "false")
 
 
 def main() -> None:

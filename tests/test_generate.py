@@ -15,18 +15,22 @@ DRAW = generate.Draws(7)
 
 def build(spark: SparkSession, customers: int, tasks: int = 2) -> dict[str, DataFrame]:
     """Returns the four tables of so many customers, by name, not yet computed."""
-    people, guests = generate.people_and_guests(spark, customers, DRAW, tasks)
+    people, guests, carriers = generate.people_guests_and_carriers(spark, customers, DRAW, tasks)
     return {
         "customers": generate.raw_customers(people, DRAW),
-        "transactions": generate.raw_transactions(people, guests, DRAW),
+        "transactions": generate.raw_transactions(people, guests, carriers, DRAW),
         "truth": generate.truth_customers(people, DRAW),
-        "rejected": generate.truth_rejected_rows(people, DRAW),
+        "rejected": generate.truth_rejected_rows(carriers, DRAW),
     }
 
 
 @pytest.fixture(scope="module")
 def simulated(spark: SparkSession) -> Iterator[dict[str, DataFrame]]:
-    settings = ("spark.sql.optimizer.excludedRules", "spark.sql.codegen.hugeMethodLimit")
+    settings = (
+        "spark.sql.optimizer.excludedRules",
+        "spark.sql.codegen.hugeMethodLimit",
+        "spark.sql.ansi.enabled",
+    )
     before = {name: spark.conf.get(name, None) for name in settings}
     generate.quicken(spark)
     tables = {name: data.coalesce(2).cache() for name, data in build(spark, CUSTOMERS).items()}
@@ -76,7 +80,7 @@ def test_fewer_customers_are_a_prefix_of_more(spark, simulated):
 
 def test_another_seed_gives_other_rows(spark, simulated):
     draw = generate.Draws(8)
-    people, _ = generate.people_and_guests(spark, 100, draw, tasks=1)
+    people, _, _ = generate.people_guests_and_carriers(spark, 100, draw, tasks=1)
     other = generate.raw_customers(people, draw)
     assert other.join(simulated["customers"], ["customer_id", "registered_on", "age"]).count() < 5
 
