@@ -444,8 +444,6 @@ def start(java_home: str) -> subprocess.Popen:
     thrift_settings = {
         "hive.server2.thrift.bind.host": "127.0.0.1",
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
-        # Up to this number each statement starts a thread, which opens the metastore anew.
-        "hive.server2.async.exec.threads": 32,
         # A client that is gone, or forgotten, keeps nothing for longer than an hour.
         "hive.server2.session.check.interval": "1m",
         "hive.server2.idle.session.timeout": "1h",
