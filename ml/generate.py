@@ -243,8 +243,8 @@ class Draws:
 def place(draw: Column, limits: list[Column]) -> Column:
     """Returns how many of the ascending `limits` the draw has reached."""
     # Ends at the first that is not reached; to count those that are would be to try them all.
-    cases = F
-    for reached, limit in enumerate(limits):
+    cases = F.when(draw < limits[0], 0)
+    for reached, limit in enumerate(limits[1:], start=1):
         cases = cases.when(draw < limit, reached)
     return cases.otherwise(len(limits))
 
