@@ -110,6 +110,27 @@ def test_a_query_without_end_is_ended_and_a_build_goes_on(data: Data, server: di
         assert state == TOperationState.TIMEDOUT_STATE
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("spark.sql.thriftserver.scheduler.pool", "build"),
+        ("spark.sql.thriftServer.queryTimeout", "0"),
+    ],
+)
+def test_builds_have_cores_and_time_that_analysts_do_not(
+    server: dict[str, str], setting: str, value: str
+):
+    """A model of ten million customers takes longer than an analyst's query may."""
+    with connect(server) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"set {setting}")
+        assert cursor.fetchall() != [(setting, value)]
+    found = f"{{{{ run_query('set {setting}').rows[0]['value'] if execute }}}}"
+    asked = f"select '{found}' as found"
+    shown = dbt(server, "show", "--quiet", "--output", "json", "--inline", asked)
+    assert json.loads(shown)["show"] == [{"found": value}]
+
+
 def test_an_answer_too_large_is_refused_and_the_server_goes_on(server: dict[str, str]):
     with connect(server) as connection:
         cursor = connection.cursor()
