@@ -2,10 +2,10 @@
 
     PYTHONPATH=tests:ml python tests/bench/bench.py --customers 1000000 [--without one_script]
 
-Server and state are of its own and begin empty. Prints one line per step as it ends, then a table
-(seconds, rows of raw.transactions per second, most resident memory of the JVM and of all Python
-processes) and the ratios, and writes both to tests/bench/results. The machine is noisy: compare
-ratios, which come from one run, and medians of several runs.
+Server and state are of its own and begin empty. Prints one line per step as it ends, adds the run
+to the commit's file in tests/bench/results, and ends with a table (seconds, rows per second of
+raw.transactions, most resident memory of the JVM and of all Python processes) and the ratios:
+medians of that file's runs. Machines are noisy: compare ratios, each of which comes from one run.
 """
 
 import argparse
@@ -275,19 +275,18 @@ def ratios(bench: Bench) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def table(bench: Bench) -> str:
-    """The steps as a table in Markdown."""
+def table(runs: list[dict]) -> str:
+    """The steps as a table in Markdown: the medians over the runs, and the most memory."""
     lines = [
         "| step | seconds | rows/s | JVM MiB | Python MiB |",
         "| --- | --: | --: | --: | --: |",
     ]
-    for name in dict.fromkeys(step.name for step in bench.steps):
-        steps = [step for step in bench.steps if step.name == name]
-        seconds = median(step.seconds for step in steps)
-        jvm, python = (
-            max(getattr(step, memory) for step in steps) for memory in ("jvm_mib", "python_mib")
-        )
-        rate = bench.rows / seconds
+    all_steps = [step for run in runs for step in run["steps"]]
+    for name in dict.fromkeys(step["name"] for step in all_steps):
+        steps = [step for step in all_steps if step["name"] == name]
+        seconds = median(step["seconds"] for step in steps)
+        jvm, python = (max(step[memory] for step in steps) for memory in ("jvm_mib", "python_mib"))
+        rate = runs[0]["rows"] / seconds
         lines.append(f"| {name} | {seconds:,.1f} | {rate:,.0f} | {jvm:,} | {python:,} |")
     return "\n".join(lines)
 
@@ -320,20 +319,25 @@ def main() -> None:
         if "one_script" not in arguments.without:
             one_script(bench)
     RESULTS.mkdir(exist_ok=True)
-    found = {
-        "commit": commit,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "customers": bench.customers,
-        "rows": bench.rows,
-        "cores": os.cpu_count(),
-        "ratios": ratios(bench),
-        "steps": [asdict(step) for step in bench.steps],
-    }
     path = RESULTS / f"{commit}-{bench.customers}.json"
-    path.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"\n{bench.customers:,} customers, {bench.rows:,} lines\n\n{table(bench)}\n")
-    for name, value in found["ratios"].items():
-        print(f"{value:8.2f}  {name}")
+    runs = json.loads(path.read_text()) if path.exists() else []
+    runs.append(
+        {
+            "commit": commit,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "customers": bench.customers,
+            "rows": bench.rows,
+            "cores": os.cpu_count(),
+            "ratios": ratios(bench),
+            "steps": [asdict(step) for step in bench.steps],
+        }
+    )
+    path.write_text(json.dumps(runs, indent=2) + "\n")
+    print(f"\n{bench.customers:,} customers, {bench.rows:,} lines, runs: {len(runs)}\n")
+    print(table(runs) + "\n")
+    for name in dict.fromkeys(name for run in runs for name in run["ratios"]):
+        found = median(run["ratios"][name] for run in runs if name in run["ratios"])
+        print(f"{found:8.2f}  {name}")
     print(f"\nKept in {path.relative_to(ROOT)}")
 
 
