@@ -62,11 +62,13 @@ ranked as (
             order by distinct_values.goodness
         ) as worse_customers
     from distinct_values
+    -- Nothing here is null, but for `=` Spark filters one side for that, and then no longer sees that
+    -- both sides begin with the same rows, and counts the customers twice.
     inner join ranked_stripes
         on
-            distinct_values.snapshot_on = ranked_stripes.snapshot_on
-            and distinct_values.metric = ranked_stripes.metric
-            and distinct_values.stripe = ranked_stripes.stripe
+            distinct_values.snapshot_on is not distinct from ranked_stripes.snapshot_on
+            and distinct_values.metric is not distinct from ranked_stripes.metric
+            and distinct_values.stripe is not distinct from ranked_stripes.stripe
 ),
 
 scored as (
