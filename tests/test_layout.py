@@ -75,6 +75,23 @@ class TestGenerated:
         # Clusters are found in a sample of fixed size, which holds all of these few customers.
         assert not [each for each in alone if 'user_id: "cluster"' not in each]
 
+    def test_scores_of_all_months_take_one_pass_over_the_snapshots(
+        self, server: dict[str, str], query: Query
+    ):
+        ((snapshots,),) = query("select count(*) from intermediate.int_customer_snapshots")
+        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
+        queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
+        *_, created = [
+            each
+            for each in queries
+            if re.match(r"/\* model int_rfm_thresholds \*/\s+create", each["description"])
+        ]
+        jobs = {job["jobId"]: job for job in rest(server["SPARK_UI_PORT"], f"/{application}/jobs")}
+        stages = {stage for job in created["successJobIds"] for stage in jobs[job]["stageIds"]}
+        complete = rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
+        read = sum(stage["inputRecords"] for stage in complete if stage["stageId"] in stages)
+        assert snapshots <= read < 2 * snapshots
+
     def test_no_python_touches_the_transactions(self, server: dict[str, str]):
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")

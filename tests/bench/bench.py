@@ -320,7 +320,8 @@ def main() -> None:
             one_script(bench)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{commit}-{bench.customers}.json"
-    runs = json.loads(path.read_text()) if path.exists() else []
+    # Changes that are not committed may be others by the next run.
+    runs = json.loads(path.read_text()) if path.exists() and "dirty" not in commit else []
     runs.append(
         {
             "commit": commit,
