@@ -21,8 +21,9 @@ SERVER := .venv/bin/python bin/server.py
 # A PySpark step, sent to the server's Connect door; the token stays out of the command line.
 STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
-LOAD = $(STEP) ml/load.py --transactions "$(TRANSACTIONS)" \
-	$(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+# The shell takes a path from its environment: whatever is in it, it means itself.
+LOAD = $(STEP) ml/load.py --transactions "$$TRANSACTIONS" \
+	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
 SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
 # Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
 KEEP_LOADED = $(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)

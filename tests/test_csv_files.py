@@ -1,0 +1,313 @@
+"""The strict reading of CSV: no line is swallowed, and nothing is guessed that is not certain.
+
+These tests need no Spark: the reader's result are Parquet files of texts.
+"""
+
+import csv
+import gzip
+import io
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loading import csv_files
+from loading.csv_files import BROKEN_LINE, stage_csv
+from loading.files import DataFile, find_files
+from loading.formats import Format
+from session import StepError
+
+NOTHING_GIVEN = Format()
+NEEDED = {"customer_id", "ordered_at", "amount"}
+HEADER = "customer_id,ordered_at,amount,note\n"
+QUICK = settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+def covers(names: list[str]) -> bool:
+    return {name.lower() for name in names} >= NEEDED
+
+
+def staged(folder: Path, form: Format = NOTHING_GIVEN) -> tuple[list[str], list[tuple], list[str]]:
+    """Returns column names, rows and broken lines of the data files in `folder`."""
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    columns = stage_csv(find_files(str(folder)).files, form, covers, out)
+    table = pq.read_table(sorted(out.glob("*.parquet")))
+    rows = list(zip(*(column.to_pylist() for column in table.columns[:-1]), strict=True))
+    broken = table[BROKEN_LINE].to_pylist()
+    for file in out.glob("*.parquet"):
+        file.unlink()
+    sound = [row for row, line in zip(rows, broken, strict=True) if line is None]
+    return columns.names, sound, [line for line in broken if line is not None]
+
+
+def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name: str = "data.csv"):
+    """Returns what `staged` does of one file."""
+    data = content.encode() if isinstance(content, str) else content
+    (folder / name).write_bytes(data)
+    return staged(folder, form)
+
+
+# --- no line swallowed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        # An open quote, with no other one, with one further on, and with one that closes nothing.
+        (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", "c,2024-01-03,3,z"], [0]),
+        (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,"z"'], [0]),
+        (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,z"'], [0]),
+        # Between two open quotes each line is a record of its own.
+        (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,"', "d,2024-01-04,4,z"], [0, 2]),
+        (['a,2024-01-01,"x,1', 'b,2024-01-02,",2', "c,2024-01-03,3,z"], [0, 1]),
+        # A quote inside a quoted field that is not doubled; doubled ones and plain ones are sound.
+        (['a,2024-01-01,1,"12" x"', 'b,2024-01-02,2,"12"" x"', 'c,2024-01-03,3,12" x'], [0]),
+        (['"12" x,2024-01-01,1,', "b,2024-01-02,2,y"], [0]),
+        (['a,2024-01-01,1,"12\\" x, y"', "b,2024-01-02,2,y"], [0]),
+        # Too few fields and too many, unless what is too much is blank.
+        (["a,2024-01-01", "b,2024-01-02,2,y,z", "c,2024-01-03,3,z,,"], [0, 1]),
+    ],
+)
+def test_each_line_is_a_row_or_kept_as_its_text(
+    tmp_path: Path, lines: list[str], broken: list[int]
+):
+    _, rows, texts = read(tmp_path, HEADER + "\n".join(lines))
+    assert texts == [lines[place] for place in broken]
+    sound = [line for place, line in enumerate(lines) if place not in broken]
+    assert sorted(rows) == sorted(tuple(next(csv.reader([line]))[:4]) for line in sound)
+
+
+def test_quoted_line_breaks_and_doubled_quotes_stay_one_field(tmp_path: Path):
+    note = 'two\nlines, with "quotes"\r\n\r\nand 2024-01-02,5'
+    text = io.StringIO()
+    csv.writer(text).writerow(["a", "2024-01-01", "1", note])
+    _, rows, broken = read(tmp_path, HEADER + text.getvalue() + "b,2024-01-02,2,\n")
+    assert (rows, broken) == ([("a", "2024-01-01", "1", note), ("b", "2024-01-02", "2", "")], [])
+
+
+def test_open_quotes_at_the_border_of_two_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [
+        line
+        for number in range(40)
+        for line in (f"c{number},2024-01-01,{number},plain\r", f'd{number},2024-01-01,1,"x\ny"\r')
+    ]
+    lines.insert(33, 'e,2024-01-01,1,"open\r')
+    expected = None
+    for size in (7, 64, 1000, 10_000):
+        monkeypatch.setattr(csv_files, "CHUNK", size)
+        monkeypatch.setattr(csv_files, "MOST_RECORD", 200)
+        _, rows, broken = read(tmp_path, HEADER + "\n".join(lines))
+        assert broken == ['e,2024-01-01,1,"open']
+        assert len(rows) == 80
+        expected = expected or sorted(rows)
+        assert sorted(rows) == expected
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+plain_rows = st.lists(st.tuples(texts, texts, texts, texts), min_size=1, max_size=30)
+
+
+@QUICK
+@given(plain_rows, st.sampled_from(["\n", "\r\n"]), st.sampled_from([16, 50, 2**20]))
+def test_what_is_written_by_the_rules_is_read_as_python_reads_it(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple], line_end: str, chunk: int
+):
+    folder = tmp_path_factory.mktemp("rules")
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end)
+    writer.writerows(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_files, "CHUNK", chunk)
+        _, found, broken = read(folder, HEADER + text.getvalue())
+    assert (sorted(found), broken) == (sorted(rows), [])
+
+
+DAMAGED = (
+    'a,2024-01-01,1,"x',
+    '"',
+    'b,2024-01-02,2,"y"',
+    'c,2024-01-03,3,"z""',
+    "d,2024-01-04,4,",
+    '"e",2024-01-05,"5","',
+    'f,"2024-01-06,6,x',
+    'g,2024-01-07,7,12" x',
+    'h,2024-01-08,"8,"x',
+)
+damaged = st.lists(st.sampled_from(DAMAGED), min_size=1, max_size=40)
+
+
+@QUICK
+@given(damaged, st.sampled_from([16, 50, 2**20]))
+def test_whatever_quotes_a_file_has_no_line_with_money_goes_into_another(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], chunk: int
+):
+    folder = tmp_path_factory.mktemp("damaged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_files, "CHUNK", chunk)
+        _, rows, broken = read(folder, HEADER + "\n".join(lines) + "\n")
+    # Each line that begins with a letter has a customer of its own, in a row or in a kept text.
+    beginnings = [line for line in lines if line != '"']
+    found = [row[0] for row in rows] + [line.strip('"')[0] for line in broken if line.strip('"')]
+    assert sorted(found) == sorted(line.strip('"')[0] for line in beginnings)
+    # And its own money.
+    amounts = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6", "g": "7", "h": "8"}
+    assert all(row[2] == amounts[row[0]] for row in rows)
+
+
+def test_line_that_is_no_utf8_is_refused_with_its_number_and_the_likely_encoding(tmp_path: Path):
+    content = (
+        HEADER.encode() + b"a,2024-01-01,1,x\n" * 3000 + "Müller,2024-01-02,2,\n".encode("cp1252")
+    )
+    with pytest.raises(StepError) as refused:
+        read(tmp_path, content)
+    assert "line 3,002 of" in str(refused.value)
+    assert "'Müller,2024-01-02,2,'" in str(refused.value)
+    assert "format: {encoding: 'windows-1252'}" in str(refused.value)
+    _, rows, _ = read(tmp_path, content, Format(encoding="windows-1252"))
+    assert rows[-1][0] == "Müller"
+
+
+# --- headers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "row"),
+    [
+        # The index of pandas or R, trailing delimiters of Excel in all lines or in some.
+        (",customer_id,ordered_at,amount\n0,a,d,1\n", ["_c0", *sorted(NEEDED)], None),
+        ('"",customer_id,ordered_at,amount,\n0,a,d,1,\n', None, ("0", "a", "d", "1", "")),
+        ("customer_id,ordered_at,amount\na,d,1,,\n", None, ("a", "d", "1")),
+        ("customer_id,ordered_at,amount\na,d,1\nb,d,2,\nc,d,3\n", None, ("a", "d", "1")),
+        (" customer_id , ordered_at,amount \na,d,1\n", None, ("a", "d", "1")),
+        ('customer_id,ordered_at,"amount","the\nnote"\na,d,1,x\n', None, ("a", "d", "1", "x")),
+        # Repeated names are called by their places, and so is one that looks like a place.
+        ("customer_id,ordered_at,amount,Name,NAME,_c3\na,d,1,x,y,z\n",
+         ["customer_id", "ordered_at", "amount", "_c3_", "_c4", "_c3"], None),
+    ],
+)  # fmt: skip
+def test_header_with_odd_names_is_read(
+    tmp_path: Path, content: str, names: list[str] | None, row: tuple | None
+):
+    found, rows, broken = read(tmp_path, content)
+    assert names is None or sorted(found) == sorted(names)
+    assert row is None or rows[0] == row
+    assert not broken
+
+
+def test_files_of_a_folder_are_read_by_name(tmp_path: Path):
+    for name, content in {
+        "2023.csv": "customer_id,ordered_at,amount\na,d1,1\n",
+        "2024.csv": "Ordered_At;channel;CUSTOMER_ID;amount\nd2;web;b;2\n",
+        "region=north/2025.tsv": "amount\tcustomer_id\tordered_at\n3\tc\td3\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    names, rows, _ = staged(tmp_path)
+    assert names == ["customer_id", "ordered_at", "amount", "channel", "region"]
+    assert sorted(rows) == [
+        ("a", "d1", "1", None, None),
+        ("b", "d2", "2", "web", None),
+        ("c", "d3", "3", None, "north"),
+    ]
+
+
+# --- dialects ---------------------------------------------------------------------------
+
+ROWS = [("Zoë", "2024-01-05", "10,50"), ("Bo", "2024-01-06", "2")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "before", ["", "\n\n", "sep={}\n", "Sales report\n\n", "Report{0}{0}\nof May{0}{0}\n{0}{0}\n"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_dialect_is_recognised_where_it_is_certain(
+    tmp_path: Path, delimiter: str, before: str, encoding: str
+):
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows([sorted(NEEDED, reverse=True), *ROWS])
+    content = (before.format(delimiter) + text.getvalue()).encode(encoding)
+    names, rows, broken = read(tmp_path, content)
+    assert (names, rows, broken) == (["ordered_at", "customer_id", "amount"], ROWS, [])
+
+
+def test_packed_and_carriage_return_files_are_read(tmp_path: Path):
+    content = b"customer_id,ordered_at,amount\ra,d,1\rb,d,2\r"
+    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content))
+    assert staged(tmp_path)[1] == [("a", "d", "1"), ("b", "d", "2")]
+    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content)[:-9])
+    with pytest.raises(StepError, match=r"data\.csv\.gz cannot be read"):
+        staged(tmp_path)
+
+
+def test_file_that_unpacks_to_far_more_than_real_texts_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(csv_files, "CHUNK", 2**16)
+    content = HEADER.encode() + b"a,2024-01-01,1,x\n" * 2_000_000
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(StepError, match="unpacks to more than 200 times its size"):
+        staged(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # Names that nothing is known of: the shape tells what is certain, else both are named.
+        ("Report of May\nbuyer,day,paid\na,d,1\nb,d,2\n", "format: {skip_lines: 1}"),
+        ("Report;of;May;\n;;;\nbuyer;day;paid;x\na;d;1;y\nb;d;2;z\n", None),
+        ("buyer,day;paid\na,d;1\nb,d;2\n", "{delimiter: ','} or format: {delimiter: ';'}"),
+    ],
+)
+def test_what_is_not_certain_is_proposed(tmp_path: Path, content: str, message: str | None):
+    if message is None:
+        assert read(tmp_path, content)[1][-1] == ("b", "d", "2", "z")
+        return
+    with pytest.raises(StepError, match=re.escape(message)):
+        read(tmp_path, content)
+
+
+def test_given_format_wins(tmp_path: Path):
+    content = "x,customer_id\nnonsense\ncustomer_id~ordered_at~amount\na~d~1,5\n"
+    form = Format(delimiter="~", skip_lines=2)
+    assert read(tmp_path, content, form)[1] == [("a", "d", "1,5")]
+
+
+# --- which files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["o [1].csv", "o {Q1}.csv", "a*b?.csv", "50%41 #1.csv", "12:30.csv", "\\x.csv", "ä b.CSV"],
+)
+def test_path_means_itself(tmp_path: Path, name: str):
+    for other in ("o 1.csv", "o Q1.csv", "ab.csv", "50A #1.csv"):
+        (tmp_path / other).write_text("customer_id,ordered_at,amount\nwrong,d,1\n")
+    path = tmp_path / name
+    path.write_text("customer_id,ordered_at,amount\nright,d,1\n")
+    assert find_files(str(path)).files == [DataFile(path)]
+
+
+def test_what_is_no_data_in_a_folder_is_left_alone_and_named(tmp_path: Path):
+    (tmp_path / "sub").mkdir()
+    for name in ("README.txt", "orders.xlsx", ".hidden.csv", "_SUCCESS", "sub/more.csv"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(StepError, match=r"without \.csv.*it holds only .*README\.txt"):
+        find_files(str(tmp_path))
+    (tmp_path / "orders.csv").write_text("x")
+    found = find_files(str(tmp_path))
+    assert [file.path.name for file in found.files] == ["orders.csv"]
+    assert found.left_alone == [".hidden.csv", "README.txt", "orders.xlsx", "sub/more.csv"]
+
+
+def test_spreadsheet_is_refused_with_what_to_do(tmp_path: Path):
+    path = tmp_path / "orders.xlsx"
+    path.write_bytes(b"PK")
+    with pytest.raises(StepError, match="is a spreadsheet: save the sheet as CSV UTF-8"):
+        find_files(str(path))
