@@ -65,7 +65,6 @@ def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name:
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,z"'], [0]),
         # Between two open quotes each line is a record of its own.
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,"', "d,2024-01-04,4,z"], [0, 2]),
-        (['a,2024-01-01,"x,1', 'b,2024-01-02,",2', "c,2024-01-03,3,z"], [0, 1]),
         # A quote inside a quoted field that is not doubled; doubled ones and plain ones are sound.
         (['a,2024-01-01,1,"12" x"', 'b,2024-01-02,2,"12"" x"', 'c,2024-01-03,3,12" x'], [0]),
         (['"12" x,2024-01-01,1,', "b,2024-01-02,2,y"], [0]),
@@ -171,6 +170,21 @@ def test_line_that_is_no_utf8_is_refused_with_its_number_and_the_likely_encoding
     assert "format: {encoding: 'windows-1252'}" in str(refused.value)
     _, rows, _ = read(tmp_path, content, Format(encoding="windows-1252"))
     assert rows[-1][0] == "Müller"
+
+
+def test_open_quote_before_the_money_gives_nobody_the_money_of_another(tmp_path: Path):
+    header = "customer_id,ordered_at,note,amount\n"
+    lines = ['a,2024-01-01,"x,1', 'b,2024-01-02,",2', "c,2024-01-03,,3"]
+    _, rows, broken = read(tmp_path, header + "\n".join(lines))
+    assert (rows, broken) == ([("c", "2024-01-03", "", "3")], lines[:2])
+
+
+def test_line_break_in_the_first_field_stays_in_it(tmp_path: Path):
+    _, rows, broken = read(tmp_path, HEADER + '"a, ""b"",\nc",2024-01-01,1,x\nd,2024-01-02,2,y\n')
+    assert (rows, broken) == (
+        [('a, "b",\nc', "2024-01-01", "1", "x"), ("d", "2024-01-02", "2", "y")],
+        [],
+    )
 
 
 # --- headers ----------------------------------------------------------------------------

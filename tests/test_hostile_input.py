@@ -8,6 +8,7 @@ import io
 import random
 import re
 import string
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -24,8 +25,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 import load
+from loading.formats import Format
+from loading.mapping import Source
 from session import StepError
 
+WITH_POINT = Format(decimal=".")
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 COLUMNS = (
     "transaction_id",
@@ -107,12 +111,27 @@ def write(path: Path, rows: list[tuple]) -> None:
 
 
 def said(text: str | None) -> str | None:
-    """What a field says: a blank one nothing, and line breaks of all kinds the same.
+    """What a field says: a blank one nothing."""
+    return text if (text or "").strip(BLANKS) else None
 
-    Spark's CSV reader takes a NUL beside a line break for a part of it.
-    """
-    text = re.sub("\0*(\r\n|\r|\n)\0*", "\n", text or "")
-    return text if text.strip(BLANKS) else None
+
+def opened(spark: SparkSession, path: Path) -> DataFrame:
+    """The rows of a file, which pass through a folder beside it."""
+    folder = path.parent / f"staged-{time.time_ns()}"
+    # Hostile values of all kinds side by side: nothing is certain of how numbers are written.
+    return load.read_source(spark, Source(str(path), "transactions"), folder)
+
+
+def number(text: str) -> Decimal:
+    """What a text says as a ledger reads it, with a decimal point."""
+    plain = text.strip(AROUND)
+    if match := re.fullmatch(r"\((.+)\)|([^-]+)-", plain):
+        return -number(match[1] or match[2])
+    if "$" in plain:
+        return number(plain.replace("$", ""))
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{2,3})*,\d{3}(\.\d*)?", plain):
+        return Decimal(plain.replace(",", ""))
+    return Decimal(plain)
 
 
 def check(given: tuple, found: T.Row) -> str:
@@ -123,17 +142,17 @@ def check(given: tuple, found: T.Row) -> str:
 
     # A number is exactly that of the text, to half a cent; a plain one is always read.
     if found.amount is not None:
-        exact = Decimal(amount.strip(AROUND))
+        exact = number(amount)
         assert found.amount == exact.quantize(Decimal("0.01"), ROUND_HALF_UP), given
     else:
         assert unparsed.get("amount") == amount, given
         assert not re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{0,9})?", amount or "x", re.ASCII), given
     if found.quantity is None or "quantity" in unparsed:
         assert unparsed.get("quantity") == quantity is not None, given
-        assert not re.fullmatch("[+-]?[0-9]{1,9}", quantity, re.ASCII), given
+        assert not re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", quantity, re.ASCII), given
     elif quantity is not None:
-        # Whole to ten decimals.
-        assert abs(found.quantity - Decimal(quantity.strip(AROUND))) < Decimal("1e-10"), given
+        exact = number(quantity)
+        assert found.quantity == exact.quantize(Decimal("0.001"), ROUND_HALF_UP), given
 
     # A time is of the years that dates of SQL have; a plain date is always read.
     if found.ordered_at is not None:
@@ -174,7 +193,7 @@ def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
     def each(rows: list[tuple]) -> None:
         path = folder / f"{counted['files']}.csv"
         write(path, rows)
-        found = collect(load.transactions(load.read_source(spark, str(path)), None, LOADED_AT))
+        found = collect(load.transactions(opened(spark, path), None, LOADED_AT, WITH_POINT))
         found.sort(key=lambda row: int(row.transaction_id))
         assert [row.transaction_id for row in found] == [str(n) for n in range(len(rows))]
         counted["files"] += 1
@@ -197,7 +216,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     ]
     write(tmp_path / "hostile.csv", spoiled)
     found = collect(
-        load.transactions(load.read_source(spark, str(tmp_path / "hostile.csv")), None, LOADED_AT)
+        load.transactions(opened(spark, tmp_path / "hostile.csv"), None, LOADED_AT, WITH_POINT)
     )
     found.sort(key=lambda row: int(row.transaction_id))
     counted = Counter(check(*pair) for pair in zip(spoiled, found, strict=True))
@@ -232,33 +251,30 @@ def test_random_bytes_are_rows_or_one_clear_line(
     path = tmp_path / "bytes.csv"
     path.write_bytes((b"customer_id,ordered_at,amount\n" if has_header else b"") + content)
     try:
-        rows = load.transactions(load.read_source(spark, str(path)), None, LOADED_AT).count()
+        rows = load.transactions(opened(spark, path), None, LOADED_AT).count()
     except StepError as error:
         assert "\n" not in str(error)
     else:
         # Without a quote, which may span lines, what is between line breaks is a row.
         if b'"' not in content:
-            filled = [line for line in re.split(rb"[\r\n]+", content) if line]
+            filled = [line for line in re.split(r"[\r\n]+", content.decode()) if line.strip()]
             assert rows == len(filled)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "shift-jis"])
-def test_every_line_in_another_encoding_is_a_row_or_the_file_is_refused(
+def test_customers_in_another_encoding_stay_apart_or_the_file_is_refused(
     spark: SparkSession, tmp_path: Path, encoding: str
 ):
     path = tmp_path / "encoded.csv"
-    cities = "Zürich,Köln" if encoding == "latin-1" else "東京,大阪"
-    first, second = cities.split(",") if encoding != "utf-8-sig" else ("Zoë", "東京")
+    first, second = ("Müller", "Möller") if encoding == "latin-1" else ("東京", "大阪")
     text = f"customer_id,ordered_at,amount\n{first},2026-01-05,1\n{second},2026-01-06,2\n"
     path.write_bytes(text.encode(encoding))
-    if encoding == "utf-16":
-        with pytest.raises(StepError, match="lacks customer_id"):
-            load.transactions(load.read_source(spark, str(path)), None, LOADED_AT)
+    if encoding in ("latin-1", "shift-jis"):
+        with pytest.raises(StepError, match=r"line 2 of .* is not UTF-8"):
+            opened(spark, path)
         return
-    rows = load.transactions(load.read_source(spark, str(path)), None, LOADED_AT).collect()
-    assert sorted(row.amount for row in rows) == [1, 2]
-    if encoding == "utf-8-sig":
-        assert {row.customer_id for row in rows} == {first, second}
+    rows = load.transactions(opened(spark, path), None, LOADED_AT).collect()
+    assert {row.customer_id: row.amount for row in rows} == {first: 1, second: 2}
 
 
 VALUES = {
@@ -282,7 +298,7 @@ def test_every_type_of_parquet_in_every_column_is_used_kept_or_refused(
 ):
     path = tmp_path / "types.parquet"
     pyarrow.parquet.write_table(pyarrow.table(VALUES), path)
-    source = load.read_source(spark, str(path))
+    source = opened(spark, path)
     plain = {"customer_id": "'ann'", "ordered_at": "date'2026-01-05'", "amount": "1"}
     became = Counter()
     for column in load.CANONICAL["transactions"]:
@@ -303,8 +319,8 @@ def test_every_type_of_parquet_in_every_column_is_used_kept_or_refused(
 
     clock = pyarrow.array([1], pyarrow.time64("us"))
     pyarrow.parquet.write_table(pyarrow.table({"amount": clock}), path)
-    with pytest.raises(StepError, match="cannot be read as Parquet: The data type TIME"):
-        load.read_source(spark, str(path))
+    with pytest.raises(StepError, match="cannot be read: The data type TIME"):
+        opened(spark, path)
 
 
 def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, tmp_path: Path):
@@ -318,7 +334,7 @@ def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, t
         writer = csv.writer(file)
         writer.writerow([*names, "amount"])
         writer.writerow([str(number) for number in range(len(names) + 1)])
-    source = load.read_source(spark, str(path))
+    source = opened(spark, path)
     mapping = {"customer_id": "`a``b`", "ordered_at": "'2026-01-05'", "amount": "amount"}
     mapping |= {"product_id": "`a.b`", "product_category": "`'; drop table x; --`"}
     (row,) = load.transactions(source, mapping, LOADED_AT).collect()
@@ -338,12 +354,7 @@ def test_file_that_unpacks_to_much_more_than_it_is_is_refused(spark: SparkSessio
     )
     assert path.stat().st_size < 50_000
     with pytest.raises(StepError, match=r"bomb\.parquet holds 5,000,000 rows in .* bytes"):
-        load.read_source(spark, str(path))
-    # Packed CSV is none of the two kinds of file.
-    packed = tmp_path / "bomb.csv.gz"
-    packed.write_bytes(b"\x1f\x8b")
-    with pytest.raises(StepError, match=r"must be a \.csv file, a \.parquet file"):
-        load.read_source(spark, str(packed))
+        opened(spark, path)
 
 
 def test_mapping_that_multiplies_itself_is_refused(tmp_path: Path):

@@ -1,16 +1,24 @@
 """Tests of ml/load.py: no row is lost, money is exact, and a mistake is one clear line."""
 
+import re
 import shutil
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
+import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 import load
 import session
+from loading.formats import Format
+from loading.mapping import Mapping, Source, check_expression
 from mappings import olist
 from session import StepError
 
@@ -55,6 +63,35 @@ def loaded_texts(spark: SparkSession, texts: list[str | None], column: str) -> l
     return [tuple(row) for row in values.collect()]
 
 
+def opened(
+    spark: SparkSession, path: str, folder: Path, section: str = "transactions", **options
+) -> DataFrame:
+    """Returns the rows at `path`, which pass through a folder below `folder`."""
+    return load.read_source(
+        spark, Source(path, section, **options), folder / f"staged-{time.time_ns()}"
+    )
+
+
+def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "") -> list[tuple]:
+    """Returns customer, time, amount, quantity and what is unparsed of each row of a CSV file."""
+    path = folder / "mapping.yml"
+    path.write_text(mapping or "{}")
+    source = load.read_mapping(str(path)).source(csv(folder, text), "transactions")
+    rows = load.read_source(spark, source, folder / f"staged-{time.time_ns()}")
+    return [
+        tuple(row)
+        for row in load.transactions(rows, source.mapping, LOADED_AT, source.format)
+        .selectExpr(
+            "customer_id",
+            "cast(ordered_at as string)",
+            "cast(amount as string)",
+            "cast(quantity as string)",
+            "unparsed_values",
+        )
+        .collect()
+    ]
+
+
 def data_file(name: str) -> Path:
     """Returns a file of the real data; skips the test where it is absent."""
     path = DATA / name
@@ -83,7 +120,13 @@ def test_amount_of_a_text_is_rounded_half_up_once_or_unparsed_or_missing(spark):
         "9999999999999999.99": ("9999999999999999.99", None),
         "10000000000000000": (None, "10000000000000000"),
         "abc": (None, "abc"),
-        "1,234.50": (None, "1,234.50"),
+        # Numbers as ledgers write them, whatever else is in the column.
+        "(12.50)": ("-12.50", None),
+        "12.50-": ("-12.50", None),
+        "-(12.50)": (None, "-(12.50)"),
+        "(12.50": (None, "(12.50"),
+        "$-5.5": ("-5.50", None),
+        "5.5 $": ("5.50", None),
         "12d": (None, "12d"),
         "NaN": (None, "NaN"),
         "Infinity": (None, "Infinity"),
@@ -144,16 +187,19 @@ def test_product_of_whole_numbers_does_not_wrap_around(spark, number, amount, un
 # --- quantity, time, texts --------------------------------------------------------------
 
 
-def test_quantity_is_whole_or_unparsed_or_one(spark):
+def test_quantity_is_a_number_or_unparsed_or_one(spark):
     cases = {
-        "3": ("3", None),
-        "-3.0": ("-3", None),
-        "0": ("0", None),
-        "2.5": (None, "2.5"),
+        "3": ("3.000", None),
+        "-3.0": ("-3.000", None),
+        "0": ("0.000", None),
+        "0.345": ("0.345", None),
+        "-0.5": ("-0.500", None),
+        "0.0005": ("0.001", None),  # rounded half up
         "two": (None, "two"),
-        "3000000000": (None, "3000000000"),
-        "": ("1", None),
-        None: ("1", None),
+        "999999999999999.999": ("999999999999999.999", None),
+        "1000000000000000": (None, "1000000000000000"),
+        "": ("1.000", None),
+        None: ("1.000", None),
     }
     assert loaded_texts(spark, list(cases), "quantity") == list(cases.values())
 
@@ -175,6 +221,15 @@ def test_time_of_a_text_is_iso_and_utc_or_unparsed(spark):
         "2026": (None, "2026"),
         "2026-02-30": (None, "2026-02-30"),
         "31.01.2026": (None, "31.01.2026"),
+        # Zones of one name, and names of several zones.
+        "2026-01-31 09:30:00 UTC": ("2026-01-31 09:30:00", None),
+        "2026-01-31 09:30:00 GMT+2": ("2026-01-31 07:30:00", None),
+        "2026-01-31T09:30:00.000+0200": ("2026-01-31 07:30:00", None),
+        "2026-01-31 09:30:00 America/New_York": ("2026-01-31 14:30:00", None),
+        **{
+            f"2026-06-01 10:00:00 {zone}": (None, f"2026-06-01 10:00:00 {zone}")
+            for zone in ("BST", "CST", "IST", "PST", "EST", "ist", "MIT", "SST", "PM")
+        },
         "": (None, None),
         None: (None, None),
     }
@@ -255,7 +310,7 @@ def test_canonical_names_need_no_mapping_and_any_letter_case_serves(spark):
 )
 def test_expression_that_cannot_be_used_is_refused(spark, expression, message):
     with pytest.raises(StepError, match=message) as error:
-        load.check_expression(source(spark), "transactions", "amount", expression)
+        check_expression(source(spark), "transactions", "amount", expression)
     assert "\n" not in str(error.value)
 
 
@@ -266,7 +321,7 @@ def test_missing_columns_are_named_with_a_mapping_that_works(spark):
     with pytest.raises(StepError, match="lacks customer_id, ordered_at, amount") as error:
         load.transactions(rows, None, LOADED_AT)
     example = str(error.value).partition("such as: ")[2]
-    mapping = load.yaml.safe_load(example)["transactions"]
+    mapping = yaml.safe_load(example)["transactions"]
     row = load.transactions(rows, mapping, LOADED_AT).first()
     assert (row.customer_id, row.amount, row.quantity) == ("a", Decimal("6.00"), 1)
 
@@ -276,7 +331,19 @@ def test_missing_columns_are_named_with_a_mapping_that_works(spark):
     [
         ("transactions: {price: x}", "unknown column 'price'; known are transaction_id, order_id"),
         ("transactions: {loaded_at: x}", "unknown column 'loaded_at'"),
-        ("orders: {amount: x}", "unknown section 'orders'; known are transactions, customers"),
+        ("orders: {amount: x}", "unknown section 'orders'; known are transactions, customers, for"),
+        (
+            "format: {separator: x}",
+            "unknown key 'separator'; known are delimiter, encoding, decimal",
+        ),
+        ("format: {delimiter: ab}", "delimiter must be one character, not 'ab'"),
+        ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),
+        ("format: {decimal: ',', thousands: ','}", "must differ"),
+        ("format: {encoding: klingon}", "encoding 'klingon' is no encoding"),
+        ("format: {skip_lines: -1}", "skip_lines must be a number of lines, not -1"),
+        ("format: {date_format: 'DD/MM/YYYY'}", "write 'dd/MM/yyyy'"),
+        ("format: comma", "format must be a map with delimiter"),
+        ("format: {customers: comma}", "format must be a map with delimiter"),
         ("transactions: [amount]", "transactions must be a map"),
         ("transactions: {amount: }", "transactions.amount is not a text"),
         ("transactions: {amount: true}", "transactions.amount is not a text"),
@@ -303,7 +370,7 @@ def test_mapping_file_that_is_not_there_is_refused(tmp_path):
 
 def test_csv_with_quotes_line_breaks_and_a_byte_order_mark(spark, tmp_path):
     text = '\ufeffcustomer_id,ordered_at,amount\r\n"a ""b"", c\r\nd",2026-01-01,"1"\r\n\r\ne,,2\r\n'
-    rows = load.transactions(load.read_source(spark, csv(tmp_path, text)), None, LOADED_AT)
+    rows = load.transactions(opened(spark, csv(tmp_path, text), tmp_path), None, LOADED_AT)
     assert [(r.customer_id, r.amount) for r in rows.collect()] == [
         ('a "b", c\nd', Decimal("1.00")),
         ("e", Decimal("2.00")),
@@ -312,11 +379,11 @@ def test_csv_with_quotes_line_breaks_and_a_byte_order_mark(spark, tmp_path):
 
 def test_csv_line_with_too_many_or_too_few_fields_brings_no_money(spark, tmp_path):
     text = "customer_id,ordered_at,amount\na,2026-01-01,1,234.50\nb,2026-01-01\nc,2026-01-01,3\n"
-    rows = load.transactions(load.read_source(spark, csv(tmp_path, text)), None, LOADED_AT)
+    rows = load.transactions(opened(spark, csv(tmp_path, text), tmp_path), None, LOADED_AT)
     assert [(r.amount, r.unparsed_values) for r in rows.collect()] == [
-        (None, '{"amount":"a,2026-01-01,1,234.50"}'),
-        (None, '{"amount":"b,2026-01-01"}'),
         (Decimal("3.00"), None),
+        (None, '{"line":"a,2026-01-01,1,234.50"}'),
+        (None, '{"line":"b,2026-01-01"}'),
     ]
 
 
@@ -325,35 +392,247 @@ def test_csv_line_with_too_many_or_too_few_fields_brings_no_money(spark, tmp_pat
     [
         ("empty.csv", "", "empty.csv is empty"),
         ("header.csv", "customer_id,ordered_at,amount\n", "header.csv has no rows"),
-        ("text.parquet", "no Parquet at all", "text.parquet cannot be read as Parquet"),
-        ("data.txt", "a", "must be a .csv file"),
+        ("text.parquet", "no Parquet at all", "text.parquet cannot be read"),
+        ("data.pdf", "a", "must be a .csv file"),
     ],
 )
 def test_file_without_data_is_refused(spark, tmp_path, name, content, message):
     with pytest.raises(StepError, match=message) as error:
-        load.read_source(spark, csv(tmp_path, content, name))
+        opened(spark, csv(tmp_path, content, name), tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_folder_is_read_whole_and_refused_without_data(spark, tmp_path):
     with pytest.raises(StepError, match="does not exist"):
-        load.read_source(spark, str(tmp_path / "nope"))
-    with pytest.raises(StepError, match=r"without \.csv or \.parquet"):
-        load.read_source(spark, str(tmp_path))
+        opened(spark, str(tmp_path / "nope"), tmp_path)
+    with pytest.raises(StepError, match=r"without \.csv, \.tsv or \.parquet"):
+        opened(spark, str(tmp_path), tmp_path)
     for name in ("1.csv", "2.csv"):
         csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n", name)
-    assert load.read_source(spark, str(tmp_path)).count() == 2
+    assert opened(spark, str(tmp_path), tmp_path).count() == 2
     csv(tmp_path, "x", "3.parquet")
     with pytest.raises(StepError, match=r"both \.csv and \.parquet"):
-        load.read_source(spark, str(tmp_path))
+        opened(spark, str(tmp_path), tmp_path)
 
 
 def test_parquet_column_of_some_files_only_is_not_lost(spark, tmp_path):
     source(spark).write.parquet(f"{tmp_path}/k=1")
     source(spark, units="2").write.parquet(f"{tmp_path}/k=2")
-    rows = load.read_source(spark, str(tmp_path))
+    rows = opened(spark, str(tmp_path), tmp_path)
     loaded = load.transactions(rows, REQUIRED | {"quantity": "units"}, LOADED_AT)
     assert sorted(row.quantity for row in loaded.collect()) == [1, 2]
+
+
+def test_times_in_nanoseconds_are_read(spark, tmp_path):
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["a", "b"],
+            "ordered_at": pd.to_datetime(["2026-01-31 09:30:00.123456789", None]),
+            "amount": [1.5, 2.0],
+        }
+    )
+    frame.to_parquet(tmp_path / "orders.parquet")
+    rows = opened(spark, str(tmp_path), tmp_path)
+    loaded = load.transactions(rows, None, LOADED_AT).orderBy("customer_id")
+    assert [row[0] for row in loaded.selectExpr("cast(ordered_at as string)").collect()] == [
+        "2026-01-31 09:30:00.123456",
+        None,
+    ]
+
+
+@pytest.mark.parametrize("name", ["o [1]", "o {Q1}", "a*b?", "50%41 #1", "12:30", "a b"])
+def test_parquet_path_means_itself(spark, tmp_path, name):
+    table = pyarrow.table({"customer_id": ["right"], "ordered_at": ["2026-01-01"], "amount": [1]})
+    folder = tmp_path / name
+    folder.mkdir()
+    pyarrow.parquet.write_table(table, folder / f"{name}.parquet")
+    for path in (folder, folder / f"{name}.parquet"):
+        assert opened(spark, str(path), tmp_path).first().customer_id == "right"
+
+
+def test_path_with_the_scheme_of_files_is_one_of_this_machine(spark, tmp_path):
+    path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n", "a b.csv")
+    assert load.locate(f"file://{path.replace(' ', '%20')}") == path
+
+
+def test_texts_that_are_no_utf8_stay_apart(spark, tmp_path):
+    path = tmp_path / "orders.parquet"
+    names = pyarrow.array([b"M\xfcller", b"M\xf6ller", "Möller".encode()], pyarrow.binary())
+    table = pyarrow.table(
+        {"customer_id": names, "ordered_at": ["2026-01-01"] * 3, "amount": [1] * 3}
+    )
+    pyarrow.parquet.write_table(table, path)
+    rows = load.transactions(opened(spark, str(path), tmp_path), None, LOADED_AT).collect()
+    assert [row.customer_id for row in rows] == ["0x4DFC6C6C6572", "0x4DF66C6C6572", "Möller"]
+
+
+# --- how files are written --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amounts", "mapping", "expected"),
+    [
+        (["10,00", "1.020,50", "1.234"], "", ["10.00", "1020.50", "1234.00"]),
+        (["1,234", "12.50"], "", ["1234.00", "12.50"]),
+        (["1 234,50", "1\u202f000"], "", ["1234.50", "1000.00"]),
+        (["1'234.50", "12\u2019000"], "", ["1234.50", "12000.00"]),
+        (["12,34,567.00"], "", ["1234567.00"]),
+        (["$1,234.50", "-$12.00", "$(3.10)"], "", ["1234.50", "-12.00", None]),
+        (["EUR 5.00", "6.00 EUR"], "", ["5.00", "6.00"]),
+        # Not certain: it may be a thousand; two currencies; two decimal signs.
+        (["1,234", "5"], "", [None, "5.00"]),
+        (["$1", "€2"], "", [None, None]),
+        (["1.50", "2,50"], "", ["1.50", None]),
+        # A format says what the file does not.
+        (["1,234", "5"], "format: {thousands: ','}", ["1234.00", "5.00"]),
+        (["1,234", "5"], "format: {decimal: ','}", ["1.23", "5.00"]),
+        (["1.234"], "format: {decimal: ',', thousands: '.'}", ["1234.00"]),
+        (["$1,234.50", "(12.50)", "12.50-", "€ 9.99", "1 234,50"],
+         "format: {decimal: '.', thousands: ','}", ["1234.50", "-12.50", "-12.50", "9.99", None]),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_they_are_written(spark, tmp_path, amounts, mapping, expected):
+    lines = [f'c{place};2026-01-01;"{text}"' for place, text in enumerate(amounts)]
+    text = "\n".join(["customer_id;ordered_at;amount", *lines])
+    found = loaded_file(spark, tmp_path, text, mapping)
+    assert [row[2] for row in found] == expected
+    unparsed = [
+        None if value else f'{{"amount":"{text}"}}'
+        for value, text in zip(expected, amounts, strict=True)
+    ]
+    assert [row[4] for row in found] == unparsed
+
+
+def test_arithmetic_reads_numbers_and_sql_of_ones_own_reads_the_text(spark, tmp_path):
+    text = "c;d;n;price\na;2026-01-01;2;1.000,50\nb;2026-01-01;1;3,50\n"
+    mapping = "transactions: {customer_id: c, ordered_at: d, amount: %s}"
+    expressions = {
+        "n * price": ["2001.00", "3.50"],
+        "n * cast(price as decimal(18, 4))": ["2001.00", "3.50"],
+        "replace(replace(price, '.', ''), ',', '.')": ["1000.50", "3.50"],
+    }
+    for expression, expected in expressions.items():
+        found = loaded_file(spark, tmp_path, text, mapping % f'"{expression}"')
+        assert [row[2] for row in found] == expected, expression
+
+
+@pytest.mark.parametrize(
+    ("times", "pattern", "expected"),
+    [
+        (["13/01/2026", "05/02/2026"], "dd/MM/yyyy", ["2026-01-13", "2026-02-05"]),
+        (["1/13/26 1:05 PM"], "M/d/yy h:mm a", ["2026-01-13 13:05:00"]),
+        (["20260113", "2026-01-13"], "yyyyMMdd", ["2026-01-13", None]),
+    ],
+)
+def test_date_format_reads_times_by_its_pattern_alone(spark, tmp_path, times, pattern, expected):
+    text = "customer_id,ordered_at,amount\n" + "\n".join(f"c,{each},1" for each in times)
+    found = loaded_file(spark, tmp_path, text, f"format: {{date_format: '{pattern}'}}")
+    assert [row[1] for row in found] == [
+        each and (each if ":" in each else f"{each} 00:00:00") for each in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("DD/MM/YYYY", "write 'dd/MM/yyyy'"),
+        ("dd/MM/YYYY", "write 'dd/MM/yyyy'"),
+        ("%d/%m/%Y %H:%M", "write 'dd/MM/yyyy HH:mm'"),
+        ("dd/mm/yyyy", "m is the minute, M the month; write 'dd/MM/yyyy'"),
+        ("TT.MM.JJJJ", "'T' is no letter of Spark's patterns"),
+        ("dd/MM/yyyy hh:mm", "needs a (AM or PM); write 'dd/MM/yyyy HH:mm'"),
+        ("EEE, d MMM yyyy", "weekdays"),
+    ],
+)
+def test_wrong_pattern_of_a_mapping_is_explained(spark, pattern, message):
+    expression = f"to_utc_timestamp(to_timestamp(concat(day, ' 1'), '{pattern}'), 'Europe/Berlin')"
+    with pytest.raises(StepError, match=re.escape(message)) as refused:
+        check_expression(source(spark), "transactions", "ordered_at", expression)
+    assert "\n" not in str(refused.value)
+
+
+def test_column_that_is_needed_and_stands_twice_is_named(spark, tmp_path):
+    text = "customer_id,ordered_at,amount,Amount,Name,Name\na,2026-01-01,1,2,x,y\n"
+    with pytest.raises(StepError, match=r"amount more than once: 'amount' \(column 3, here _c2\)"):
+        loaded_file(spark, tmp_path, text)
+    mapping = "transactions: {customer_id: customer_id, ordered_at: ordered_at, amount: %s}"
+    with pytest.raises(StepError, match="name more than once"):
+        loaded_file(spark, tmp_path, text, mapping % "_c3, product_id: Name")
+    assert loaded_file(spark, tmp_path, text, mapping % "_c3")[0][2] == "2.00"
+
+
+def test_file_of_a_folder_without_a_needed_column_is_named(spark, tmp_path):
+    csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n", "1.csv")
+    csv(tmp_path, "customer_id,ordered_at,total\na,2026-01-01,1\n", "2.csv")
+    with pytest.raises(StepError, match=r"2\.csv has no column amount"):
+        opened(spark, str(tmp_path), tmp_path / "..")
+
+
+def test_customers_may_have_a_format_of_their_own(tmp_path):
+    path = tmp_path / "mapping.yml"
+    path.write_text("format: {delimiter: ';', decimal: ',', customers: {delimiter: tab}}")
+    formats = load.read_mapping(str(path)).formats
+    assert formats["transactions"] == Format(delimiter=";", decimal=",")
+    assert formats["customers"] == Format(delimiter="\t", decimal=",")
+
+
+# --- nothing is replaced by nothing -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a,13/01/2026,1", "b,05/02/2026,2"], "format: {date_format: 'dd/MM/yyyy'}"),
+        (["a,05/02/2026,1"], "if the day comes first, format: {date_format: 'MM/dd/yyyy'}"),
+        (['a,2026-01-01,"1,500"', "b,2026-01-01,x"], "2 of 2 lines with an amount that is no"),
+        (["a,2026-01-01,", ",2026-01-01,"], "2 of 2 lines with no amount"),
+        (["a,,1"], "1 of 1 line with no ordered_at"),
+        (["a,1970-01-01,1", "a,1900-01-01,1"], "stands for a missing one, such as '1970-01-01"),
+        (["a,2099-01-01,1"], "an ordered_at in the future"),
+        (['a,2026-01-01,1,"x', "b,2026-01-01"], "2 of 2 lines with fields that cannot be"),
+    ],
+)  # fmt: skip
+def test_load_of_which_no_line_can_be_used_replaces_nothing(
+    spark, tables, tmp_path, lines, message
+):
+    header = "customer_id,ordered_at,amount\n"
+    load.replace(spark, inputs(csv(tmp_path, f"{header}old,2026-01-01,1\n", "1.csv")), LOADED_AT)
+    unusable = inputs(csv(tmp_path, header + "\n".join(lines), "2.csv"))
+    for change in (load.replace, load.append):
+        with pytest.raises(StepError, match=re.escape(message)) as refused:
+            change(spark, unusable, LOADED_AT.replace(hour=13))
+        assert "\n" not in str(refused.value)
+    assert content(spark, tables) == [("old", 1, "12")]
+
+
+def test_customers_without_any_id_replace_nothing(spark, tables, tmp_path):
+    path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
+    people = csv(tmp_path, "customer_id,age\n,5\n", "people.csv")
+    with pytest.raises(StepError, match="none of 1 rows has a customer_id"):
+        load.replace(spark, inputs(path, people), LOADED_AT)
+    assert not spark.catalog.tableExists(load.TRANSACTIONS)
+
+
+def test_report_says_what_was_not_read_and_what_would_help(spark, tables, tmp_path, capsys):
+    lines = ["a,2026-01-01,1", "b,13.01.2026,1", 'c,2026-01-01,"1,500"', "d,2026-01-01"]
+    text = "customer_id,ordered_at,amount\n" + "\n".join(lines)
+    load.replace(spark, inputs(csv(tmp_path, text)), LOADED_AT)
+    printed = capsys.readouterr().out
+    assert "0 lines without a customer" in printed
+    assert "1 line whose fields cannot be told apart" in printed
+    assert "such as 'd,2026-01-01'" in printed
+    assert "1 line with a time that is none, such as '13.01.2026'" in printed
+    assert "format: {date_format: 'dd.MM.yyyy'}" in printed
+    assert "1 line with an amount that is no number, such as '1,500'" in printed
+
+
+def test_files_that_wait_for_spark_are_gone_in_the_end(spark):
+    with load.staging(spark) as folder:
+        killed = folder.parent / "incoming-killed"
+        killed.mkdir()
+    assert not folder.exists()
+    with load.staging(spark):
+        assert not killed.exists()
 
 
 # --- customers --------------------------------------------------------------------------
@@ -363,7 +642,7 @@ def test_customers_values_that_do_not_fit_become_null_and_latest_row_stays(spark
     text = (
         "customer_id,age,registered_on,region\na,x,2026-01-01,N\na,41.0,2026-01-02,S\n ,3,,\nb,,,\n"
     )
-    rows = load.customers(load.read_source(spark, csv(tmp_path, text)), None)
+    rows = load.customers(opened(spark, csv(tmp_path, text), tmp_path), None)
     assert rows.where("unparsed_values is not null").count() == 1
     people = load.one_per_customer(rows).orderBy("customer_id").collect()
     assert [tuple(row) for row in people] == [
@@ -388,7 +667,7 @@ def tables(spark, monkeypatch):
 def inputs(path: str, customers: str | None = None) -> load.Inputs:
     """Returns what one call without a mapping loads."""
     paths = [path, customers] if customers else [path]
-    return load.Inputs(path, customers, {}, load.fingerprint(paths, None))
+    return load.Inputs(path, customers, Mapping(), load.fingerprint(paths, None))
 
 
 def content(spark: SparkSession, database: str) -> list[tuple]:
@@ -490,11 +769,11 @@ def test_failed_replacement_leaves_what_was_there(spark, tables, tmp_path):
 # --- real data --------------------------------------------------------------------------
 
 
-def real(spark: SparkSession, file: str, mapping: str) -> DataFrame:
+def real(spark: SparkSession, folder: Path, file: str, mapping: str) -> DataFrame:
     """Returns the transactions of a real file under a mapping of the repository."""
-    rows = load.read_source(spark, str(data_file(file)))
-    sections = load.read_mapping(str(MAPPINGS / mapping))
-    return load.transactions(rows, sections["transactions"], LOADED_AT)
+    expressions = load.read_mapping(str(MAPPINGS / mapping)).sections["transactions"]
+    rows = opened(spark, str(data_file(file)), folder, mapping=expressions)
+    return load.transactions(rows, expressions, LOADED_AT)
 
 
 def totals(rows: DataFrame) -> tuple:
@@ -509,8 +788,8 @@ def totals(rows: DataFrame) -> tuple:
     )
 
 
-def test_cdnow_is_loaded_to_the_cent(spark):
-    rows = real(spark, "cdnow/cdnow_master.csv", "cdnow.yml")
+def test_cdnow_is_loaded_to_the_cent(spark, tmp_path):
+    rows = real(spark, tmp_path, "cdnow/cdnow_master.csv", "cdnow.yml")
     assert totals(rows) == (69_659, 0, 0, Decimal("2500315.63"))
     assert tuple(rows.selectExpr("sum(quantity)", "count(distinct customer_id)").first()) == (
         167_881,
@@ -518,12 +797,12 @@ def test_cdnow_is_loaded_to_the_cent(spark):
     )
 
 
-def test_online_retail_is_loaded_to_the_cent(spark):
+def test_online_retail_is_loaded_to_the_cent(spark, tmp_path):
     file = data_file("online_retail/online_retail.parquet")
     (expected,) = duckdb.sql(
         f"select sum(round(Quantity * cast(UnitPrice as decimal(18, 4)), 2)) from '{file}'"
     ).fetchall()[0]
-    rows = real(spark, "online_retail/online_retail.parquet", "online_retail.yml")
+    rows = real(spark, tmp_path, "online_retail/online_retail.parquet", "online_retail.yml")
     assert totals(rows) == (541_909, 135_080, 0, expected)
     assert tuple(
         rows.selectExpr("count(distinct order_id)", "count(distinct customer_id)").first()

@@ -42,6 +42,8 @@ MOST_RECORD = 2**20
 MOST_PACKING = 200
 # Blocks of lines that are read at the same time.
 READERS = 2
+# Python's own limit of a field is shorter than a header of ten thousand columns.
+csv.field_size_limit(2 * HEAD)
 
 LINE_END = rb"(?:\r\n|\n|\r)"
 
@@ -428,14 +430,20 @@ class Framer:
         return Block(b"".join(sound), broken), data[place:]
 
     def is_sound(self, record: bytes) -> bool:
-        """True for a record of several lines of which none was to be a record of its own."""
+        """True for a record of several lines that has swallowed none.
+
+        Such a line has all that a line of its own has. So has the last line of a record whose first
+        field goes on over several lines, which is why that one counts only if the first does too.
+        """
         if len(record) > MOST_RECORD:
             return False
         text = io.StringIO(record.decode(), newline="")
         if not self.dialect.fits(next(csv.reader(text, delimiter=self.dialect.delimiter))):
             return False
-        _, *later = re.split(LINE_END, record.rstrip(b"\r\n"))
-        return not any(self.is_own_record(line) for line in later)
+        first, *between, last = re.split(LINE_END, record.rstrip(b"\r\n"))
+        if any(self.is_own_record(line) for line in between):
+            return False
+        return not (self.is_own_record(first) and self.is_own_record(last))
 
     def is_own_record(self, line: bytes) -> bool:
         """True when a line has a field for each column, and numbers and times only in theirs."""

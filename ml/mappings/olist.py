@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from load import locate, read_source
+from loading.files import escape_pattern, locate
 from session import run, say, start
 
 TABLES = ("orders", "order_items", "products", "order_payments", "customers")
@@ -69,7 +69,8 @@ group by customers.customer_unique_id
 def joined(spark: SparkSession, folder: str) -> dict[str, DataFrame]:
     """Returns the transactions and the customers of the raw files in `folder`."""
     for table in TABLES:
-        source = read_source(spark, f"{folder}/olist_{table}_dataset.csv")
+        path = escape_pattern(f"{folder}/olist_{table}_dataset.csv")
+        source = spark.read.csv(path, header=True, escape='"', multiLine=True)
         source.createOrReplaceTempView(table)
     return {"transactions": spark.sql(TRANSACTIONS), "customers": spark.sql(CUSTOMERS)}
 
