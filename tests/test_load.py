@@ -19,6 +19,7 @@ import load
 import session
 from loading.formats import Format
 from loading.mapping import Mapping, Source, check_expression
+from loading.sources import read_remote
 from mappings import olist
 from session import StepError
 
@@ -372,7 +373,7 @@ def test_csv_with_quotes_line_breaks_and_a_byte_order_mark(spark, tmp_path):
     text = '\ufeffcustomer_id,ordered_at,amount\r\n"a ""b"", c\r\nd",2026-01-01,"1"\r\n\r\ne,,2\r\n'
     rows = load.transactions(opened(spark, csv(tmp_path, text), tmp_path), None, LOADED_AT)
     assert [(r.customer_id, r.amount) for r in rows.collect()] == [
-        ('a "b", c\nd', Decimal("1.00")),
+        ('a "b", c\r\nd', Decimal("1.00")),
         ("e", Decimal("2.00")),
     ]
 
@@ -453,6 +454,24 @@ def test_parquet_path_means_itself(spark, tmp_path, name):
 def test_path_with_the_scheme_of_files_is_one_of_this_machine(spark, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n", "a b.csv")
     assert load.locate(f"file://{path.replace(' ', '%20')}") == path
+
+
+def test_what_lies_behind_a_scheme_is_read_by_the_server_line_by_line(spark, tmp_path):
+    folder = tmp_path / "orders [1]"
+    folder.mkdir()
+    (folder / "README.txt").write_text("no data")
+    lines = ["a;2026-01-01;1;x", 'b;2026-01-02;2;"y', 'c;2026-01-03;3;"z; ""w"""', "d;2026-01-04"]
+    csv(folder, "\n".join(["customer_id;ordered_at;amount;", *lines[:2]]), "1.csv")
+    csv(folder, "\n".join(["customer_id;ordered_at;amount;", *lines[2:]]), "2.csv")
+    rows = read_remote(spark, Source(f"file://{folder}", "transactions"))
+    loaded = load.transactions(rows, None, LOADED_AT).orderBy("amount").collect()
+    assert [(row.customer_id, row.amount, row.unparsed_values) for row in loaded] == [
+        (None, None, '{"line":"d;2026-01-04"}'),
+        ("a", 1, None),
+        # No line is swallowed.
+        ("b", 2, None),
+        ("c", 3, None),
+    ]
 
 
 def test_texts_that_are_no_utf8_stay_apart(spark, tmp_path):

@@ -128,13 +128,15 @@ def read_remote(spark: SparkSession, source: Source) -> DataFrame:
     check_repeated(source, repeated)
     fields = [T.StructField(name, T.StringType()) for name in [*names, BROKEN_LINE]]
     # enforceSchema off: files of one folder must agree on the header, not merely on the number.
-    return spark.read.schema(T.StructType(fields)).csv(
-        path,
-        pathGlobFilter=pattern,
-        header=True,
-        enforceSchema=names != dialect.names,
-        sep=dialect.delimiter,
-        escape='"',
-        encoding=encoding,
-        columnNameOfCorruptRecord=BROKEN_LINE,
-    )
+    # columnPruning off: a line that has too few fields is broken, whichever columns are needed.
+    options = {
+        "header": True,
+        "sep": dialect.delimiter,
+        "escape": '"',
+        "encoding": encoding,
+        "enforceSchema": names != dialect.names,
+        "columnPruning": False,
+        "columnNameOfCorruptRecord": BROKEN_LINE,
+        "pathGlobFilter": pattern,
+    }
+    return spark.read.schema(T.StructType(fields)).options(**options).csv(path)
