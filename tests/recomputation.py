@@ -108,11 +108,7 @@ from own
 
 
 def scored(days: str) -> str:
-    """SQL of the scored customers as of each day of the query `days` (one column, day).
-
-    The share of the others that are strictly worse is percent_rank on ascending goodness.
-    """
-    score = "least(5, 1 + floor(5 * percent_rank() over (partition by day order by {})))::int"
+    """SQL of the scored customers as of each day of the query `days` (one column, day)."""
     return f"""
         with measured as (
             select
@@ -128,13 +124,34 @@ def scored(days: str) -> str:
             having bool_or(is_purchase)
         ),
 
-        ranked as (
+        compared as (
             select
                 *,
-                {score.format("recency_days desc")} as r_score,
-                {score.format("frequency")} as f_score,
-                {score.format("monetary")} as m_score
+                count(*) over (partition by day) as n,
+                rank() over (partition by day order by recency_days) - 1 as better,
+                rank() over (partition by day order by monetary) - 1 as poorer,
+                count(*) filter (where frequency > 1) over (partition by day) as repeat_buyers,
+                rank() over (partition by day, frequency > 1 order by frequency) - 1 as rarer,
+                count(*) over (partition by day, frequency) as tied
             from measured
+        ),
+
+        ranked as (
+            select
+                day,
+                customer_id,
+                recency_days,
+                frequency,
+                monetary,
+                case when n = 1 then 5 else greatest(1, 5 - 5 * better // (n - 1)) end::int
+                    as r_score,
+                case
+                    when frequency = 1 then 1
+                    when repeat_buyers = 1 then 4
+                    else 2 + least(3, 4 * (2 * rarer + tied - 1) // (2 * (repeat_buyers - 1)))
+                end::int as f_score,
+                case when n = 1 then 1 else least(5, 1 + 5 * poorer // (n - 1)) end::int as m_score
+            from compared
         )
 
         select
