@@ -45,7 +45,7 @@ NUMERIC_FEATURES = {
     "orders": ("ln(1 + orders)", 0.25),
     "recency_days": ("ln(1 + recency_days)", 0.25),
     "average_order_value": ("ln(1 + greatest(average_order_value, 0))", 0.5),
-    "units_per_order": ("ln(1 + greatest(units / orders, 0))", 0.25),
+    "units_per_order": ("ln(1 + greatest(cast(units as double) / orders, 0))", 0.25),
     "category_count": ("category_count", 0.25),
     "weekend_order_share": ("weekend_order_share", 1.0),
     "holiday_season_order_share": ("holiday_season_order_share", 1.0),

@@ -5,7 +5,7 @@ over all customers, joins by inequality, decimals. `prepare` makes the tables th
 from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
 (personas, predictions) and what is text for people (recommendations).
 
-Money is decimal(18,2) and exact; a double is one division.
+Money is decimal(18,2), a quantity decimal(18,3), both exact; a double is one division.
 """
 
 from dataclasses import dataclass
@@ -228,7 +228,7 @@ TABLES = {
                 min(ordered_on) filter (where is_purchase) as first_order_on,
                 max(ordered_on) filter (where is_purchase) as last_order_on,
                 count(*) filter (where is_purchase) as orders,
-                sum(units)::bigint as units,
+                sum(units)::decimal(18, 3) as units,
                 sum(gross) as gross,
                 sum(returned) as returned,
                 sum(net) as net,
@@ -253,7 +253,7 @@ TABLES = {
             last_order_on,
             (as_of_date - last_order_on)::int as recency_days,
             coalesce(orders, 0) as orders,
-            coalesce(units, 0) as units,
+            coalesce(units, 0)::decimal(18, 3) as units,
             money(gross) as gross_revenue,
             money(returned) as returned_revenue,
             money(net) as net_revenue,
@@ -606,7 +606,7 @@ BEHAVIOUR_MARTS = {
         select
             coalesce(product_category, 'Unknown') as product_category,
             count(distinct order_no) filter (where is_purchase) as orders,
-            sum(quantity)::bigint as units,
+            sum(quantity)::decimal(18, 3) as units,
             count(distinct customer_id) filter (where is_purchase) as customers,
             money(sum(amount)) as net_revenue,
             sum(amount) / nullif((select sum(amount) from lines), 0) as revenue_share,

@@ -27,8 +27,9 @@ def batches(query: Query) -> int:
 def judged(query: Query) -> list[tuple]:
     """What is said of each line, without its time of loading."""
     return query(
-        "select transaction_id, customer_id, string(date(ordered_at)), cast(quantity as int), "
-        f"cast(amount_cents as int), rejection_reason from {LINES} order by all"
+        "select transaction_id, customer_id, string(date(ordered_at)), "
+        "cast(quantity_thousandths / 1000 as int), cast(amount_cents as int), rejection_reason "
+        f"from {LINES} order by all"
     )
 
 

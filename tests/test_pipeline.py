@@ -350,7 +350,7 @@ class TestOnlineRetail:
             select
                 customer_id,
                 count(distinct order_id) filter (where is_purchase),
-                sum(quantity)::bigint,
+                sum(quantity)::decimal(18, 3),
                 coalesce(sum(amount) filter (where amount > 0), 0)::decimal(18, 2),
                 coalesce(-sum(amount) filter (where amount < 0), 0)::decimal(18, 2),
                 sum(amount)::decimal(18, 2)
