@@ -18,6 +18,7 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 HISTORY_MONTHS = 12
 HOLDOUT_DAYS = 90
 WINDOW_DAYS = 90
+AFFINITY_CATEGORIES = 200
 
 Rows = list[dict[str, object]]
 
@@ -665,22 +666,30 @@ BEHAVIOUR_MARTS = {
     ),
     "category_affinity": Mart(
         ("antecedent", "consequent"),
-        """
+        f"""
         with baskets as (
             select distinct order_no, product_category as category
             from lines
             where is_purchase and product_category is not null
         ),
 
-        pairs as (
-            select a.category as antecedent, c.category as consequent, count(*) as orders_both
-            from baskets as a
-            inner join baskets as c on a.order_no = c.order_no and a.category <> c.category
+        sizes as (
+            select category, count(*) as orders
+            from baskets
             group by all
+            order by orders desc, category
+            limit {AFFINITY_CATEGORIES}
         ),
 
-        sizes as (
-            select category, count(*) as orders from baskets group by all
+        compared as (
+            select order_no, category from baskets inner join sizes using (category)
+        ),
+
+        pairs as (
+            select a.category as antecedent, c.category as consequent, count(*) as orders_both
+            from compared as a
+            inner join compared as c on a.order_no = c.order_no and a.category <> c.category
+            group by all
         )
 
         select
@@ -689,7 +698,8 @@ BEHAVIOUR_MARTS = {
             orders_both,
             orders_both / baskets as support,
             orders_both / antecedents.orders as confidence,
-            (orders_both / antecedents.orders) / (consequents.orders / baskets) as lift
+            (orders_both / antecedents.orders) / (consequents.orders / baskets) as lift,
+            (select min(orders) from sizes) as lowest_category_orders
         from pairs
         inner join sizes as antecedents on antecedent = antecedents.category
         inner join sizes as consequents on consequent = consequents.category

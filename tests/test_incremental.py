@@ -118,6 +118,12 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
     assert batches(query) == 1
     assert judged(query) == in_slices
 
+    # What `--empty` builds, to try the SQL, is not taken for all there is.
+    dbt(server, "run", "--empty", "--full-refresh", "--select", "stg_transactions")
+    assert judged(query) == []
+    judge(server)
+    assert judged(query) == in_slices
+
     # Lines that came without the loader, in the place of others, are not taken for those.
     spark.sql("drop table raw.transactions")
     spark.sql(f"create table raw.transactions ({session.TRANSACTIONS_COLUMNS}) using parquet")
