@@ -49,13 +49,15 @@ UNKNOWN = "Unknown"
 RISKS = ["high", "medium", "low"]
 # Customers on the list of one audience: more than anybody writes to at once.
 LIST_LENGTH = 100_000
+# Categories, pairs of them and payment methods: a source may have more than a page can hold.
+MOST_ROWS = 50
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
     "count": "buyers customers predicted orders new_customers orders_both rows lines tests "
-    "clusters forecast came",
+    "clusters forecast came categories lowest_category_orders",
     "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
@@ -159,8 +161,9 @@ class Query:
 
     `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
     names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
-    `source` is what to select from where that is not the relation itself, `units` how to show
-    numbers other than by UNITS.
+    `best` is what to order by where there may be more rows than a page can show: the first
+    MOST_ROWS are read. `source` is what to select from where that is not the relation itself,
+    `units` how to show numbers other than by UNITS.
     """
 
     relation: str
@@ -169,6 +172,7 @@ class Query:
     numbers: str | Mapping[str, str] = ""
     where: str = ""
     grouped: bool = False
+    best: str = ""
     source: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
 
@@ -181,7 +185,7 @@ class Query:
 
     @property
     def sql(self) -> str:
-        """The query for all rows."""
+        """The query for all rows that are shown."""
         columns = [*self.key.split(), *self.texts.split()]
         columns += [f"{expression} as {name}" for name, expression in self.expressions.items()]
         parts = [f"select {', '.join(columns)} from {self.source or self.relation}"]
@@ -189,10 +193,12 @@ class Query:
             parts.append(f"where {self.where}")
         if self.grouped:
             parts.append(f"group by {', '.join(self.key.split())}")
+        if self.best:
+            parts.append(f"order by {self.best} limit {MOST_ROWS}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
-        """All rows in the order of their keys: an attribute per column, of `numbers` a Number."""
+        """The rows in the order of their keys: an attribute per column, of `numbers` a Number."""
         found = spark.sql(self.sql).toArrow().to_pylist()
         found.sort(key=lambda values: [values[column] for column in self.key.split()])
         return [self.row(values) for values in found]
@@ -321,18 +327,22 @@ QUERIES = {
         "marts.purchases_by_category",
         key="product_category",
         numbers="net_revenue revenue_share orders customers return_rate",
+        best="net_revenue desc, product_category",
     ),
+    "all_categories": Query("marts.purchases_by_category", numbers={"categories": "count(*)"}),
     "payment_methods": Query(
         "marts.purchases_by_payment_method",
         key="payment_method",
         numbers="orders order_share net_revenue average_order_value",
+        best="net_revenue desc, payment_method",
     ),
     # Each pair once: lift and support are the same both ways.
     "pairs": Query(
         "marts.category_affinity",
         key="antecedent consequent",
-        numbers="orders_both support lift",
-        where="antecedent < consequent",
+        numbers="orders_both support lift lowest_category_orders",
+        where="antecedent < consequent and orders_both >= 30 and lift > 1",
+        best="lift desc, antecedent, consequent",
     ),
     "cohorts": Query(
         "marts.cohort_retention",
@@ -478,10 +488,10 @@ def prepare(tables: SimpleNamespace) -> dict:
         "day_types": {row.day_type: row for row in tables.day_types},
         "categories": by_size(tables.categories, "product_category"),
         "payment_methods": by_size(tables.payment_methods, "payment_method"),
-        "pairs": sorted(
-            (row for row in tables.pairs if row.orders_both.value >= 30 and row.lift.value > 1),
-            key=lambda row: -row.lift.value,
-        ),
+        "all_categories": tables.all_categories[0].categories,
+        "most_rows": MOST_ROWS,
+        "most_pairs_of": PROJECT["vars"]["affinity_categories"],
+        "pairs": sorted(tables.pairs, key=lambda row: -row.lift.value),
         "cohorts": last_cohorts(tables.cohorts),
         "risks": {row.churn_risk: row for row in tables.risks},
         "risk_score": score,
