@@ -381,8 +381,8 @@ CUSTOMER_MARTS = {
             count(features.customer_id) / nullif((select count(*) from features), 0)
                 as customer_share,
             money(sum(net_revenue)) as net_revenue,
-            money(sum(net_revenue)) / nullif((select sum(net_revenue) from features), 0)
-                as revenue_share,
+            money(sum(net_revenue))
+            / nullif(greatest((select sum(net_revenue) from features), 0), 0) as revenue_share,
             sum(recency_days) / nullif(count(features.customer_id), 0) as average_recency_days,
             sum(orders) / nullif(count(features.customer_id), 0) as average_orders,
             sum(net_revenue) / nullif(sum(orders), 0) as average_order_value,
@@ -592,7 +592,8 @@ BEHAVIOUR_MARTS = {
             sum(quantity)::bigint as units,
             count(distinct customer_id) filter (where is_purchase) as customers,
             money(sum(amount)) as net_revenue,
-            sum(amount) / nullif((select sum(amount) from lines), 0) as revenue_share,
+            sum(amount) / nullif(greatest((select sum(amount) from lines), 0), 0)
+                as revenue_share,
             coalesce(-sum(amount) filter (where amount < 0), 0)
             / sum(amount) filter (where amount > 0) as return_rate
         from lines
