@@ -27,16 +27,15 @@ import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import yaml
 from markupsafe import Markup
 from pyspark.sql import SparkSession
 
 import charts
+import claims
 import columns
+from project import PROJECT, ROOT
 from session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
 
-ROOT = Path(__file__).resolve().parent.parent
-PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
 TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(ROOT / "reports"),
@@ -49,13 +48,25 @@ UNKNOWN = "Unknown"
 RISKS = ["high", "medium", "low"]
 # Customers on the list of one audience: more than anybody writes to at once.
 LIST_LENGTH = 100_000
+# Rows of a table, and bars of a chart, that the data could make any number of.
+MOST_ROWS = 50
+MOST_BARS = 12
+MOST_MONTHS = 36
 
+SECTIONS = {
+    "happened": "What happened",
+    "who": "Who the customers are",
+    "do": "What they do",
+    "will": "What will happen",
+    "act": "What to do",
+    "trust": "How far to trust it",
+}
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
-    "count": "buyers customers predicted orders new_customers orders_both rows lines tests "
-    "clusters forecast came",
+    "count": "buyers customers predicted orders timed_orders untimed_orders new_customers "
+    "orders_both rows lines early_lines late_lines tests clusters forecast came",
     "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
@@ -70,7 +81,7 @@ UNITS = {
     "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
     "stability",
     "score": "auc auc_of_recency",
-    "date": "as_of_date first_order_on",
+    "date": "as_of_date first_order_on first_on last_on",
 }
 UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
 DECIMALS = {
@@ -123,16 +134,21 @@ class Number:
 
     def __html__(self) -> str:
         if self.value is None:
-            return f'<span class="none">{DASH}</span>'
+            return Markup('<span class="none">{}</span>').format(DASH)
         return Markup(
             '<a class="number" href="{}" data-query="{}" data-unit="{}">'
             '<data value="{}">{}</data></a>'
         ).format(self.href, self.query, self.unit, self.value, self.text)
 
-    def counted(self, noun: str) -> Markup:
-        """The number and its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
-        plural = "" if self.value == 1 else "s"
-        return Markup("{} {}{}").format(self, noun, plural)
+    def counted(self, noun: str, one: str = "", more: str = "") -> Markup:
+        """The number with its noun, whose plural ends in s, and with a verb where one is given.
+
+        `1 customer`, `1,234 customers`; `1 customer is`, `2 customers are`. What a reader sees
+        decides, so 1.2 days are `1 day`.
+        """
+        is_one = self.text == "1"
+        words = [noun if is_one else f"{noun}s", one if is_one else more]
+        return Markup("{} {}").format(self, " ".join(filter(None, words)))
 
     def size(self) -> "Number":
         """The same without its sign, for `up by` and `down by`."""
@@ -241,13 +257,17 @@ QUERIES = {
     "totals": Query(
         "marts.customers",
         numbers={
-            "buyers": "count_if(orders > 0)",
+            "buyers": "count(*) filter (where orders > 0)",
             "first_order_on": "min(first_order_on)",
             "predicted": "count(predicted_value_12m)",
             "orders": "sum(expected_orders_90d)",
             "predicted_value": "sum(predicted_value_12m)",
         },
     ),
+    "period": Query(
+        "intermediate.int_data_period", numbers="first_on last_on early_lines late_lines"
+    ),
+    "warnings": Query("marts.data_warnings", key="display_order", texts="finding advice"),
     # What happened
     "metrics": Query(
         "marts.executive_summary",
@@ -305,7 +325,21 @@ QUERIES = {
         "holiday_season_order_share",
     ),
     # What they do
-    "hours": Query("marts.purchases_by_weekday_hour", key="weekday hour", numbers="orders"),
+    # The time of an order that only has a day is midnight, and no hour that anybody ordered at.
+    "hours": Query(
+        "marts.purchases_by_weekday_hour",
+        key="weekday hour",
+        numbers="timed_orders",
+        where="timed_orders > 0",
+    ),
+    "timing": Query(
+        "marts.purchases_by_weekday_hour",
+        numbers={
+            "orders": "sum(orders)",
+            "timed_orders": "sum(timed_orders)",
+            "untimed_orders": "sum(orders - timed_orders)",
+        },
+    ),
     "weekdays": Query(
         "marts.purchases_by_weekday_hour",
         key="weekday",
@@ -349,6 +383,8 @@ QUERIES = {
         "marts.repeat_purchase",
         key="order_number",
         numbers="customers continued_share median_days_to_next",
+        # One customer with ten thousand orders makes as many rows.
+        where="order_number <= 24",
     ),
     "deciles": Query(
         "marts.revenue_concentration",
@@ -390,6 +426,8 @@ QUERIES = {
         key="priority",
         texts="audience finding action",
         numbers="customers value_at_stake",
+        # Each category that comes back often has one.
+        where=f"priority <= {MOST_ROWS}",
     ),
     # How far to trust it
     "lines": Query("staging.stg_transactions", numbers={"lines": "count(*)"}),
@@ -445,71 +483,82 @@ def read(spark: SparkSession) -> SimpleNamespace:
 
 def prepare(tables: SimpleNamespace) -> dict:
     """What the template needs besides the rows: what may be said, in which order, which not."""
-    (as_of,) = tables.as_of
-    (totals,) = tables.totals
-    place = {row.segment: row.display_order for row in tables.playbook}
-    first_day = totals.first_order_on.value
-    today = as_of.as_of_date.value
+    only = {name: getattr(tables, name)[0] for name in ("as_of", "totals", "period", "timing")}
+    metrics = {row.metric: row for row in tables.metrics}
+    days = claims.days_covered(tables)
     evaluated = used_model(tables)
     score = next((row.model for row in tables.thresholds), "recency")
-    return vars(tables) | {
-        "as_of": as_of,
-        "totals": totals,
-        "window_days": PROJECT["vars"]["window_days"],
-        "holdout_days": PROJECT["vars"]["holdout_days"],
-        "few_buyers": FEWEST_BUYERS,
-        "few_days": FEWEST_DAYS,
-        "is_thin": totals.buyers.value < FEWEST_BUYERS or (today - first_day).days < FEWEST_DAYS,
-        "month_is_over": (today + timedelta(1)).day == 1,
-        "metrics": {row.metric: row for row in tables.metrics},
-        "months": tables.months[-36:],
-        "segments": sorted(
-            (row for row in tables.segments if row.customers.value),
-            key=lambda row: place[row.segment],
-        ),
-        "segment_of": {(row.r_score, row.f_score): row.segment for row in tables.score_segments},
-        "meanings": {row.segment: row.meaning for row in tables.playbook},
-        "gains": {row.segment: row.gained for row in tables.gains},
-        "moves": sorted(
-            (row for row in tables.moves if row.from_segment != row.to_segment),
-            key=lambda row: -row.customers.value,
-        ),
-        "has_hours": len({row.hour for row in tables.hours}) > 1,
-        "day_types": {row.day_type: row for row in tables.day_types},
-        "categories": by_size(tables.categories, "product_category"),
-        "payment_methods": by_size(tables.payment_methods, "payment_method"),
-        "pairs": sorted(
-            (row for row in tables.pairs if row.orders_both.value >= 30 and row.lift.value > 1),
-            key=lambda row: -row.lift.value,
-        ),
-        "cohorts": last_cohorts(tables.cohorts),
-        "risks": {row.churn_risk: row for row in tables.risks},
-        "risk_score": score,
-        "returned": {
-            row.audience.removesuffix(" risk"): row
-            for level in RISKS
-            for row in tables.returned
-            if (row.model, row.audience) == (score, f"{level} risk")
-        },
-        "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
-        "weeks": [
-            row
-            for row in tables.forecasts
-            if row.model == evaluated and row.audience.startswith("week")
-        ],
-        "tenths": [row for row in tables.tenths if row.model == evaluated],
-        "forecast_model": evaluated,
-        "reasons": sorted(
-            (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
-        ),
-        "tests": {row.status: row.tests for row in tables.tests},
-        "models": tables.models,
-        "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
-        "charts": charts,
-        "lineage": lineage,
-        "words": words,
-        "css": (ROOT / "reports" / "site.css").read_text(),
-    }
+    return (
+        vars(tables)
+        | only
+        | {
+            "sections": SECTIONS,
+            "missing": claims.missing(tables),
+            "window_days": claims.WINDOW_DAYS,
+            "holdout_days": PROJECT["vars"]["holdout_days"],
+            "few_buyers": FEWEST_BUYERS,
+            "few_days": FEWEST_DAYS,
+            "most_rows": MOST_ROWS,
+            "most_bars": MOST_BARS,
+            "most_months": MOST_MONTHS,
+            "unknown": UNKNOWN,
+            "is_thin": claims.is_thin(tables),
+            "enough": claims.enough,
+            "telling": claims.telling,
+            "month_is_over": claims.month_is_over(only["as_of"].as_of_date.value),
+            "metrics": metrics,
+            "headline": claims.headline(metrics),
+            "has_gaps": claims.has_gaps,
+            "begins_late": days < 2 * claims.WINDOW_DAYS,
+            "uncompared": claims.uncompared(metrics, days),
+            "months": tables.months[-MOST_MONTHS:],
+            "segments": claims.segments(tables),
+            "segment_of": {
+                (row.r_score, row.f_score): row.segment for row in tables.score_segments
+            },
+            "has_month_ends": bool(tables.moves),
+            "moves": sorted(
+                (row for row in tables.moves if row.from_segment != row.to_segment),
+                key=lambda row: -row.customers.value,
+            ),
+            "has_hours": claims.has_hours(tables.hours, only["timing"]),
+            "busiest": claims.busiest,
+            "day_types": {row.day_type: row for row in tables.day_types},
+            "categories": by_size(tables.categories, "product_category"),
+            "payment_methods": by_size(tables.payment_methods, "payment_method"),
+            "pairs": sorted(
+                (row for row in tables.pairs if row.orders_both.value >= 30 and row.lift.value > 1),
+                key=lambda row: -row.lift.value,
+            ),
+            "cohorts": last_cohorts(tables.cohorts),
+            "risks": {row.churn_risk: row for row in tables.risks},
+            "risk_score": score,
+            "returned": {
+                row.audience.removesuffix(" risk"): row
+                for level in RISKS
+                for row in tables.returned
+                if (row.model, row.audience) == (score, f"{level} risk")
+            },
+            "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
+            "weeks": [
+                row
+                for row in tables.forecasts
+                if row.model == evaluated and row.audience.startswith("week")
+            ],
+            "tenths": [row for row in tables.tenths if row.model == evaluated],
+            "forecast_model": evaluated,
+            "reasons": sorted(
+                (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
+            ),
+            "tests": {row.status: row.tests for row in tables.tests},
+            "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
+            "charts": charts,
+            "lineage": lineage,
+            "filled": filled,
+            "words": words,
+            "css": (ROOT / "reports" / "site.css").read_text(),
+        }
+    )
 
 
 def used_model(tables: SimpleNamespace) -> str | None:
@@ -531,8 +580,22 @@ def last_cohorts(rows: list[SimpleNamespace]) -> list[SimpleNamespace]:
     return [row for row in rows if row.cohort_month in seen and row.months_since <= 18]
 
 
+def filled(columns: list[tuple[str, str]], rows: list) -> list[tuple[str, str]]:
+    """The columns of a table, pairs of heading and attribute, that have a value in some row."""
+
+    def has_value(row: SimpleNamespace, name: str) -> bool:
+        cell = getattr(row, name)
+        return (cell.value if isinstance(cell, Number) else cell) is not None
+
+    return [
+        (heading, name) for heading, name in columns if any(has_value(row, name) for row in rows)
+    ]
+
+
 def words(value: object) -> object:
     """A name as words, `mbg_nbd_and_recency` as `MBG/NBD and recency`; a day as its month."""
+    if value is None:
+        return ""
     if isinstance(value, date):
         return f"{value:%B %Y}"
     if not isinstance(value, str):
@@ -551,9 +614,9 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """The customers of each recommendation, the highest value at stake first, LIST_LENGTH at most.
+    """The customers of each recommendation that the page shows, LIST_LENGTH of each at most.
 
-    All come through the driver, of which more would ask too much.
+    Those with the highest value at stake come first. All come through the driver, of which more would ask too much.
     """
     order = "order by value_at_stake desc, customer_id"
     rows = spark.sql(f"""
@@ -562,7 +625,7 @@ def read_audiences(spark: SparkSession) -> pa.Table:
             select *, row_number() over (partition by priority {order}) as place
             from marts.recommended_customers
         )
-        where place <= {LIST_LENGTH}
+        where priority <= {MOST_ROWS} and place <= {LIST_LENGTH}
     """).toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
