@@ -83,7 +83,12 @@ with own as (
     select
         * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
         case
+            when unparsed_values ->> '$.line' is not null then 'broken_line'
             when ordered_at is null then 'missing_timestamp'
+            when ordered_at::date in (
+                '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
+                '1970-01-01', '9999-12-31'
+            ) then 'sentinel_date'
             when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
             when unparsed_values ->> '$.amount' is not null then 'not_a_number'
             when unparsed_values ->> '$.quantity' is not null then 'not_a_number'
@@ -850,8 +855,9 @@ INSIGHT_MARTS = {
         """
         with reasons as (
             select unnest([
-                'missing_timestamp', 'missing_amount', 'not_a_number', 'zero_quantity_and_amount',
-                'duplicate_transaction_id', 'future_dated', 'after_as_of_date'
+                'broken_line', 'missing_timestamp', 'sentinel_date', 'missing_amount',
+                'not_a_number', 'zero_quantity_and_amount', 'duplicate_transaction_id',
+                'future_dated', 'after_as_of_date'
             ]) as reason
         ),
 
