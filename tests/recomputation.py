@@ -185,6 +185,43 @@ TABLES = {
         from judged, as_of
         where reason is null and ordered_at::date <= as_of_date
     """,
+    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are at
+    # most one in a hundred.
+    "period": """
+        with days as (
+            select ordered_at::date as day, count(*) as n from lines group by all
+        ),
+
+        gaps as (
+            select day as before_gap, lead(day) over (order by day) as after_gap
+            from days
+            qualify after_gap - before_gap - 1 >= 90
+        ),
+
+        isolated as (
+            select
+                (
+                    select max(after_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date < after_gap)
+                        <= (select count(*) from lines)
+                ) as first_on,
+                (
+                    select min(before_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date > before_gap)
+                        <= (select count(*) from lines)
+                ) as last_on
+        )
+
+        select
+            coalesce(first_on, (select min(day) from days)) as first_on,
+            coalesce(last_on, (select max(day) from days)) as last_on,
+            last_on is not null as has_late_lines
+        from isolated
+    """,
     "orders": """
         select
             order_no,
@@ -755,8 +792,10 @@ INSIGHT_MARTS = {
             select
                 w,
                 as_of_date - {WINDOW_DAYS} * w as last_on,
-                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on
-            from as_of, (values (0), (1), (2)) as numbers (w)
+                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
+                period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
+                and not has_late_lines as is_covered
+            from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),
 
         sales as (
@@ -830,7 +869,21 @@ INSIGHT_MARTS = {
         ),
 
         metrics as (
-            select now.metric, now.value, before.value as previous_value
+            select
+                now.metric,
+                case
+                    when
+                        now.metric = 'retention_rate'
+                        and not (select is_covered from windows where w = 1) then null
+                    else now.value
+                end as value,
+                case
+                    when (
+                        select is_covered
+                        from windows
+                        where w = if(now.metric in ('new_customers', 'retention_rate'), 2, 1)
+                    ) then before.value
+                end as previous_value
             from windowed as now
             inner join windowed as before using (metric)
             where now.w = 0 and before.w = 1
