@@ -586,6 +586,7 @@ BEHAVIOUR_MARTS = {
             isodow(ordered_on)::int as weekday,
             hour(ordered_at)::int as hour,
             count(*) filter (where is_purchase) as orders,
+            count(*) filter (where is_purchase and ordered_at::time <> '00:00') as timed_orders,
             money(sum(net)) as net_revenue
         from orders
         group by all
@@ -597,10 +598,8 @@ BEHAVIOUR_MARTS = {
         with days as (
             select day_type_of(day) as day_type
             from (
-                select unnest(
-                    generate_series(min(ordered_on), any_value(as_of_date), interval 1 day)
-                ) as day
-                from orders, as_of
+                select unnest(generate_series(first_on, last_on, interval 1 day)) as day
+                from period
             )
         ),
 
@@ -608,15 +607,17 @@ BEHAVIOUR_MARTS = {
             select
                 day_type_of(ordered_on) as day_type,
                 count(*) filter (where is_purchase) as orders,
+                count(*) filter (where is_purchase and ordered_on between first_on and last_on)
+                    as orders_in_period,
                 sum(net) as net
-            from orders
+            from orders, period
             group by all
         )
 
         select
             day_type,
             coalesce(orders, 0) as orders,
-            coalesce(orders, 0)
+            coalesce(orders_in_period, 0)
             / nullif((select count(*) from days where days.day_type = types.day_type), 0)
                 as orders_per_day,
             money(net) as net_revenue,
