@@ -83,7 +83,12 @@ with own as (
     select
         * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
         case
+            when unparsed_values ->> '$.line' is not null then 'broken_line'
             when ordered_at is null then 'missing_timestamp'
+            when ordered_at::date in (
+                '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
+                '1970-01-01', '9999-12-31'
+            ) then 'sentinel_date'
             when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
             when unparsed_values ->> '$.amount' is not null then 'not_a_number'
             when unparsed_values ->> '$.quantity' is not null then 'not_a_number'
@@ -179,6 +184,43 @@ TABLES = {
             quantity > 0 and amount >= 0 as is_purchase
         from judged, as_of
         where reason is null and ordered_at::date <= as_of_date
+    """,
+    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are at
+    # most one in a hundred.
+    "period": """
+        with days as (
+            select ordered_at::date as day, count(*) as n from lines group by all
+        ),
+
+        gaps as (
+            select day as before_gap, lead(day) over (order by day) as after_gap
+            from days
+            qualify after_gap - before_gap - 1 >= 90
+        ),
+
+        isolated as (
+            select
+                (
+                    select max(after_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date < after_gap)
+                        <= (select count(*) from lines)
+                ) as first_on,
+                (
+                    select min(before_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date > before_gap)
+                        <= (select count(*) from lines)
+                ) as last_on
+        )
+
+        select
+            coalesce(first_on, (select min(day) from days)) as first_on,
+            coalesce(last_on, (select max(day) from days)) as last_on,
+            last_on is not null as has_late_lines
+        from isolated
     """,
     "orders": """
         select
@@ -544,6 +586,7 @@ BEHAVIOUR_MARTS = {
             isodow(ordered_on)::int as weekday,
             hour(ordered_at)::int as hour,
             count(*) filter (where is_purchase) as orders,
+            count(*) filter (where is_purchase and ordered_at::time <> '00:00') as timed_orders,
             money(sum(net)) as net_revenue
         from orders
         group by all
@@ -555,10 +598,8 @@ BEHAVIOUR_MARTS = {
         with days as (
             select day_type_of(day) as day_type
             from (
-                select unnest(
-                    generate_series(min(ordered_on), any_value(as_of_date), interval 1 day)
-                ) as day
-                from orders, as_of
+                select unnest(generate_series(first_on, last_on, interval 1 day)) as day
+                from period
             )
         ),
 
@@ -566,15 +607,17 @@ BEHAVIOUR_MARTS = {
             select
                 day_type_of(ordered_on) as day_type,
                 count(*) filter (where is_purchase) as orders,
+                count(*) filter (where is_purchase and ordered_on between first_on and last_on)
+                    as orders_in_period,
                 sum(net) as net
-            from orders
+            from orders, period
             group by all
         )
 
         select
             day_type,
             coalesce(orders, 0) as orders,
-            coalesce(orders, 0)
+            coalesce(orders_in_period, 0)
             / nullif((select count(*) from days where days.day_type = types.day_type), 0)
                 as orders_per_day,
             money(net) as net_revenue,
@@ -751,8 +794,10 @@ INSIGHT_MARTS = {
             select
                 w,
                 as_of_date - {WINDOW_DAYS} * w as last_on,
-                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on
-            from as_of, (values (0), (1), (2)) as numbers (w)
+                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
+                period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
+                and not has_late_lines as is_covered
+            from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),
 
         sales as (
@@ -826,7 +871,21 @@ INSIGHT_MARTS = {
         ),
 
         metrics as (
-            select now.metric, now.value, before.value as previous_value
+            select
+                now.metric,
+                case
+                    when
+                        now.metric = 'retention_rate'
+                        and not (select is_covered from windows where w = 1) then null
+                    else now.value
+                end as value,
+                case
+                    when (
+                        select is_covered
+                        from windows
+                        where w = if(now.metric in ('new_customers', 'retention_rate'), 2, 1)
+                    ) then before.value
+                end as previous_value
             from windowed as now
             inner join windowed as before using (metric)
             where now.w = 0 and before.w = 1
@@ -851,8 +910,9 @@ INSIGHT_MARTS = {
         """
         with reasons as (
             select unnest([
-                'missing_timestamp', 'missing_amount', 'not_a_number', 'zero_quantity_and_amount',
-                'duplicate_transaction_id', 'future_dated', 'after_as_of_date'
+                'broken_line', 'missing_timestamp', 'sentinel_date', 'missing_amount',
+                'not_a_number', 'zero_quantity_and_amount', 'duplicate_transaction_id',
+                'future_dated', 'after_as_of_date'
             ]) as reason
         ),
 

@@ -32,8 +32,8 @@ orders as (
     select * from {{ ref('int_orders') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of_date') }}
+data_period as (
+    select * from {{ ref('int_data_period') }}
 ),
 
 segments as (
@@ -169,12 +169,12 @@ activity_findings as (
 
 history as (
     select
-        datediff(max(as_of.as_of_date), min(orders.ordered_on)) as days,
+        datediff(max(data_period.last_on), max(data_period.first_on)) as days,
         count_if(orders.is_guest and orders.is_purchase) as guest_orders,
         {{ money('sum(orders.net_cents) filter (where orders.is_guest)') }} as guest_revenue,
         {{ money('sum(orders.net_cents)') }} as net_revenue
     from orders
-    cross join as_of
+    cross join data_period
 ),
 
 guest_findings as (
