@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
@@ -583,13 +583,11 @@ def last_cohorts(rows: list[SimpleNamespace]) -> list[SimpleNamespace]:
 def filled(columns: list[tuple[str, str]], rows: list) -> list[tuple[str, str]]:
     """The columns of a table, pairs of heading and attribute, that have a value in some row."""
 
-    def has_value(row: SimpleNamespace, name: str) -> bool:
-        cell = getattr(row, name)
-        return (cell.value if isinstance(cell, Number) else cell) is not None
+    def is_filled(name: str) -> bool:
+        cells = [getattr(row, name) for row in rows]
+        return any((each.value if isinstance(each, Number) else each) is not None for each in cells)
 
-    return [
-        (heading, name) for heading, name in columns if any(has_value(row, name) for row in rows)
-    ]
+    return [(heading, name) for heading, name in columns if is_filled(name)]
 
 
 def words(value: object) -> object:
@@ -616,7 +614,8 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 def read_audiences(spark: SparkSession) -> pa.Table:
     """The customers of each recommendation that the page shows, LIST_LENGTH of each at most.
 
-    Those with the highest value at stake come first. All come through the driver, of which more would ask too much.
+    Those with the highest value at stake come first. All come through the driver, of which more
+    would ask too much.
     """
     order = "order by value_at_stake desc, customer_id"
     rows = spark.sql(f"""
