@@ -52,6 +52,7 @@ LIST_LENGTH = 100_000
 MOST_ROWS = 50
 MOST_BARS = 12
 MOST_MONTHS = 36
+MOST_ORDERS = 24
 
 SECTIONS = {
     "happened": "What happened",
@@ -66,7 +67,7 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
     "count": "buyers customers predicted orders timed_orders untimed_orders new_customers "
-    "orders_both rows lines early_lines late_lines tests clusters forecast came",
+    "orders_both rows lines late_lines tests clusters forecast came",
     "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
@@ -176,7 +177,8 @@ class Query:
     `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
     names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
     `source` is what to select from where that is not the relation itself, `units` how to show
-    numbers other than by UNITS.
+    numbers other than by UNITS. Where the data can make any number of rows, `first` is the order in
+    which the first are read: one more than the page shows, which tells that there are more.
     """
 
     relation: str
@@ -186,6 +188,7 @@ class Query:
     where: str = ""
     grouped: bool = False
     source: str = ""
+    first: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -205,6 +208,8 @@ class Query:
             parts.append(f"where {self.where}")
         if self.grouped:
             parts.append(f"group by {', '.join(self.key.split())}")
+        if self.first:
+            parts.append(f"order by {self.first} limit {MOST_ROWS + 1}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
@@ -264,9 +269,7 @@ QUERIES = {
             "predicted_value": "sum(predicted_value_12m)",
         },
     ),
-    "period": Query(
-        "intermediate.int_data_period", numbers="first_on last_on early_lines late_lines"
-    ),
+    "period": Query("intermediate.int_data_period", numbers="first_on last_on late_lines"),
     "warnings": Query("marts.data_warnings", key="display_order", texts="finding advice"),
     # What happened
     "metrics": Query(
@@ -360,6 +363,7 @@ QUERIES = {
         "marts.purchases_by_payment_method",
         key="payment_method",
         numbers="orders order_share net_revenue average_order_value",
+        first="orders desc, payment_method",
     ),
     # Each pair once: lift and support are the same both ways.
     "pairs": Query(
@@ -384,7 +388,7 @@ QUERIES = {
         key="order_number",
         numbers="customers continued_share median_days_to_next",
         # One customer with ten thousand orders makes as many rows.
-        where="order_number <= 24",
+        where=f"order_number <= {MOST_ORDERS}",
     ),
     "deciles": Query(
         "marts.revenue_concentration",
@@ -501,10 +505,12 @@ def prepare(tables: SimpleNamespace) -> dict:
             "most_rows": MOST_ROWS,
             "most_bars": MOST_BARS,
             "most_months": MOST_MONTHS,
+            "most_orders": MOST_ORDERS,
             "unknown": UNKNOWN,
             "is_thin": claims.is_thin(tables),
             "enough": claims.enough,
             "telling": claims.telling,
+            "outstanding": claims.outstanding,
             "month_is_over": claims.month_is_over(only["as_of"].as_of_date.value),
             "metrics": metrics,
             "headline": claims.headline(metrics),

@@ -37,9 +37,19 @@ def enough(number: object) -> bool:
 def telling(share: object, count: object) -> bool:
     """Whether a share of `count` customers or orders can be told as a part of the whole.
 
-    Where returns outweigh the purchases of some, the others bring more than the whole.
+    Where returns outweigh the purchases of some, the others bring more than the whole. Less than
+    0.05% would read as nothing.
     """
-    return enough(count) and share.value is not None and 0 < share.value <= 1
+    return enough(count) and share.value is not None and 0.0005 <= share.value <= 1
+
+
+def outstanding(decile: SimpleNamespace, buyers: object) -> bool:
+    """Whether the customers of the best deciles, up to this one, have brought more than the others.
+
+    Of customers who all brought the same, none are the best.
+    """
+    share = decile.cumulative_share
+    return telling(share, buyers) and share.value > decile.decile / 10
 
 
 def missing(tables: SimpleNamespace) -> dict[str, str]:

@@ -134,7 +134,10 @@ def segments(cursor: hive.Cursor) -> str:
         (segment, money(customers), percent(share), money(revenue), percent(revenue_share))
         for segment, customers, share, revenue, revenue_share in rows
     ]
-    return table([("Segment", "customers", "share", "revenue", "share"), *cells], "<>>>>")
+    cells.insert(0, ("Segment", "customers", "share", "revenue", "share"))
+    # Of no revenue, or of a loss, there are no shares.
+    shown = 4 if rows[0][4] is None else 5
+    return table([row[:shown] for row in cells], "<>>>>"[:shown])
 
 
 def personas(cursor: hive.Cursor) -> str:
@@ -161,7 +164,8 @@ def data_quality(cursor: hive.Cursor) -> str:
         "order by rows desc, reason",
     )
     if not rows:
-        return "Every line of the source is in the marts."
+        ((lines,),) = query(cursor, "select count(*) from staging.stg_transactions")
+        return "Every line of the source is in the marts." if lines else "The source has no line."
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
@@ -169,13 +173,17 @@ def data_quality(cursor: hive.Cursor) -> str:
     )
 
 
+def text(cursor: hive.Cursor) -> str:
+    """What the marts say in short, in paragraphs."""
+    parts = [part(cursor) for part in (warnings, headline, segments, personas, data_quality)]
+    return "\n\n".join(filter(None, parts))
+
+
 def main() -> None:
     port = os.environ.get("THRIFT_PORT") or "10000"
     ui_port = os.environ.get("SPARK_UI_PORT") or "4040"
     with hive.connect("localhost", int(port), username="summary") as connection:
-        cursor = connection.cursor()
-        parts = [part(cursor) for part in (warnings, headline, segments, personas, data_quality)]
-    print("\n" + "\n\n".join(filter(None, parts)) + "\n")
+        print(f"\n{text(connection.cursor())}\n")
     print(
         "Where to look next\n"
         + table(
