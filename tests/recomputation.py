@@ -185,8 +185,8 @@ TABLES = {
         from judged, as_of
         where reason is null and ordered_at::date <= as_of_date
     """,
-    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are at
-    # most one in a hundred.
+    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are
+    # at most one in a hundred.
     "period": """
         with days as (
             select ordered_at::date as day, count(*) as n from lines group by all

@@ -4,15 +4,21 @@
 {%- set lines_per_isolated_line = 100 -%}
 
 with transactions as (
-    select * from {{ ref('int_transactions') }}
+    select * from {{ ref('stg_transactions') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
 ),
 
 line_days as (
     select
-        ordered_on,
+        transactions.ordered_on,
         count(*) as lines
     from transactions
-    group by ordered_on
+    inner join as_of on transactions.ordered_on <= as_of.as_of_date
+    where transactions.rejection_reason is null
+    group by transactions.ordered_on
 ),
 
 counted_days as (
