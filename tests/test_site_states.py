@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import pytest
+from conftest import Data, on_data
 from recomputation import MARTS, SEEDS, prepare
 from test_site import SECTIONS, Numbers, shown, text_of
 
@@ -201,6 +203,17 @@ def test_no_column_is_of_dashes_alone(state: SimpleNamespace):
         heads, *columns = zip(*cells, strict=True)
         for head, *column in (heads, *columns):
             assert not all('class="none"' in cell for cell in column), head
+
+
+@on_data("one_line", "nothing")
+def test_a_run_ends_in_a_page_and_a_summary(data: Data, server: dict[str, str]):
+    page = text_of((Path(server["DBT_TARGET_PATH"]) / "site" / "index.html").read_text())
+    if data.name == "one_line":
+        assert "The last 90 days brought net revenue of 12, from 1 active customer." in page
+        assert "As of 2026-03-02: 1 customer, 12 net revenue." in data.printed
+    else:
+        assert "No usable line of the source is dated 1 January 1990 or earlier." in page
+        assert "No usable line of the source is dated 1990-01-01 or earlier." in data.printed
 
 
 # --- why there is nothing ---------------------------------------------------------------

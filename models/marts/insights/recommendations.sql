@@ -50,7 +50,10 @@ segments as (
 ),
 
 total as (
-    select sum(net_revenue) as net_revenue from segments
+    select
+        sum(customers) as customers,
+        sum(net_revenue) as net_revenue
+    from segments
 ),
 
 -- Parts that are null, because there is nothing to say, are left out of the sentence.
@@ -67,8 +70,12 @@ segment_findings as (
                         ' brought ', format_number(segments.net_revenue, 2), ' of net revenue'
                     )
                 end,
+                -- No share of all customers, and none beyond the whole where others returned more than
+                -- they bought.
                 case
-                    when segments.net_revenue > 0 and total.net_revenue > 0
+                    when
+                        segments.customers < total.customers
+                        and segments.net_revenue between 0.01 and total.net_revenue
                         then concat(
                             ', ',
                             {{ percentage(share('segments.net_revenue', 'total.net_revenue')) }},
