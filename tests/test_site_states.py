@@ -209,7 +209,7 @@ def test_no_column_is_of_dashes_alone(state: SimpleNamespace):
 def test_a_run_ends_in_a_page_and_a_summary(data: Data, server: dict[str, str]):
     page = text_of((Path(server["DBT_TARGET_PATH"]) / "site" / "index.html").read_text())
     if data.name == "one_line":
-        assert "The last 90 days brought net revenue of 12, from 1 active customer." in page
+        assert "The last 90 days brought net revenue of 12, with 1 active customer." in page
         assert "As of 2026-03-02: 1 customer, 12 net revenue." in data.printed
     else:
         assert "No usable line of the source is dated 1 January 1990 or earlier." in page
@@ -304,7 +304,7 @@ def test_a_window_that_is_not_covered_is_not_compared_and_the_page_says_why():
     assert "Change</th>" not in page
     page = text_of(page)
     reason = "There is no comparison with the 90 days before: the data begin on "
-    assert f"from 20 active customers. {reason}2 March 2026." in page
+    assert f"with 20 active customers. {reason}2 March 2026." in page
     assert "on the 90 before" not in page
     assert f"{reason}2026-03-02." in printed
     assert "against the 90 before" not in printed
@@ -333,7 +333,7 @@ def test_a_loss_goes_neither_up_nor_down_in_percent():
     before, after = MONDAY, MONDAY + timedelta(days=90)
     lines = [line("anna", before, -100), line("anna", after, 50)]
     lines += [line("bert", MONDAY - timedelta(days=number), 0) for number in range(89)]
-    assert "brought net revenue of 50, from" in page_of(lines)
+    assert "brought net revenue of 50, with" in page_of(lines)
     assert "against the 90 before" not in summary_of(lines)
 
 
