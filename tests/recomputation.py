@@ -3,7 +3,7 @@
 Written from the definitions, not from the models, and as plainly as they read: window functions
 over all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need
 from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
-(personas, predictions) and what is text for people (recommendations); of the warnings the counts are.
+(personas, predictions) and what is text for people (recommendations); of warnings only the counts.
 
 Money is decimal(18,2) and exact; a double is one division.
 """
