@@ -3,7 +3,7 @@
 Written from the definitions, not from the models, and as plainly as they read: window functions
 over all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need
 from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
-(personas, predictions) and what is text for people (recommendations).
+(personas, predictions) and what is text for people (recommendations); of warnings only the counts.
 
 Money is decimal(18,2) and exact; a double is one division.
 """
@@ -939,3 +939,84 @@ INSIGHT_MARTS = {
 }
 
 MARTS = CUSTOMER_MARTS | BEHAVIOUR_MARTS | INSIGHT_MARTS
+
+# Warning -> query for the part of its sentence that has the count or the day; null without reason.
+WARNINGS = {
+    "late_last_day": """
+        select 'The last line is of ' || max(ordered_at::date)
+        from lines, period
+        where ordered_at::date > last_on
+    """,
+    "early_first_day": """
+        select 'The first line is of ' || min(ordered_at::date)
+        from lines, period
+        where ordered_at::date < first_on
+    """,
+    "broken_lines": """
+        select nullif(count(*), 0) || ' line' from judged where reason = 'broken_line'
+    """,
+    "sentinel_dates": """
+        select nullif(count(*), 0) || ' line' from judged where reason = 'sentinel_date'
+    """,
+    "unmatched_customers": """
+        with ordering as (select distinct customer_id as id from lines where not is_guest),
+
+        listed as (
+            select distinct customer_id as id from customers semi join features using (customer_id)
+        ),
+
+        other_forms as (
+            select distinct ordering.id
+            from (from ordering anti join listed using (id)) as ordering
+            inner join listed
+                on
+                    lower(trim(ordering.id)) = lower(trim(listed.id))
+                    or try_cast(ordering.id as decimal(38, 6))
+                    = try_cast(listed.id as decimal(38, 6))
+        )
+
+        select case
+            when exists (from other_forms) then (select count(*) from other_forms) || ' of the '
+            when
+                exists (from listed)
+                and exists (from ordering)
+                and not exists (from listed semi join ordering using (id))
+                then ' in the transactions: one is '
+        end
+    """,
+    "placeholder_id": """
+        select nullif(count(*), 0) || ' customer id'
+        from features
+        where
+            orders > 0
+            and regexp_full_match(
+                lower(trim(customer_id)),
+                '[(<]?(null|nil|nan|none|#?n/a|n[.]a[.]|na|unknown|undefined|missing|anonymous|guest)[)>]?'
+                || '|-1|--?|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}|[\\\\]n|no customer|[(]not set[)]'
+            )
+    """,
+    "dominant_id": """
+        select nullif(count(*), 0) || ' customer id'
+        from features
+        where
+            orders >= 0.1 * (select sum(orders) from features)
+            and orders >= 10 * (select avg(orders) from features where orders > 0)
+    """,
+    "near_duplicate_ids": """
+        with ids as (
+            select lower(trim(customer_id)) as folded, count(distinct customer_id) as ids
+            from lines
+            where not is_guest
+            group by folded
+        )
+
+        select sum(ids) || ' customer ids' from ids where ids > 1
+    """,
+    "damaged_text": """
+        select nullif(count(distinct text), 0) || ' value'
+        from (
+            select customer_id as text from features union select product_category from lines
+        )
+        where contains(text, chr(65533))
+    """,
+}
