@@ -1,7 +1,8 @@
 -- On which weekdays and at what hour do customers order?
 --
--- Read: weekday 1 is Monday; busiest_hour is the hour of that weekday with the most orders.
--- Beware: hours are UTC, and are all 0 in a source that knows only days; guests are in.
+-- Read: weekday 1 is Monday; busiest_hour is the hour of that weekday with the most orders, and
+-- busiest_hour_share its share of those orders whose time is known; both are null where none is.
+-- Beware: hours are UTC; exactly midnight, the time of a date alone, counts as unknown; guests are in.
 
 with hours as (
     select * from {{ ref('purchases_by_weekday_hour') }}
@@ -12,9 +13,10 @@ weekdays as (
         weekday,
         sum(orders) as orders,
         sum(net_revenue) as net_revenue,
+        sum(timed_orders) as timed_orders,
         -- The earliest among hours with equally many orders.
-        max_by(hour, struct(orders, -hour)) as busiest_hour,
-        max(orders) as busiest_hour_orders
+        max_by(hour, struct(timed_orders, -hour)) filter (where timed_orders > 0) as busiest_hour,
+        max(timed_orders) as busiest_hour_orders
     from hours
     group by weekday
 ),
@@ -26,7 +28,7 @@ final as (
         {{ share('orders', 'sum(orders) over ()') }} as order_share,
         {{ share('net_revenue', 'orders') }} as average_order_value,
         busiest_hour,
-        {{ share('busiest_hour_orders', 'orders') }} as busiest_hour_share
+        {{ share('busiest_hour_orders', 'timed_orders') }} as busiest_hour_share
     from weekdays
 )
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,16 +27,15 @@ import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import yaml
 from markupsafe import Markup
 from pyspark.sql import SparkSession
 
 import charts
+import claims
 import columns
+from project import PROJECT, ROOT
 from session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
 
-ROOT = Path(__file__).resolve().parent.parent
-PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
 TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(ROOT / "reports"),
@@ -49,15 +48,26 @@ UNKNOWN = "Unknown"
 RISKS = ["high", "medium", "low"]
 # Customers on the list of one audience: more than anybody writes to at once.
 LIST_LENGTH = 100_000
-# Categories, pairs of them and payment methods: a source may have more than a page can hold.
+# Rows of a table, and bars of a chart, that the data could make any number of.
 MOST_ROWS = 50
+MOST_BARS = 12
+MOST_MONTHS = 36
+MOST_ORDERS = 24
 
+SECTIONS = {
+    "happened": "What happened",
+    "who": "Who the customers are",
+    "do": "What they do",
+    "will": "What will happen",
+    "act": "What to do",
+    "trust": "How far to trust it",
+}
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
-    "count": "buyers customers predicted orders new_customers orders_both rows lines tests "
-    "clusters forecast came categories lowest_category_orders",
+    "count": "buyers customers predicted orders timed_orders untimed_orders new_customers "
+    "orders_both rows lines late_lines tests clusters forecast came categories lowest_category_orders",
     "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
@@ -72,7 +82,7 @@ UNITS = {
     "decimal": "lift orders_per_day average_orders average_units_per_order gini silhouette "
     "stability",
     "score": "auc auc_of_recency",
-    "date": "as_of_date first_order_on",
+    "date": "as_of_date first_order_on first_on last_on",
 }
 UNIT_OF = {column: unit for unit, names in UNITS.items() for column in names.split()}
 DECIMALS = {
@@ -125,16 +135,21 @@ class Number:
 
     def __html__(self) -> str:
         if self.value is None:
-            return f'<span class="none">{DASH}</span>'
+            return Markup('<span class="none">{}</span>').format(DASH)
         return Markup(
             '<a class="number" href="{}" data-query="{}" data-unit="{}">'
             '<data value="{}">{}</data></a>'
         ).format(self.href, self.query, self.unit, self.value, self.text)
 
-    def counted(self, noun: str) -> Markup:
-        """The number and its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
-        plural = "" if self.value == 1 else "s"
-        return Markup("{} {}{}").format(self, noun, plural)
+    def counted(self, noun: str, one: str = "", more: str = "") -> Markup:
+        """The number with its noun, whose plural ends in s, and with a verb where one is given.
+
+        `1 customer`, `1,234 customers`; `1 customer is`, `2 customers are`. What a reader sees
+        decides, so 1.2 days are `1 day`.
+        """
+        is_one = self.text == "1"
+        words = [noun if is_one else f"{noun}s", one if is_one else more]
+        return Markup("{} {}").format(self, " ".join(filter(None, words)))
 
     def size(self) -> "Number":
         """The same without its sign, for `up by` and `down by`."""
@@ -161,9 +176,9 @@ class Query:
 
     `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
     names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
-    `best` is what to order by where there may be more rows than a page can show: the first
-    MOST_ROWS are read. `source` is what to select from where that is not the relation itself,
-    `units` how to show numbers other than by UNITS.
+    `source` is what to select from where that is not the relation itself, `units` how to show
+    numbers other than by UNITS. Where the data can make any number of rows, `first` is the order in
+    which the first are read: one more than the page shows, which tells that there are more.
     """
 
     relation: str
@@ -172,8 +187,8 @@ class Query:
     numbers: str | Mapping[str, str] = ""
     where: str = ""
     grouped: bool = False
-    best: str = ""
     source: str = ""
+    first: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -193,8 +208,8 @@ class Query:
             parts.append(f"where {self.where}")
         if self.grouped:
             parts.append(f"group by {', '.join(self.key.split())}")
-        if self.best:
-            parts.append(f"order by {self.best} limit {MOST_ROWS}")
+        if self.first:
+            parts.append(f"order by {self.first} limit {MOST_ROWS + 1}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
@@ -247,13 +262,15 @@ QUERIES = {
     "totals": Query(
         "marts.customers",
         numbers={
-            "buyers": "count_if(orders > 0)",
+            "buyers": "count(*) filter (where orders > 0)",
             "first_order_on": "min(first_order_on)",
             "predicted": "count(predicted_value_12m)",
             "orders": "sum(expected_orders_90d)",
             "predicted_value": "sum(predicted_value_12m)",
         },
     ),
+    "period": Query("intermediate.int_data_period", numbers="first_on last_on late_lines"),
+    "warnings": Query("marts.data_warnings", key="display_order", texts="finding advice"),
     # What happened
     "metrics": Query(
         "marts.executive_summary",
@@ -311,7 +328,21 @@ QUERIES = {
         "holiday_season_order_share",
     ),
     # What they do
-    "hours": Query("marts.purchases_by_weekday_hour", key="weekday hour", numbers="orders"),
+    # The time of an order that only has a day is midnight, and no hour that anybody ordered at.
+    "hours": Query(
+        "marts.purchases_by_weekday_hour",
+        key="weekday hour",
+        numbers="timed_orders",
+        where="timed_orders > 0",
+    ),
+    "timing": Query(
+        "marts.purchases_by_weekday_hour",
+        numbers={
+            "orders": "sum(orders)",
+            "timed_orders": "sum(timed_orders)",
+            "untimed_orders": "sum(orders - timed_orders)",
+        },
+    ),
     "weekdays": Query(
         "marts.purchases_by_weekday_hour",
         key="weekday",
@@ -327,14 +358,14 @@ QUERIES = {
         "marts.purchases_by_category",
         key="product_category",
         numbers="net_revenue revenue_share orders customers return_rate",
-        best="net_revenue desc, product_category",
+        first="net_revenue desc, product_category",
     ),
     "all_categories": Query("marts.purchases_by_category", numbers={"categories": "count(*)"}),
     "payment_methods": Query(
         "marts.purchases_by_payment_method",
         key="payment_method",
         numbers="orders order_share net_revenue average_order_value",
-        best="net_revenue desc, payment_method",
+        first="orders desc, payment_method",
     ),
     # Each pair once: lift and support are the same both ways.
     "pairs": Query(
@@ -342,7 +373,7 @@ QUERIES = {
         key="antecedent consequent",
         numbers="orders_both support lift lowest_category_orders",
         where="antecedent < consequent and orders_both >= 30 and lift > 1",
-        best="lift desc, antecedent, consequent",
+        first="lift desc, antecedent, consequent",
     ),
     "cohorts": Query(
         "marts.cohort_retention",
@@ -359,6 +390,8 @@ QUERIES = {
         "marts.repeat_purchase",
         key="order_number",
         numbers="customers continued_share median_days_to_next",
+        # One customer with ten thousand orders makes as many rows.
+        where=f"order_number <= {MOST_ORDERS}",
     ),
     "deciles": Query(
         "marts.revenue_concentration",
@@ -400,6 +433,8 @@ QUERIES = {
         key="priority",
         texts="audience finding action",
         numbers="customers value_at_stake",
+        # Each category that comes back often has one.
+        where=f"priority <= {MOST_ROWS}",
     ),
     # How far to trust it
     "lines": Query("staging.stg_transactions", numbers={"lines": "count(*)"}),
@@ -455,71 +490,83 @@ def read(spark: SparkSession) -> SimpleNamespace:
 
 def prepare(tables: SimpleNamespace) -> dict:
     """What the template needs besides the rows: what may be said, in which order, which not."""
-    (as_of,) = tables.as_of
-    (totals,) = tables.totals
-    place = {row.segment: row.display_order for row in tables.playbook}
-    first_day = totals.first_order_on.value
-    today = as_of.as_of_date.value
+    only = {name: getattr(tables, name)[0] for name in ("as_of", "totals", "period", "timing")}
+    metrics = {row.metric: row for row in tables.metrics}
+    days = claims.days_covered(tables)
     evaluated = used_model(tables)
     score = next((row.model for row in tables.thresholds), "recency")
-    return vars(tables) | {
-        "as_of": as_of,
-        "totals": totals,
-        "window_days": PROJECT["vars"]["window_days"],
-        "holdout_days": PROJECT["vars"]["holdout_days"],
-        "few_buyers": FEWEST_BUYERS,
-        "few_days": FEWEST_DAYS,
-        "is_thin": totals.buyers.value < FEWEST_BUYERS or (today - first_day).days < FEWEST_DAYS,
-        "month_is_over": (today + timedelta(1)).day == 1,
-        "metrics": {row.metric: row for row in tables.metrics},
-        "months": tables.months[-36:],
-        "segments": sorted(
-            (row for row in tables.segments if row.customers.value),
-            key=lambda row: place[row.segment],
-        ),
-        "segment_of": {(row.r_score, row.f_score): row.segment for row in tables.score_segments},
-        "meanings": {row.segment: row.meaning for row in tables.playbook},
-        "gains": {row.segment: row.gained for row in tables.gains},
-        "moves": sorted(
-            (row for row in tables.moves if row.from_segment != row.to_segment),
-            key=lambda row: -row.customers.value,
-        ),
-        "has_hours": len({row.hour for row in tables.hours}) > 1,
-        "day_types": {row.day_type: row for row in tables.day_types},
-        "categories": by_size(tables.categories, "product_category"),
-        "payment_methods": by_size(tables.payment_methods, "payment_method"),
-        "all_categories": tables.all_categories[0].categories,
-        "most_rows": MOST_ROWS,
-        "most_pairs_of": PROJECT["vars"]["affinity_categories"],
-        "pairs": sorted(tables.pairs, key=lambda row: -row.lift.value),
-        "cohorts": last_cohorts(tables.cohorts),
-        "risks": {row.churn_risk: row for row in tables.risks},
-        "risk_score": score,
-        "returned": {
-            row.audience.removesuffix(" risk"): row
-            for level in RISKS
-            for row in tables.returned
-            if (row.model, row.audience) == (score, f"{level} risk")
-        },
-        "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
-        "weeks": [
-            row
-            for row in tables.forecasts
-            if row.model == evaluated and row.audience.startswith("week")
-        ],
-        "tenths": [row for row in tables.tenths if row.model == evaluated],
-        "forecast_model": evaluated,
-        "reasons": sorted(
-            (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
-        ),
-        "tests": {row.status: row.tests for row in tables.tests},
-        "models": tables.models,
-        "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
-        "charts": charts,
-        "lineage": lineage,
-        "words": words,
-        "css": (ROOT / "reports" / "site.css").read_text(),
-    }
+    return (
+        vars(tables)
+        | only
+        | {
+            "sections": SECTIONS,
+            "missing": claims.missing(tables),
+            "window_days": claims.WINDOW_DAYS,
+            "holdout_days": PROJECT["vars"]["holdout_days"],
+            "few_buyers": FEWEST_BUYERS,
+            "few_days": FEWEST_DAYS,
+            "most_rows": MOST_ROWS,
+            "most_bars": MOST_BARS,
+            "most_months": MOST_MONTHS,
+            "most_orders": MOST_ORDERS,
+            "unknown": UNKNOWN,
+            "is_thin": claims.is_thin(tables),
+            "enough": claims.enough,
+            "telling": claims.telling,
+            "outstanding": claims.outstanding,
+            "month_is_over": claims.month_is_over(only["as_of"].as_of_date.value),
+            "metrics": metrics,
+            "headline": claims.headline(metrics),
+            "has_gaps": claims.has_gaps,
+            "begins_late": days < 2 * claims.WINDOW_DAYS,
+            "uncompared": claims.uncompared(metrics, days),
+            "months": tables.months[-MOST_MONTHS:],
+            "segments": claims.segments(tables),
+            "segment_of": {
+                (row.r_score, row.f_score): row.segment for row in tables.score_segments
+            },
+            "has_month_ends": bool(tables.moves),
+            "moves": sorted(
+                (row for row in tables.moves if row.from_segment != row.to_segment),
+                key=lambda row: -row.customers.value,
+            ),
+            "has_hours": claims.has_hours(tables.hours, only["timing"]),
+            "busiest": claims.busiest,
+            "day_types": {row.day_type: row for row in tables.day_types},
+            "categories": by_size(tables.categories, "product_category"),
+            "payment_methods": by_size(tables.payment_methods, "payment_method"),
+            "all_categories": tables.all_categories[0].categories,
+            "most_pairs_of": PROJECT["vars"]["affinity_categories"],
+            "pairs": sorted(tables.pairs, key=lambda row: -row.lift.value),
+            "cohorts": last_cohorts(tables.cohorts),
+            "risks": {row.churn_risk: row for row in tables.risks},
+            "risk_score": score,
+            "returned": {
+                row.audience.removesuffix(" risk"): row
+                for level in RISKS
+                for row in tables.returned
+                if (row.model, row.audience) == (score, f"{level} risk")
+            },
+            "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
+            "weeks": [
+                row
+                for row in tables.forecasts
+                if row.model == evaluated and row.audience.startswith("week")
+            ],
+            "tenths": [row for row in tables.tenths if row.model == evaluated],
+            "forecast_model": evaluated,
+            "reasons": sorted(
+                (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
+            ),
+            "tests": {row.status: row.tests for row in tables.tests},
+            "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
+            "charts": charts,
+            "lineage": lineage,
+            "filled": filled,
+            "words": words,
+            "css": (ROOT / "reports" / "site.css").read_text(),
+        }
+    )
 
 
 def used_model(tables: SimpleNamespace) -> str | None:
@@ -541,8 +588,20 @@ def last_cohorts(rows: list[SimpleNamespace]) -> list[SimpleNamespace]:
     return [row for row in rows if row.cohort_month in seen and row.months_since <= 18]
 
 
+def filled(columns: list[tuple[str, str]], rows: list) -> list[tuple[str, str]]:
+    """The columns of a table, pairs of heading and attribute, that have a value in some row."""
+
+    def is_filled(name: str) -> bool:
+        cells = [getattr(row, name) for row in rows]
+        return any((each.value if isinstance(each, Number) else each) is not None for each in cells)
+
+    return [(heading, name) for heading, name in columns if is_filled(name)]
+
+
 def words(value: object) -> object:
     """A name as words, `mbg_nbd_and_recency` as `MBG/NBD and recency`; a day as its month."""
+    if value is None:
+        return ""
     if isinstance(value, date):
         return f"{value:%B %Y}"
     if not isinstance(value, str):
@@ -561,9 +620,10 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """The customers of each recommendation, the highest value at stake first, LIST_LENGTH at most.
+    """The customers of each recommendation that the page shows, LIST_LENGTH of each at most.
 
-    All come through the driver, of which more would ask too much.
+    Those with the highest value at stake come first. All come through the driver, of which more
+    would ask too much.
     """
     order = "order by value_at_stake desc, customer_id"
     rows = spark.sql(f"""
@@ -572,7 +632,7 @@ def read_audiences(spark: SparkSession) -> pa.Table:
             select *, row_number() over (partition by priority {order}) as place
             from marts.recommended_customers
         )
-        where place <= {LIST_LENGTH}
+        where priority <= {MOST_ROWS} and place <= {LIST_LENGTH}
     """).toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 

@@ -325,7 +325,7 @@ def score_map(rows: Iterable, segments: dict[tuple[int, int], str], width: int, 
 
 def weekday_hour(rows: Iterable, width: int, label: str) -> str:
     """Heat map of orders: a row per weekday, a column per hour."""
-    orders = {(row.weekday, row.hour): row.orders.value for row in rows}
+    orders = {(row.weekday, row.hour): row.timed_orders.value for row in rows}
     thresholds = even_steps(orders.values())
     data = [
         {
@@ -512,7 +512,9 @@ categories = partial(
     bars,
     name="product_category",
     size="net_revenue",
-    text=lambda row: f"{row.net_revenue.text} · {row.revenue_share.text}",
+    text=lambda row: " · ".join(
+        number.text for number in (row.net_revenue, row.revenue_share) if number.value is not None
+    ),
 )
 payment_methods = partial(
     bars, name=lambda row: row.payment_method.replace("_", " "), size="order_share"

@@ -1,9 +1,14 @@
 """Prints what a run found, from the marts: the last lines of `make run`."""
 
 import os
+from datetime import date
 from decimal import Decimal
 
 from pyhive import hive
+
+from project import PROJECT
+
+WINDOW_DAYS = PROJECT["vars"]["window_days"]
 
 Row = tuple
 
@@ -24,6 +29,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}%"
 
 
+def counted(value: float, noun: str) -> str:
+    """A number and its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
+    return f"{value:,.0f} {noun}" + ("" if value == 1 else "s")
+
+
 def table(rows: list[Row], align: str) -> str:
     """Rows of text as aligned columns; `align` has < or > for each column."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(align))]
@@ -36,26 +46,74 @@ def table(rows: list[Row], align: str) -> str:
     return "\n".join(f"  {line.rstrip()}" for line in lines)
 
 
+def warnings(cursor: hive.Cursor) -> str:
+    """What looks wrong and what to do about it; nothing where nothing does."""
+    rows = query(cursor, "select finding, advice from marts.data_warnings order by display_order")
+    return "\n  ".join(["Look at this first", *map(" ".join, rows)]) if rows else ""
+
+
 def headline(cursor: hive.Cursor) -> str:
     """Customers, money, the period that the numbers are of, and what may be lost."""
-    ((as_of_date,),) = query(cursor, "select as_of_date from intermediate.int_as_of_date")
+    ((as_of_date, first_on, last_on),) = query(
+        cursor,
+        "select as_of_date, first_on, last_on "
+        "from intermediate.int_as_of_date cross join intermediate.int_data_period",
+    )
+    if as_of_date is None:
+        return "No line of the source can be used."
+    if first_on is None:
+        return f"No usable line of the source is dated {as_of_date} or earlier."
     metrics = {
-        metric: (value, change)
-        for metric, value, change in query(
-            cursor, "select metric, value, change_rate from marts.executive_summary"
+        metric: (value, previous)
+        for metric, value, previous in query(
+            cursor, "select metric, value, previous_value from marts.executive_summary"
         )
     }
-    revenue, change = metrics["net_revenue"]
-    trend = "" if change is None else f" ({100 * change:+.1f}% against the 90 before)"
-    retention = percent(metrics["retention_rate"][0])
-    return (
-        f"As of {as_of_date}: {money(metrics['customers'][0])} customers, "
-        f"{money(metrics['lifetime_net_revenue'][0])} net revenue.\n"
-        f"Last 90 days: {money(revenue)} net revenue{trend}, "
-        f"{money(metrics['active_customers'][0])} active customers, {retention} retained.\n"
-        f"At high risk of churn: {money(metrics['high_risk_customers'][0])} customers, "
-        f"{money(metrics['revenue_at_stake'][0])} at stake."
+    customers, revenue, retention, high_risk, at_stake = (
+        metrics[metric][0]
+        for metric in (
+            "customers",
+            "lifetime_net_revenue",
+            "retention_rate",
+            "high_risk_customers",
+            "revenue_at_stake",
+        )
     )
+    known = f"{counted(customers, 'customer')}, {money(revenue)} net revenue"
+    lines = [
+        f"As of {as_of_date}: {known if customers else 'no line names a customer'}.",
+        f"Last {WINDOW_DAYS} days: {money(metrics['net_revenue'][0])} net revenue"
+        f"{trend(*metrics['net_revenue'])}, "
+        + counted(metrics["active_customers"][0], "active customer")
+        + ("." if retention is None else f", {percent(retention)} retained."),
+        alone(metrics["net_revenue"][1], *map(day, (as_of_date, first_on, last_on))),
+    ]
+    if high_risk is not None:
+        lines.append(
+            f"At high risk of churn: {counted(high_risk, 'customer')}, {money(at_stake)} at stake."
+        )
+    return "\n".join(filter(None, lines))
+
+
+def trend(value: float, previous: float | None) -> str:
+    """The change against the window before; of nothing, or of a loss, there is none in percent."""
+    if previous is None or previous <= 0:
+        return ""
+    return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} before)"
+
+
+def alone(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:
+    """Why the window is not compared with the one before; nothing where it is."""
+    if previous is not None:
+        return ""
+    begins_late = (as_of_date - first_on).days + 1 < 2 * WINDOW_DAYS
+    edge = f"begin on {first_on}" if begins_late else f"end on {last_on}"
+    return f"There is no comparison with the {WINDOW_DAYS} days before: the data {edge}."
+
+
+def day(value: date | str) -> date:
+    """A day as PyHive gives it, which is a text."""
+    return date.fromisoformat(str(value))
 
 
 def segments(cursor: hive.Cursor) -> str:
@@ -70,11 +128,16 @@ def segments(cursor: hive.Cursor) -> str:
         order by playbook.display_order
         """,
     )
+    if not rows:
+        return "  No segments: no line names a customer."
     cells = [
         (segment, money(customers), percent(share), money(revenue), percent(revenue_share))
         for segment, customers, share, revenue, revenue_share in rows
     ]
-    return table([("Segment", "customers", "share", "revenue", "share"), *cells], "<>>>>")
+    cells.insert(0, ("Segment", "customers", "share", "revenue", "share"))
+    # Of no revenue, or of a loss, there are no shares.
+    shown = 4 if rows[0][4] is None else 5
+    return table([row[:shown] for row in cells], "<>>>>"[:shown])
 
 
 def personas(cursor: hive.Cursor) -> str:
@@ -97,11 +160,12 @@ def data_quality(cursor: hive.Cursor) -> str:
     """Lines that are not in the marts, by reason."""
     rows = query(
         cursor,
-        "select reason, `rows`, amount from marts.data_quality where `rows` > 0 "
-        "order by `rows` desc, reason",
+        "select reason, rows, amount from marts.data_quality where rows > 0 "
+        "order by rows desc, reason",
     )
     if not rows:
-        return "Every line of the source is in the marts."
+        ((lines,),) = query(cursor, "select count(*) from staging.stg_transactions")
+        return "Every line of the source is in the marts." if lines else "The source has no line."
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
@@ -109,13 +173,17 @@ def data_quality(cursor: hive.Cursor) -> str:
     )
 
 
+def text(cursor: hive.Cursor) -> str:
+    """What the marts say in short, in paragraphs."""
+    parts = [part(cursor) for part in (warnings, headline, segments, personas, data_quality)]
+    return "\n\n".join(filter(None, parts))
+
+
 def main() -> None:
     port = os.environ.get("THRIFT_PORT") or "10000"
     ui_port = os.environ.get("SPARK_UI_PORT") or "4040"
     with hive.connect("localhost", int(port), username="summary") as connection:
-        cursor = connection.cursor()
-        parts = [headline(cursor), segments(cursor), personas(cursor), data_quality(cursor)]
-    print("\n" + "\n\n".join(parts) + "\n")
+        print(f"\n{text(connection.cursor())}\n")
     print(
         "Where to look next\n"
         + table(

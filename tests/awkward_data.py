@@ -3,8 +3,8 @@
 Order numbers that several customers share and that span days and months, orders without a number,
 free items, weights, signs that disagree, returns before the first purchase, ties everywhere, lines
 of two payment methods, guests, copies loaded later with another amount, lines loaded late, times
-around midnight and month ends, unreadable values, customers without orders and orders without
-customers.
+around midnight and month ends, unreadable values, dates that stand for none, an isolated early
+line, broken lines, customers without orders and orders without customers.
 """
 
 import random
@@ -54,6 +54,9 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             # A copy, loaded later, that says something else.
             later = {"loaded_at": row["loaded_at"] + timedelta(days=1), "amount": Decimal("1.11")}
             rows.append(rows[-1] | later)
+    # A mistyped year, long before all others.
+    early = {"ordered_at": datetime(2001, 1, 1, 10, 30, tzinfo=UTC), "unparsed_values": None}
+    rows.append(rows[0] | early | {"transaction_id": "early", "quantity": 1, "amount": Decimal(5)})
     draw.shuffle(rows)
     return [tuple(row.values()) for row in rows]
 
@@ -68,6 +71,10 @@ def spoiled(row: dict[str, object], draw: random.Random) -> dict[str, object]:
             {"quantity": None, "unparsed_values": '{"quantity":"two"}'},
             {"ordered_at": None, "unparsed_values": '{"ordered_at":"soon"}'},
             {"ordered_at": row["loaded_at"] + timedelta(seconds=1)},
+            {"ordered_at": datetime(1970, 1, 1, 12, tzinfo=UTC)},
+            {"ordered_at": datetime(1900, 1, 1, tzinfo=UTC), "amount": None},
+            {"ordered_at": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)},
+            dict.fromkeys(row.keys() - {"loaded_at"}) | {"unparsed_values": '{"line":"o7,\\"Zo"}'},
         ]
     )
 

@@ -326,6 +326,21 @@ def olist(means: Means) -> Data:
     return Data("olist")
 
 
+def one_line(means: Means) -> Data:
+    """The least that can be loaded."""
+    file = means.folder / "one_line.csv"
+    file.write_text("customer_id,ordered_at,amount\nanna,2026-03-02 10:15:00,12.50\n")
+    return Data("one_line", printed=means.make("run", f"TRANSACTIONS={file}").stdout)
+
+
+def nothing(means: Means) -> Data:
+    """Nothing in the marts: the line is later than the as-of date."""
+    file = means.folder / "later.csv"
+    file.write_text("customer_id,ordered_at,amount\nanna,2026-03-02 10:15:00,12.50\n")
+    printed = means.make("run", f"TRANSACTIONS={file}", "AS_OF_DATE=1990-01-01").stdout
+    return Data("nothing", date(1990, 1, 1), printed)
+
+
 DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "generated": generated,
     "generated_until_2025": generated_until_2025,
@@ -335,6 +350,8 @@ DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "online_retail": online_retail,
     "online_retail_subset": online_retail_subset,
     "olist": olist,
+    "one_line": one_line,
+    "nothing": nothing,
 }
 
 

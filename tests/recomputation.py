@@ -3,7 +3,7 @@
 Written from the definitions, not from the models, and as plainly as they read: window functions
 over all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need
 from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
-(personas, predictions) and what is text for people (recommendations).
+(personas, predictions) and what is text for people (recommendations); of warnings only the counts.
 
 Money is decimal(18,2), a quantity decimal(18,3), both exact; a double is one division.
 """
@@ -84,7 +84,12 @@ with own as (
     select
         * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
         case
+            when unparsed_values ->> '$.line' is not null then 'broken_line'
             when ordered_at is null then 'missing_timestamp'
+            when ordered_at::date in (
+                '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
+                '1970-01-01', '9999-12-31'
+            ) then 'sentinel_date'
             when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
             when unparsed_values ->> '$.amount' is not null then 'not_a_number'
             when unparsed_values ->> '$.quantity' is not null then 'not_a_number'
@@ -197,6 +202,43 @@ TABLES = {
             quantity > 0 and amount >= 0 as is_purchase
         from judged, as_of
         where reason is null and ordered_at::date <= as_of_date
+    """,
+    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are
+    # at most one in a hundred.
+    "period": """
+        with days as (
+            select ordered_at::date as day, count(*) as n from lines group by all
+        ),
+
+        gaps as (
+            select day as before_gap, lead(day) over (order by day) as after_gap
+            from days
+            qualify after_gap - before_gap - 1 >= 90
+        ),
+
+        isolated as (
+            select
+                (
+                    select max(after_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date < after_gap)
+                        <= (select count(*) from lines)
+                ) as first_on,
+                (
+                    select min(before_gap)
+                    from gaps
+                    where
+                        100 * (select count(*) from lines where ordered_at::date > before_gap)
+                        <= (select count(*) from lines)
+                ) as last_on
+        )
+
+        select
+            coalesce(first_on, (select min(day) from days)) as first_on,
+            coalesce(last_on, (select max(day) from days)) as last_on,
+            last_on is not null as has_late_lines
+        from isolated
     """,
     "orders": """
         select
@@ -399,8 +441,8 @@ CUSTOMER_MARTS = {
             count(features.customer_id) / nullif((select count(*) from features), 0)
                 as customer_share,
             money(sum(net_revenue)) as net_revenue,
-            money(sum(net_revenue)) / nullif((select sum(net_revenue) from features), 0)
-                as revenue_share,
+            money(sum(net_revenue))
+            / nullif(greatest((select sum(net_revenue) from features), 0), 0) as revenue_share,
             sum(recency_days) / nullif(count(features.customer_id), 0) as average_recency_days,
             sum(orders) / nullif(count(features.customer_id), 0) as average_orders,
             sum(net_revenue) / nullif(sum(orders), 0) as average_order_value,
@@ -562,6 +604,7 @@ BEHAVIOUR_MARTS = {
             isodow(ordered_on)::int as weekday,
             hour(ordered_at)::int as hour,
             count(*) filter (where is_purchase) as orders,
+            count(*) filter (where is_purchase and ordered_at::time <> '00:00') as timed_orders,
             money(sum(net)) as net_revenue
         from orders
         group by all
@@ -573,10 +616,8 @@ BEHAVIOUR_MARTS = {
         with days as (
             select day_type_of(day) as day_type
             from (
-                select unnest(
-                    generate_series(min(ordered_on), any_value(as_of_date), interval 1 day)
-                ) as day
-                from orders, as_of
+                select unnest(generate_series(first_on, last_on, interval 1 day)) as day
+                from period
             )
         ),
 
@@ -584,15 +625,17 @@ BEHAVIOUR_MARTS = {
             select
                 day_type_of(ordered_on) as day_type,
                 count(*) filter (where is_purchase) as orders,
+                count(*) filter (where is_purchase and ordered_on between first_on and last_on)
+                    as orders_in_period,
                 sum(net) as net
-            from orders
+            from orders, period
             group by all
         )
 
         select
             day_type,
             coalesce(orders, 0) as orders,
-            coalesce(orders, 0)
+            coalesce(orders_in_period, 0)
             / nullif((select count(*) from days where days.day_type = types.day_type), 0)
                 as orders_per_day,
             money(net) as net_revenue,
@@ -610,7 +653,8 @@ BEHAVIOUR_MARTS = {
             sum(quantity)::decimal(18, 3) as units,
             count(distinct customer_id) filter (where is_purchase) as customers,
             money(sum(amount)) as net_revenue,
-            sum(amount) / nullif((select sum(amount) from lines), 0) as revenue_share,
+            sum(amount) / nullif(greatest((select sum(amount) from lines), 0), 0)
+                as revenue_share,
             coalesce(-sum(amount) filter (where amount < 0), 0)
             / sum(amount) filter (where amount > 0) as return_rate
         from lines
@@ -777,8 +821,10 @@ INSIGHT_MARTS = {
             select
                 w,
                 as_of_date - {WINDOW_DAYS} * w as last_on,
-                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on
-            from as_of, (values (0), (1), (2)) as numbers (w)
+                as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
+                period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
+                and not has_late_lines as is_covered
+            from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),
 
         sales as (
@@ -852,7 +898,21 @@ INSIGHT_MARTS = {
         ),
 
         metrics as (
-            select now.metric, now.value, before.value as previous_value
+            select
+                now.metric,
+                case
+                    when
+                        now.metric = 'retention_rate'
+                        and not (select is_covered from windows where w = 1) then null
+                    else now.value
+                end as value,
+                case
+                    when (
+                        select is_covered
+                        from windows
+                        where w = if(now.metric in ('new_customers', 'retention_rate'), 2, 1)
+                    ) then before.value
+                end as previous_value
             from windowed as now
             inner join windowed as before using (metric)
             where now.w = 0 and before.w = 1
@@ -877,8 +937,9 @@ INSIGHT_MARTS = {
         """
         with reasons as (
             select unnest([
-                'missing_timestamp', 'missing_amount', 'not_a_number', 'zero_quantity_and_amount',
-                'duplicate_transaction_id', 'future_dated', 'after_as_of_date'
+                'broken_line', 'missing_timestamp', 'sentinel_date', 'missing_amount',
+                'not_a_number', 'zero_quantity_and_amount', 'duplicate_transaction_id',
+                'future_dated', 'after_as_of_date'
             ]) as reason
         ),
 
@@ -905,3 +966,84 @@ INSIGHT_MARTS = {
 }
 
 MARTS = CUSTOMER_MARTS | BEHAVIOUR_MARTS | INSIGHT_MARTS
+
+# Warning -> query for the part of its sentence that has the count or the day; null without reason.
+WARNINGS = {
+    "late_last_day": """
+        select 'The last line is of ' || max(ordered_at::date)
+        from lines, period
+        where ordered_at::date > last_on
+    """,
+    "early_first_day": """
+        select 'The first line is of ' || min(ordered_at::date)
+        from lines, period
+        where ordered_at::date < first_on
+    """,
+    "broken_lines": """
+        select nullif(count(*), 0) || ' line' from judged where reason = 'broken_line'
+    """,
+    "sentinel_dates": """
+        select nullif(count(*), 0) || ' line' from judged where reason = 'sentinel_date'
+    """,
+    "unmatched_customers": """
+        with ordering as (select distinct customer_id as id from lines where not is_guest),
+
+        listed as (
+            select distinct customer_id as id from customers semi join features using (customer_id)
+        ),
+
+        other_forms as (
+            select distinct ordering.id
+            from (from ordering anti join listed using (id)) as ordering
+            inner join listed
+                on
+                    lower(trim(ordering.id)) = lower(trim(listed.id))
+                    or try_cast(ordering.id as decimal(38, 6))
+                    = try_cast(listed.id as decimal(38, 6))
+        )
+
+        select case
+            when exists (from other_forms) then (select count(*) from other_forms) || ' of the '
+            when
+                exists (from listed)
+                and exists (from ordering)
+                and not exists (from listed semi join ordering using (id))
+                then ' in the transactions: one is '
+        end
+    """,
+    "placeholder_id": """
+        select nullif(count(*), 0) || ' customer id'
+        from features
+        where
+            orders > 0
+            and regexp_full_match(
+                lower(trim(customer_id)),
+                '[(<]?(null|nil|nan|none|#?n/a|n[.]a[.]|na|unknown|undefined|missing|anonymous|guest)[)>]?'
+                || '|-1|--?|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}|[\\\\]n|no customer|[(]not set[)]'
+            )
+    """,
+    "dominant_id": """
+        select nullif(count(*), 0) || ' customer id'
+        from features
+        where
+            orders >= 0.1 * (select sum(orders) from features)
+            and orders >= 10 * (select avg(orders) from features where orders > 0)
+    """,
+    "near_duplicate_ids": """
+        with ids as (
+            select lower(trim(customer_id)) as folded, count(distinct customer_id) as ids
+            from lines
+            where not is_guest
+            group by folded
+        )
+
+        select sum(ids) || ' customer ids' from ids where ids > 1
+    """,
+    "damaged_text": """
+        select nullif(count(distinct text), 0) || ' value'
+        from (
+            select customer_id as text from features union select product_category from lines
+        )
+        where contains(text, chr(65533))
+    """,
+}

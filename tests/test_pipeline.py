@@ -43,6 +43,7 @@ MARTS = (
     "recommendations",
     "recommended_customers",
     "data_quality",
+    "data_warnings",
 )
 
 

@@ -12,11 +12,11 @@ import duckdb
 import pytest
 from conftest import DATA_SETS, ROOT, Data, on_data
 from pyspark.sql import SparkSession
-from recomputation import MARTS, Mart, Rows, prepare, recompute
+from recomputation import MARTS, WARNINGS, Mart, Rows, prepare, recompute
 
 RELATIVE_TOLERANCE = 1e-9
 # What a model says, sentences for people, and the lists of these (which test_site.py counts).
-NOT_RECOMPUTED = {"personas", "recommendations", "recommended_customers"}
+NOT_RECOMPUTED = {"personas", "recommendations", "recommended_customers", "data_warnings"}
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +81,23 @@ def test_mart_equals_its_recomputation(
     lines = differences(found, expected, MARTS[mart])
     if lines:
         pytest.fail(f"{len(lines)} differences, among them:\n" + "\n".join(lines[:10]))
+
+
+@on_data(*DATA_SETS)
+def test_warnings_are_of_what_the_raw_tables_hold(
+    raw: duckdb.DuckDBPyConnection, query: Callable[[str], list[tuple]]
+):
+    parts = {warning: raw.execute(sql).fetchone()[0] for warning, sql in WARNINGS.items()}
+    expected = {warning: part for warning, part in parts.items() if part is not None}
+    findings = dict(query("select warning, finding from marts.data_warnings"))
+    assert findings.keys() == expected.keys()
+    for warning, part in expected.items():
+        assert part in findings[warning]
+
+
+@on_data("generated")
+def test_nothing_is_wrong_with_generated_data(query: Callable[[str], list[tuple]]):
+    assert query("select * from marts.data_warnings") == []
 
 
 @on_data("generated", "cdnow", "online_retail", "olist")

@@ -87,6 +87,7 @@ joined as (
     select
         coalesce(registered_customers.customer_key, habits.customer_key) as customer_key,
         coalesce(registered_customers.customer_id, habits.customer_id) as customer_id,
+        registered_customers.customer_key is not null as is_registered,
         habits.customer_key is not null as has_orders,
         registered_customers.registered_on,
         registered_customers.age,
@@ -112,7 +113,7 @@ joined as (
 
 final as (
     select /*+ broadcast(as_of) */
-        joined.* except (has_orders),
+        joined.*,
         joined.gross_cents - joined.returned_cents as net_cents,
         datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
         datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))

@@ -44,7 +44,18 @@ judged as (
     select
         *,
         case
+            when get_json_object(unparsed_values, '$.line') is not null then 'broken_line'
             when ordered_at is null then 'missing_timestamp'
+            -- What programs write where they know no date.
+            when cast(ordered_at as date) in (
+                date '0001-01-01',
+                date '1753-01-01',
+                date '1899-12-30',
+                date '1899-12-31',
+                date '1900-01-01',
+                date '1970-01-01',
+                date '9999-12-31'
+            ) then 'sentinel_date'
             when get_json_object(unparsed_values, '$.amount') is not null then 'not_a_number'
             when amount is null then 'missing_amount'
             when get_json_object(unparsed_values, '$.quantity') is not null then 'not_a_number'

@@ -2,8 +2,8 @@ with orders as (
     select * from {{ ref('int_orders') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of_date') }}
+data_period as (
+    select * from {{ ref('int_data_period') }}
 ),
 
 day_types as (
@@ -19,44 +19,47 @@ order_days as (
     group by ordered_on
 ),
 
-period as (
-    select
-        min(order_days.ordered_on) as first_day,
-        max(as_of.as_of_date) as last_day
-    from order_days
-    cross join as_of
-),
-
 -- Days without an order count too: they lower the orders per day.
 calendar as (
-    select explode(sequence(first_day, last_day)) as calendar_day
-    from period
+    select explode(sequence(first_on, last_on)) as calendar_day
+    from data_period
+),
+
+-- Isolated days have orders, and are no day of the calendar.
+all_days as (
+    select
+        coalesce(calendar.calendar_day, order_days.ordered_on) as ordered_on,
+        calendar.calendar_day is not null as is_in_period,
+        coalesce(order_days.orders, 0) as orders,
+        coalesce(order_days.net_cents, 0) as net_cents
+    from calendar
+    full outer join order_days on calendar.calendar_day = order_days.ordered_on
 ),
 
 typed_days as (
     select
-        calendar_day,
-        case when extract(dayofweek_iso from calendar_day) >= 6 then 'weekend' else 'weekday' end
+        *,
+        case when extract(dayofweek_iso from ordered_on) >= 6 then 'weekend' else 'weekday' end
             as day_type
-    from calendar
+    from all_days
 ),
 
 totals as (
     select
-        typed_days.day_type,
-        count(*) as days,
-        coalesce(sum(order_days.orders), 0) as orders,
-        coalesce(sum(order_days.net_cents), 0) as net_cents
+        day_type,
+        sum(orders) as orders,
+        sum(net_cents) as net_cents,
+        sum(orders) filter (where is_in_period) as orders_in_period,
+        count_if(is_in_period) as days
     from typed_days
-    left join order_days on typed_days.calendar_day = order_days.ordered_on
-    group by typed_days.day_type
+    group by day_type
 ),
 
 final as (
     select
         day_types.day_type,
         coalesce(totals.orders, 0) as orders,
-        {{ share('totals.orders', 'totals.days') }} as orders_per_day,
+        {{ share('totals.orders_in_period', 'totals.days') }} as orders_per_day,
         {{ money('coalesce(totals.net_cents, 0)') }} as net_revenue,
         {{ average_money('totals.net_cents', 'totals.orders') }} as average_order_value
     from day_types

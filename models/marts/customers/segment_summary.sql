@@ -30,7 +30,9 @@ final as (
         coalesce(segments.customers, 0) as customers,
         {{ share('coalesce(segments.customers, 0)', 'totals.customers') }} as customer_share,
         cast(coalesce(segments.net_revenue, 0) as decimal(18, 2)) as net_revenue,
-        {{ share('coalesce(segments.net_revenue, 0)', 'totals.net_revenue') }} as revenue_share,
+        -- Of nothing, or of a loss, there are no shares.
+        {{ share('coalesce(segments.net_revenue, 0)', 'greatest(totals.net_revenue, 0)') }}
+            as revenue_share,
         {{ share('segments.recency_days', 'segments.customers') }} as average_recency_days,
         {{ share('segments.orders', 'segments.customers') }} as average_orders,
         {{ share('segments.net_revenue', 'segments.orders') }} as average_order_value,

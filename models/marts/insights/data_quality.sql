@@ -8,7 +8,9 @@ as_of as (
 
 reasons as (
     select explode(array(
+        'broken_line',
         'missing_timestamp',
+        'sentinel_date',
         'missing_amount',
         'not_a_number',
         'zero_quantity_and_amount',

@@ -8,6 +8,10 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
+data_period as (
+    select * from {{ ref('int_data_period') }}
+),
+
 customers as (
     select * from {{ ref('customers') }}
 ),
@@ -18,6 +22,26 @@ definitions as (
 
 -- Windows count back from the as-of date: 0 is the last one, 1 the one before. Window 2 serves only to
 -- tell who was retained from it in window 1.
+window_numbers as (
+    select explode(sequence(0, 2)) as window_number
+),
+
+-- A window that the data cover only in part is nothing to compare with. Behind isolated late lines no window
+-- is covered.
+windows as (
+    select window_numbers.window_number
+    from window_numbers
+    cross join as_of
+    cross join data_period
+    where
+        window_numbers.window_number = 0
+        or (
+            data_period.late_lines = 0
+            and datediff(as_of.as_of_date, data_period.first_on) + 1
+            >= (window_numbers.window_number + 1) * {{ window_days }}
+        )
+),
+
 windowed_orders as (
     select
         orders.*,
@@ -27,64 +51,105 @@ windowed_orders as (
     where datediff(as_of.as_of_date, orders.ordered_on) < 3 * {{ window_days }}
 ),
 
-customer_windows as (
-    select
-        customer_key,
-        count_if(is_purchase and window_number = 0) as orders_0,
-        count_if(is_purchase and window_number = 1) as orders_1,
-        count_if(is_purchase and window_number = 2) as orders_2,
-        coalesce(sum(net_cents) filter (where window_number = 0), 0) as net_cents_0,
-        coalesce(sum(net_cents) filter (where window_number = 1), 0) as net_cents_1
-    from windowed_orders
-    where not is_guest
-    group by customer_key
-),
-
-retention as (
-    select
-        count_if(orders_0 > 0) as active_0,
-        count_if(orders_1 > 0) as active_1,
-        count_if(orders_2 > 0) as active_2,
-        count_if(orders_0 > 1) as repeating_0,
-        count_if(orders_1 > 1) as repeating_1,
-        count_if(orders_0 > 0 and orders_1 > 0) as retained_0,
-        count_if(orders_1 > 0 and orders_2 > 0) as retained_1,
-        coalesce(sum(net_cents_0), 0) as customer_net_cents_0,
-        coalesce(sum(net_cents_1), 0) as customer_net_cents_1
-    from customer_windows
-),
-
 sales as (
     select
-        count_if(is_purchase and window_number = 0) as orders_0,
-        count_if(is_purchase and window_number = 1) as orders_1,
-        coalesce(sum(gross_cents) filter (where window_number = 0), 0) as gross_cents_0,
-        coalesce(sum(gross_cents) filter (where window_number = 1), 0) as gross_cents_1,
-        coalesce(sum(returned_cents) filter (where window_number = 0), 0) as returned_cents_0,
-        coalesce(sum(returned_cents) filter (where window_number = 1), 0) as returned_cents_1,
-        coalesce(sum(net_cents) filter (where window_number = 0), 0) as net_cents_0,
-        coalesce(sum(net_cents) filter (where window_number = 1), 0) as net_cents_1
+        window_number,
+        count_if(is_purchase) as orders,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents,
+        sum(net_cents) as net_cents,
+        sum(net_cents) filter (where not is_guest) as customer_net_cents
     from windowed_orders
+    group by window_number
 ),
 
-dated_customers as (
+active_customers as (
     select
-        customers.orders,
-        customers.net_revenue,
-        customers.churn_risk,
-        customers.value_at_stake,
-        datediff(as_of.as_of_date, customers.first_order_on) div {{ window_days }}
-            as first_window_number
+        customer_key,
+        window_number,
+        count(*) as orders
+    from windowed_orders
+    where is_purchase and not is_guest
+    group by customer_key, window_number
+),
+
+followed_customers as (
+    select
+        window_number,
+        orders,
+        lead(window_number) over (partition by customer_key order by window_number)
+            as earlier_window_number
+    from active_customers
+),
+
+activity as (
+    select
+        window_number,
+        count(*) as active,
+        count_if(orders > 1) as repeating,
+        count_if(earlier_window_number = window_number + 1) as retained
+    from followed_customers
+    group by window_number
+),
+
+first_windows as (
+    select datediff(as_of.as_of_date, customers.first_order_on) div {{ window_days }} as window_number
     from customers
     cross join as_of
+),
+
+newcomers as (
+    select
+        window_number,
+        count(*) as new
+    from first_windows
+    group by window_number
+),
+
+counts as (
+    select
+        windows.window_number,
+        coalesce(sales.orders, 0) as orders,
+        coalesce(sales.gross_cents, 0) as gross_cents,
+        coalesce(sales.returned_cents, 0) as returned_cents,
+        coalesce(sales.net_cents, 0) as net_cents,
+        coalesce(sales.customer_net_cents, 0) as customer_net_cents,
+        coalesce(activity.active, 0) as active,
+        coalesce(activity.repeating, 0) as repeating,
+        coalesce(activity.retained, 0) as retained,
+        coalesce(newcomers.new, 0) as new,
+        -- Null where there is no window before.
+        lead(coalesce(activity.active, 0)) over (order by windows.window_number) as active_before
+    from windows
+    left join sales on windows.window_number = sales.window_number
+    left join activity on windows.window_number = activity.window_number
+    left join newcomers on windows.window_number = newcomers.window_number
+),
+
+window_metrics as (
+    select
+        window_number,
+        stack(
+            9,
+            'net_revenue', net_cents / 100D,
+            'orders', cast(orders as double),
+            'active_customers', cast(active as double),
+            -- In the first window of the data everybody is new, which is nothing to compare with.
+            'new_customers',
+            cast(case when window_number = 0 or active_before is not null then new end as double),
+            'average_order_value', {{ average_money('net_cents', 'orders') }},
+            'revenue_per_active_customer', {{ average_money('customer_net_cents', 'active') }},
+            'repeat_rate', {{ share('repeating', 'active') }},
+            'retention_rate', {{ share('retained', 'active_before') }},
+            'return_rate', {{ share('returned_cents', 'gross_cents') }}
+        ) as (metric, value)
+    from counts
 ),
 
 customer_totals as (
     select
         count(*) as customers,
         count_if(orders > 0) as buyers,
-        count_if(first_window_number = 0) as new_0,
-        count_if(first_window_number = 1) as new_1,
         cast(coalesce(sum(net_revenue), 0) * 100 as bigint) as net_cents,
         -- Unknown, not zero, as long as no customer has a risk.
         case when count(churn_risk) > 0 then count_if(churn_risk = 'high') end as high_risk,
@@ -92,48 +157,35 @@ customer_totals as (
             when count(churn_risk) > 0
                 then coalesce(sum(value_at_stake) filter (where churn_risk = 'high'), 0)
         end as at_stake
-    from dated_customers
+    from customers
 ),
 
-all_measures as (
+total_metrics as (
     select
-        sales.*,
-        retention.*,
-        customer_totals.*
-    from sales
-    cross join retention
-    cross join customer_totals
+        stack(
+            5,
+            'customers', cast(customers as double),
+            'lifetime_net_revenue', net_cents / 100D,
+            'average_customer_value', {{ average_money('net_cents', 'buyers') }},
+            'high_risk_customers', cast(high_risk as double),
+            'revenue_at_stake', cast(at_stake as double)
+        ) as (metric, value)
+    from customer_totals
 ),
 
 metrics as (
     select
-        stack(
-            14,
-            'net_revenue', net_cents_0 / 100D, net_cents_1 / 100D,
-            'orders', cast(orders_0 as double), cast(orders_1 as double),
-            'active_customers', cast(active_0 as double), cast(active_1 as double),
-            'new_customers', cast(new_0 as double), cast(new_1 as double),
-            'average_order_value',
-            {{ average_money('net_cents_0', 'orders_0') }},
-            {{ average_money('net_cents_1', 'orders_1') }},
-            'revenue_per_active_customer',
-            {{ average_money('customer_net_cents_0', 'active_0') }},
-            {{ average_money('customer_net_cents_1', 'active_1') }},
-            'repeat_rate',
-            {{ share('repeating_0', 'active_0') }}, {{ share('repeating_1', 'active_1') }},
-            'retention_rate',
-            {{ share('retained_0', 'active_1') }}, {{ share('retained_1', 'active_2') }},
-            'return_rate',
-            {{ share('returned_cents_0', 'gross_cents_0') }},
-            {{ share('returned_cents_1', 'gross_cents_1') }},
-            'customers', cast(customers as double), cast(null as double),
-            'lifetime_net_revenue', net_cents / 100D, cast(null as double),
-            'average_customer_value',
-            {{ average_money('net_cents', 'buyers') }}, cast(null as double),
-            'high_risk_customers', cast(high_risk as double), cast(null as double),
-            'revenue_at_stake', cast(at_stake as double), cast(null as double)
-        ) as (metric, value, previous_value)
-    from all_measures
+        metric,
+        max(value) filter (where window_number = 0) as value,
+        max(value) filter (where window_number = 1) as previous_value
+    from window_metrics
+    group by metric
+    union all
+    select
+        metric,
+        value,
+        cast(null as double) as previous_value
+    from total_metrics
 ),
 
 final as (

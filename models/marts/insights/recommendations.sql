@@ -32,8 +32,8 @@ orders as (
     select * from {{ ref('int_orders') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of_date') }}
+data_period as (
+    select * from {{ ref('int_data_period') }}
 ),
 
 segments as (
@@ -50,7 +50,10 @@ segments as (
 ),
 
 total as (
-    select sum(net_revenue) as net_revenue from segments
+    select
+        sum(customers) as customers,
+        sum(net_revenue) as net_revenue
+    from segments
 ),
 
 -- Parts that are null, because there is nothing to say, are left out of the sentence.
@@ -67,8 +70,12 @@ segment_findings as (
                         ' brought ', format_number(segments.net_revenue, 2), ' of net revenue'
                     )
                 end,
+                -- No share of all customers, and none beyond the whole where others returned more than
+                -- they bought.
                 case
-                    when segments.net_revenue > 0 and total.net_revenue > 0
+                    when
+                        segments.customers < total.customers
+                        and segments.net_revenue between 0.01 and total.net_revenue
                         then concat(
                             ', ',
                             {{ percentage(share('segments.net_revenue', 'total.net_revenue')) }},
@@ -169,12 +176,12 @@ activity_findings as (
 
 history as (
     select
-        datediff(max(as_of.as_of_date), min(orders.ordered_on)) as days,
+        datediff(max(data_period.last_on), max(data_period.first_on)) as days,
         count_if(orders.is_guest and orders.is_purchase) as guest_orders,
         {{ money('sum(orders.net_cents) filter (where orders.is_guest)') }} as guest_revenue,
         {{ money('sum(orders.net_cents)') }} as net_revenue
     from orders
-    cross join as_of
+    cross join data_period
 ),
 
 guest_findings as (
