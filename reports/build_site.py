@@ -67,7 +67,8 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 # How the numbers of a column are shown, whatever the table.
 UNITS = {
     "count": "buyers customers predicted orders timed_orders untimed_orders new_customers "
-    "orders_both rows lines late_lines tests clusters forecast came categories lowest_category_orders",
+    "orders_both rows lines late_lines tests clusters forecast came categories "
+    "lowest_category_orders",
     "money": "net_revenue value_at_stake predicted_value amount "
     "new_customer_revenue returning_customer_revenue guest_revenue",
     "price": "average_order_value average_revenue revenue_per_active_customer "
