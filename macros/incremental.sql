@@ -11,10 +11,12 @@
 
 
 {#- ml/session.py gives each table that it writes anew a version. Lines that came in another way have none,
-    and as nobody can tell what became of them, they are never those from before. -#}
+    and as nobody can tell what became of them, they are never those from before. With `--empty` the relation
+    prints as a query for no lines: what is built from that is built anew by the next run. -#}
 {% macro origin_of_lines() %}
-    {% set version = table_property(source('raw', 'transactions'), 'version') or run_started_at %}
-    {{ return('lines ' ~ version ~ ', model ' ~ model.checksum.checksum) }}
+    {% set lines = source('raw', 'transactions') %}
+    {% set version = table_property(lines, 'version') or run_started_at %}
+    {{ return('lines ' ~ version ~ ' of ' ~ lines ~ ', model ' ~ model.checksum.checksum) }}
 {% endmacro %}
 
 
@@ -25,7 +27,7 @@
 
 {#- None when the table has no such property. -#}
 {% macro table_property(relation, name) %}
-    {% for row in run_query('show tblproperties ' ~ relation) if row[0] == name %}
+    {% for row in run_query('show tblproperties ' ~ relation.render()) if row[0] == name %}
         {{ return(row[1]) }}
     {% endfor %}
     {{ return(none) }}

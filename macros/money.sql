@@ -8,6 +8,16 @@
 {%- endmacro %}
 
 
+{% macro thousandths(quantity) -%}
+    cast({{ quantity }} * 1000 as bigint)
+{%- endmacro %}
+
+
+{% macro quantity(thousandths) -%}
+    cast({{ thousandths }} * 0.001 as decimal(18, 3))
+{%- endmacro %}
+
+
 {#- Both numbers are whole, so the one division is exact to the last bit in any order of rows. -#}
 {% macro average_money(cents, count) -%}
     cast({{ cents }} as double) / nullif(100 * {{ count }}, 0)

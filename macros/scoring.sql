@@ -1,18 +1,11 @@
-{#- Numbers from 1 (worst) to 5 (best): with s the share of the *other* scored customers that are strictly
-    worse, the score is least(5, 1 + floor(5 * s)). Whole-number division keeps it exact. -#}
-{% macro rfm_score(worse_customers, scored_customers) -%}
-    cast(least(5, 1 + (5 * {{ worse_customers }}) div greatest({{ scored_customers }} - 1, 1)) as int)
-{%- endmacro %}
-
-
 {#- The score of a value, from the lowest values that earn the scores 2 to 5: columns of one name, numbered.
-    A score beyond the best value has no threshold, and a comparison with null earns nothing. -#}
-{% macro rfm_score_of(goodness, thresholds) -%}
+    A score beyond the best value has no lowest value, and a comparison with null earns nothing. -#}
+{% macro rfm_score_of(value, lowest_value) -%}
     case
-        when {{ goodness }} >= {{ thresholds }}_5 then 5
-        when {{ goodness }} >= {{ thresholds }}_4 then 4
-        when {{ goodness }} >= {{ thresholds }}_3 then 3
-        when {{ goodness }} >= {{ thresholds }}_2 then 2
+        when {{ value }} >= {{ lowest_value }}_5 then 5
+        when {{ value }} >= {{ lowest_value }}_4 then 4
+        when {{ value }} >= {{ lowest_value }}_3 then 3
+        when {{ value }} >= {{ lowest_value }}_2 then 2
         else 1
     end
 {%- endmacro %}

@@ -24,7 +24,7 @@ from pathlib import Path
 from pyspark import inheritable_thread_target
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from session import (
@@ -45,7 +45,7 @@ NUMERIC_FEATURES = {
     "orders": ("ln(1 + orders)", 0.25),
     "recency_days": ("ln(1 + recency_days)", 0.25),
     "average_order_value": ("ln(1 + greatest(average_order_value, 0))", 0.5),
-    "units_per_order": ("ln(1 + greatest(units / orders, 0))", 0.25),
+    "units_per_order": ("ln(1 + greatest(cast(units as double) / orders, 0))", 0.25),
     "category_count": ("category_count", 0.25),
     "weekend_order_share": ("weekend_order_share", 1.0),
     "holiday_season_order_share": ("holiday_season_order_share", 1.0),
@@ -190,7 +190,10 @@ def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
 
     @inheritable_thread_target(spark)
     def fit(start: int) -> KMeansModel:
-        k_means = KMeans(featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40)
+        # By rows: by blocks MLlib fails where many are alike and it starts with fewer than k.
+        k_means = KMeans(
+            featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40, solver="row"
+        )
         return k_means.fit(sample)
 
     # A fit is many small jobs, which leave cores idle when they run one after the other.
@@ -265,6 +268,13 @@ def persisted(rows: DataFrame) -> Iterator[DataFrame]:
         rows.unpersist()
 
 
+def forget(spark: SparkSession, why: str) -> None:
+    """Empties the tables: clusters of an earlier data set would be wrong for this one."""
+    for table in TABLES:
+        spark.sql(f"truncate table {table}")
+    say(f"no personas: {why}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", default="42", help="seed of the first centres (SEED)")
@@ -279,13 +289,8 @@ def main() -> None:
     scored, content = values.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).first()
     as_of = spark.table("intermediate.int_as_of_date").first()["as_of_date"]
     if scored < FEWEST_CUSTOMERS:
-        # Clusters of an earlier data set would be wrong for this one.
-        for table in TABLES:
-            spark.sql(f"truncate table {table}")
-        say(
-            f"no personas: {scored} customers with a purchase are too few, "
-            f"{FEWEST_CUSTOMERS} the fewest"
-        )
+        few = f"{scored} customers with a purchase are too few, {FEWEST_CUSTOMERS} the fewest"
+        forget(spark, few)
         return
     run_id = run_name(scored, content, as_of, seed, Path(__file__).read_bytes())
     if holds_run(spark, TABLES, run_id):
@@ -303,7 +308,11 @@ def main() -> None:
     # one order too.
     sample = space.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
     with persisted(sample):
-        candidates = [candidate(sample, clusters, seed) for clusters in CLUSTER_NUMBERS]
+        kinds = sample.select("coordinates").distinct().count()
+        candidates = [candidate(sample, k, seed) for k in CLUSTER_NUMBERS if k <= kinds]
+    if not candidates:
+        forget(spark, f"the customers differ in too little, {kinds} kinds of them in all")
+        return
     chosen = choose(candidates)
     say(
         f"{chosen.clusters} clusters: {reason(chosen, chosen)} of {CLUSTER_NUMBERS[0]} to "

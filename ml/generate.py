@@ -542,7 +542,9 @@ def raw_transactions(
     ]
     rows = reduce(DataFrame.unionAll, [part.select(*TRANSACTION_NAMES) for part in parts])
     # After the union, where Spark sees that it is one value, and need not sort by it to write.
-    return rows.withColumn("loaded_at", F.timestamp_seconds(F.lit(LAST_SECOND)))
+    loaded_at = F.timestamp_seconds(F.lit(LAST_SECOND))
+    quantity = F.col("quantity").cast("decimal(18,3)")
+    return rows.withColumns({"quantity": quantity, "loaded_at": loaded_at})
 
 
 def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:

@@ -45,7 +45,7 @@ TRANSACTIONS_COLUMNS = """
     ordered_at timestamp comment 'Time of the purchase or return, UTC.',
     product_id string comment 'Key of the product; null when unknown.',
     product_category string comment 'Category of the product; null when unknown.',
-    quantity int comment 'Units; negative for a return.',
+    quantity decimal(18,3) comment 'Units, or weight; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
     payment_method string comment 'How it was paid; null when unknown.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',

@@ -1,10 +1,10 @@
 """Small data in which every rare case is frequent: what real data hold once in a million lines.
 
 Order numbers that several customers share and that span days and months, orders without a number,
-free items, signs that disagree, returns before the first purchase, ties everywhere, lines of two
-payment methods, guests, copies loaded later with another amount, lines loaded late, times around
-midnight and month ends, unreadable values, dates that stand for none, an isolated early line,
-broken lines, customers without orders and orders without customers.
+free items, weights, signs that disagree, returns before the first purchase, ties everywhere, lines
+of two payment methods, guests, copies loaded later with another amount, lines loaded late, times
+around midnight and month ends, unreadable values, dates that stand for none, an isolated early
+line, broken lines, customers without orders and orders without customers.
 """
 
 import random
@@ -27,6 +27,7 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
                 *[(1, "5.00"), (1, "5.00"), (2, "9.99"), (3, "30.00"), (12, "123.45")],
                 *[(1, "0.00"), (1, "-2.00"), (-1, "5.00"), (-1, "-5.00"), (-2, "-60.00")],
                 *[(0, "3.00"), (0, "0.00"), (None, "7.35"), (None, "-4.01")],
+                *[("0.345", "3.45"), ("0.001", "0.00"), ("-0.5", "-1.75"), ("-0.345", "3.45")],
             ]
         )
         day = FIRST_DAY + timedelta(days=int(draw.triangular(0, 178, 30)))
@@ -42,7 +43,7 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             ),
             "product_id": f"p{draw.randint(1, 30)}",
             "product_category": draw.choice(["Books", "Toys", "Toys", "Garden", "books", None]),
-            "quantity": quantity,
+            "quantity": None if quantity is None else Decimal(quantity),
             "amount": Decimal(amount),
             "payment_method": draw.choice(["Card", "Cash", "Gift card", None]),
             "unparsed_values": None,

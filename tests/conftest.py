@@ -273,6 +273,21 @@ def made_awkward(means: Means) -> Data:
     return Data("awkward", awkward_data.AS_OF_DATE)
 
 
+def subscribers(means: Means) -> Data:
+    """300 who are billed each month, 60 of them until they canceled: ties at the top."""
+    path = means.folder / "subscribers.csv"
+    lines = ["customer_id,ordered_at,amount,payment_method"]
+    for number in range(300):
+        method = "Card" if number % 2 else "Invoice"
+        last_month = 8 if number < 240 else 4 + number % 4
+        lines += [
+            f"s{number:03},2026-{month:02}-01,9.99,{method}" for month in range(1, last_month + 1)
+        ]
+    path.write_text("\n".join(lines))
+    means.make("run", f"TRANSACTIONS={path}")
+    return Data("subscribers")
+
+
 def cdnow(means: Means) -> Data:
     """The CDNOW master data: 69,659 purchases of 23,570 customers."""
     path = shared_file("data/cdnow/cdnow_master.csv")
@@ -330,6 +345,7 @@ DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "generated": generated,
     "generated_until_2025": generated_until_2025,
     "awkward": made_awkward,
+    "subscribers": subscribers,
     "cdnow": cdnow,
     "online_retail": online_retail,
     "online_retail_subset": online_retail_subset,

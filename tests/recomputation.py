@@ -5,7 +5,7 @@ over all customers, joins by inequality, decimals. `prepare` makes the tables th
 from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
 (personas, predictions) and what is text for people (recommendations); of warnings only the counts.
 
-Money is decimal(18,2) and exact; a double is one division.
+Money is decimal(18,2), a quantity decimal(18,3), both exact; a double is one division.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 HISTORY_MONTHS = 12
 HOLDOUT_DAYS = 90
 WINDOW_DAYS = 90
+AFFINITY_CATEGORIES = 200
 
 Rows = list[dict[str, object]]
 
@@ -113,11 +114,7 @@ from own
 
 
 def scored(days: str) -> str:
-    """SQL of the scored customers as of each day of the query `days` (one column, day).
-
-    The share of the others that are strictly worse is percent_rank on ascending goodness.
-    """
-    score = "least(5, 1 + floor(5 * percent_rank() over (partition by day order by {})))::int"
+    """SQL of the scored customers as of each day of the query `days` (one column, day)."""
     return f"""
         with measured as (
             select
@@ -133,13 +130,34 @@ def scored(days: str) -> str:
             having bool_or(is_purchase)
         ),
 
-        ranked as (
+        compared as (
             select
                 *,
-                {score.format("recency_days desc")} as r_score,
-                {score.format("frequency")} as f_score,
-                {score.format("monetary")} as m_score
+                count(*) over (partition by day) as n,
+                rank() over (partition by day order by recency_days) - 1 as better,
+                rank() over (partition by day order by monetary) - 1 as poorer,
+                count(*) filter (where frequency > 1) over (partition by day) as repeat_buyers,
+                rank() over (partition by day, frequency > 1 order by frequency) - 1 as rarer,
+                count(*) over (partition by day, frequency) as tied
             from measured
+        ),
+
+        ranked as (
+            select
+                day,
+                customer_id,
+                recency_days,
+                frequency,
+                monetary,
+                case when n = 1 then 5 else greatest(1, 5 - 5 * better // (n - 1)) end::int
+                    as r_score,
+                case
+                    when frequency = 1 then 1
+                    when repeat_buyers = 1 then 4
+                    else 2 + least(3, 4 * (2 * rarer + tied - 1) // (2 * (repeat_buyers - 1)))
+                end::int as f_score,
+                case when n = 1 then 1 else least(5, 1 + 5 * poorer // (n - 1)) end::int as m_score
+            from compared
         )
 
         select
@@ -253,7 +271,7 @@ TABLES = {
                 min(ordered_on) filter (where is_purchase) as first_order_on,
                 max(ordered_on) filter (where is_purchase) as last_order_on,
                 count(*) filter (where is_purchase) as orders,
-                sum(units)::bigint as units,
+                sum(units)::decimal(18, 3) as units,
                 sum(gross) as gross,
                 sum(returned) as returned,
                 sum(net) as net,
@@ -278,7 +296,7 @@ TABLES = {
             last_order_on,
             (as_of_date - last_order_on)::int as recency_days,
             coalesce(orders, 0) as orders,
-            coalesce(units, 0) as units,
+            coalesce(units, 0)::decimal(18, 3) as units,
             money(gross) as gross_revenue,
             money(returned) as returned_revenue,
             money(net) as net_revenue,
@@ -632,7 +650,7 @@ BEHAVIOUR_MARTS = {
         select
             coalesce(product_category, 'Unknown') as product_category,
             count(distinct order_no) filter (where is_purchase) as orders,
-            sum(quantity)::bigint as units,
+            sum(quantity)::decimal(18, 3) as units,
             count(distinct customer_id) filter (where is_purchase) as customers,
             money(sum(amount)) as net_revenue,
             sum(amount) / nullif(greatest((select sum(amount) from lines), 0), 0)
@@ -692,22 +710,30 @@ BEHAVIOUR_MARTS = {
     ),
     "category_affinity": Mart(
         ("antecedent", "consequent"),
-        """
+        f"""
         with baskets as (
             select distinct order_no, product_category as category
             from lines
             where is_purchase and product_category is not null
         ),
 
-        pairs as (
-            select a.category as antecedent, c.category as consequent, count(*) as orders_both
-            from baskets as a
-            inner join baskets as c on a.order_no = c.order_no and a.category <> c.category
+        sizes as (
+            select category, count(*) as orders
+            from baskets
             group by all
+            order by orders desc, category
+            limit {AFFINITY_CATEGORIES}
         ),
 
-        sizes as (
-            select category, count(*) as orders from baskets group by all
+        compared as (
+            select order_no, category from baskets inner join sizes using (category)
+        ),
+
+        pairs as (
+            select a.category as antecedent, c.category as consequent, count(*) as orders_both
+            from compared as a
+            inner join compared as c on a.order_no = c.order_no and a.category <> c.category
+            group by all
         )
 
         select
@@ -716,7 +742,8 @@ BEHAVIOUR_MARTS = {
             orders_both,
             orders_both / baskets as support,
             orders_both / antecedents.orders as confidence,
-            (orders_both / antecedents.orders) / (consequents.orders / baskets) as lift
+            (orders_both / antecedents.orders) / (consequents.orders / baskets) as lift,
+            (select min(orders) from sizes) as lowest_category_orders
         from pairs
         inner join sizes as antecedents on antecedent = antecedents.category
         inner join sizes as consequents on consequent = consequents.category

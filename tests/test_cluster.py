@@ -1,10 +1,13 @@
 """Personas: what the number of clusters is chosen by, and the truth they are held against."""
 
+import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
+import duckdb
 import pytest
-from conftest import Data, on_data
+from conftest import ROOT, Data, on_data
+from pyspark.sql import SparkSession
 
 import cluster
 
@@ -101,3 +104,87 @@ class TestGenerated:
         assert len(centres) == 3 * len(averages)
         for number, feature, value in centres:
             assert value == pytest.approx(averages[number][places[feature]], abs=0.01), feature
+
+
+# What each word of seeds/persona_traits.csv claims of a persona's customers, beside all of them.
+CLAIMS = {
+    "Active": "avg(recency_days) < 90",
+    "Lapsed": "avg(recency_days) > 180",
+    "Frequent": "avg(orders) > 2 and avg(orders) > 1.25 * any_value(all_orders)",
+    "One-Time": "avg(orders) < 1.2",
+    "Big-Basket": "sum(net_revenue) / sum(orders) > 1.25 * any_value(all_order_value)",
+    "Small-Basket": "sum(net_revenue) / sum(orders) < 0.8 * any_value(all_order_value)",
+    "Stock-Up": (
+        "sum(units) / sum(orders) > 2 and sum(units) / sum(orders) > 1.25 * any_value(all_units)"
+    ),
+    "Single-Item": "sum(units) / sum(orders) between 0.8 and 1.2",
+    "Wide-Ranging": (
+        "avg(category_count) > 2 and avg(category_count) > 1.25 * any_value(all_categories)"
+    ),
+    "Focused": "avg(category_count) between 0.8 and 1.5",
+    "Weekend": "avg(weekend_order_share) > 0.5",
+    "Weekday": "avg(weekend_order_share) < 0.1",
+    "Holiday": "avg(holiday_season_order_share) > 0.5",
+    "All-Year": "avg(holiday_season_order_share) between 0.08 and 0.25",
+    "Older": "avg(age) > 1.15 * any_value(all_age)",
+    "Younger": "avg(age) < 0.85 * any_value(all_age)",
+    "Mixed": "true",
+}
+LEVELS = "gender", "membership_level", "favourite_payment_method", "region", "favourite_category"
+
+
+def test_each_word_has_its_claim_here():
+    with (ROOT / "seeds" / "persona_traits.csv").open() as lines:
+        words = {row["adjective"] for row in csv.DictReader(lines)}
+    assert words == (CLAIMS.keys() - {"Mixed"}) | {"{level}"}
+
+
+def split(words: str, known: Collection[str]) -> Iterator[str]:
+    """The known words that a text is made of; a level such as `Bank transfer` has several parts."""
+    while words:
+        word = max((each for each in known if f"{words} ".startswith(f"{each} ")), key=len)
+        yield word
+        words = words[len(word) + 1 :]
+
+
+@on_data("generated", "subscribers", "cdnow", "online_retail", "olist")
+def test_each_word_is_true_of_the_personas_customers(spark: SparkSession):
+    connection = duckdb.connect()
+    connection.register("found", spark.table("marts.customers").toArrow())
+    connection.execute("""
+        create table customers as
+        select
+            *,
+            avg(orders) over () as all_orders,
+            sum(net_revenue) over () / sum(orders) over () as all_order_value,
+            sum(units) over () / sum(orders) over () as all_units,
+            avg(category_count) over () as all_categories,
+            avg(age) over () as all_age
+        from found
+        where persona is not null
+    """)
+    claims = dict(CLAIMS)
+    for column in LEVELS:
+        for (level,) in connection.sql(f"select distinct {column} from customers").fetchall():
+            if level is not None:
+                word = level[:1].upper() + level[1:].replace("_", " ")
+                value = level.replace("'", "''")
+                most = f"count(*) filter (where {column} = '{value}') > count(*) / 2"
+                claims[word] = f"{claims[word]} or {most}" if word in claims else most
+
+    personas = connection.sql("select distinct persona from customers").fetchall()
+    assert personas
+    for (persona,) in personas:
+        for word in split(persona.rpartition(" Shoppers")[0], claims):
+            assert connection.execute(
+                f"select {claims[word]} from customers where persona = $persona",
+                {"persona": persona},
+            ).fetchall() == [(True,)], (persona, word)
+
+
+@on_data("subscribers")
+def test_customers_of_several_orders_are_not_one_time(query: Query):
+    """They differ in how they pay and in how often, four times at least, and in nothing else."""
+    personas = query("select persona, average_orders from marts.personas order by average_orders")
+    assert [orders for _, orders in personas] == [4.0, 5.0, 6.0, 7.0, 8.0, 8.0]
+    assert not any("One-Time" in persona for persona, _ in personas)

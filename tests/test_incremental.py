@@ -27,8 +27,9 @@ def batches(query: Query) -> int:
 def judged(query: Query) -> list[tuple]:
     """What is said of each line, without its time of loading."""
     return query(
-        "select transaction_id, customer_id, string(date(ordered_at)), cast(quantity as int), "
-        f"cast(amount_cents as int), rejection_reason from {LINES} order by all"
+        "select transaction_id, customer_id, string(date(ordered_at)), "
+        "cast(quantity_thousandths / 1000 as int), cast(amount_cents as int), rejection_reason "
+        f"from {LINES} order by all"
     )
 
 
@@ -115,6 +116,12 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         run_step(server, "ml/load.py", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
     judge(server)
     assert batches(query) == 1
+    assert judged(query) == in_slices
+
+    # What `--empty` builds, to try the SQL, is not taken for all there is.
+    dbt(server, "run", "--empty", "--full-refresh", "--select", "stg_transactions")
+    assert judged(query) == []
+    judge(server)
     assert judged(query) == in_slices
 
     # Lines that came without the loader, in the place of others, are not taken for those.

@@ -12,7 +12,7 @@ order_categories as (
         order_key,
         coalesce(product_category, 'Unknown') as product_category,
         max(is_purchase) as is_purchase,
-        sum(quantity) as units,
+        sum(quantity_thousandths) as units_thousandths,
         sum(case when amount_cents > 0 then amount_cents else 0 end) as gross_cents,
         sum(case when amount_cents < 0 then -amount_cents else 0 end) as returned_cents
     from transactions
@@ -25,7 +25,7 @@ final as (
         is_guest,
         product_category,
         count_if(is_purchase) as orders,
-        sum(units) as units,
+        sum(units_thousandths) as units_thousandths,
         sum(gross_cents) as gross_cents,
         sum(returned_cents) as returned_cents,
         sum(gross_cents - returned_cents) as net_cents

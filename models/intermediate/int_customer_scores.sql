@@ -14,19 +14,14 @@ thresholds as (
     select *
     from {{ ref('int_rfm_thresholds') }}
         pivot (
-            min(from_goodness) for (metric, score) in (
-                ('recency', 2) as recency_2,
-                ('recency', 3) as recency_3,
-                ('recency', 4) as recency_4,
-                ('recency', 5) as recency_5,
-                ('frequency', 2) as frequency_2,
-                ('frequency', 3) as frequency_3,
-                ('frequency', 4) as frequency_4,
-                ('frequency', 5) as frequency_5,
-                ('monetary', 2) as monetary_2,
-                ('monetary', 3) as monetary_3,
-                ('monetary', 4) as monetary_4,
-                ('monetary', 5) as monetary_5
+            min(lowest_2) as lowest_2,
+            min(lowest_3) as lowest_3,
+            min(lowest_4) as lowest_4,
+            min(lowest_5) as lowest_5
+            for metric in (
+                'recency' as recency,
+                'frequency' as frequency,
+                'monetary' as monetary
             )
         )
 ),
@@ -36,15 +31,15 @@ scored as (
         snapshots.*,
         case
             when snapshots.orders > 0
-                then {{ rfm_score_of('-snapshots.recency_days', 'thresholds.recency') }}
+                then {{ rfm_score_of('-snapshots.recency_days', 'thresholds.recency_lowest') }}
         end as r_score,
         case
             when snapshots.orders > 0
-                then {{ rfm_score_of('snapshots.orders', 'thresholds.frequency') }}
+                then {{ rfm_score_of('snapshots.orders', 'thresholds.frequency_lowest') }}
         end as f_score,
         case
             when snapshots.orders > 0
-                then {{ rfm_score_of('snapshots.net_cents', 'thresholds.monetary') }}
+                then {{ rfm_score_of('snapshots.net_cents', 'thresholds.monetary_lowest') }}
         end as m_score
     from snapshots
     left join thresholds on snapshots.snapshot_on = thresholds.snapshot_on

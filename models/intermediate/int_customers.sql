@@ -29,7 +29,7 @@ customer_days as (
         customer_id,
         ordered_on,
         count_if(is_purchase) as orders,
-        sum(units) as units,
+        sum(units_thousandths) as units_thousandths,
         sum(gross_cents) as gross_cents,
         sum(returned_cents) as returned_cents
     from orders
@@ -47,7 +47,7 @@ order_histories as (
         sum(case when extract(dayofweek_iso from ordered_on) >= 6 then orders else 0 end)
             as weekend_orders,
         sum(case when month(ordered_on) >= 11 then orders else 0 end) as holiday_season_orders,
-        sum(units) as units,
+        sum(units_thousandths) as units_thousandths,
         sum(gross_cents) as gross_cents,
         sum(returned_cents) as returned_cents
     from customer_days
@@ -100,7 +100,7 @@ joined as (
         coalesce(habits.orders, 0) as orders,
         coalesce(habits.weekend_orders, 0) as weekend_orders,
         coalesce(habits.holiday_season_orders, 0) as holiday_season_orders,
-        coalesce(habits.units, 0) as units,
+        coalesce(habits.units_thousandths, 0) as units_thousandths,
         coalesce(habits.gross_cents, 0) as gross_cents,
         coalesce(habits.returned_cents, 0) as returned_cents,
         coalesce(habits.category_count, 0) as category_count,

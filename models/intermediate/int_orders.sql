@@ -12,7 +12,7 @@ orders as (
         order_key,
         min(ordered_at) as ordered_at,
         max(is_purchase) as is_purchase,
-        sum(quantity) as units,
+        sum(quantity_thousandths) as units_thousandths,
         sum(case when amount_cents > 0 then amount_cents else 0 end) as gross_cents,
         sum(case when amount_cents < 0 then -amount_cents else 0 end) as returned_cents
     from transactions
@@ -28,7 +28,7 @@ final as (
         ordered_at,
         cast(ordered_at as date) as ordered_on,
         is_purchase,
-        units,
+        units_thousandths,
         gross_cents,
         returned_cents,
         gross_cents - returned_cents as net_cents

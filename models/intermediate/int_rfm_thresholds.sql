@@ -3,16 +3,17 @@ with snapshots as (
     where orders > 0
 ),
 
--- Goodness: the larger, the better.
+-- The higher the value, the better. One order is a frequency score of its own: only repeat buyers
+-- are compared by their orders.
 measures as (
     select
         snapshot_on,
         stack(
             3,
             'recency', cast(-recency_days as bigint),
-            'frequency', orders,
+            'frequency', case when orders >= 2 then orders end,
             'monetary', net_cents
-        ) as (metric, goodness)
+        ) as (metric, value)
     from snapshots
 ),
 
@@ -20,11 +21,12 @@ distinct_values as (
     select
         snapshot_on,
         metric,
-        goodness,
-        {{ value_stripe('goodness') }} as stripe,
+        value,
+        {{ value_stripe('value') }} as stripe,
         count(*) as customers
     from measures
-    group by snapshot_on, metric, goodness
+    where value is not null
+    group by snapshot_on, metric, value
 ),
 
 stripes as (
@@ -43,27 +45,28 @@ ranked_stripes as (
         metric,
         stripe,
         sum(customers) over (partition by snapshot_on, metric order by stripe) - customers
-            as worse_customers,
-        sum(customers) over (partition by snapshot_on, metric) as scored_customers
+            as customers_below,
+        sum(customers) over (partition by snapshot_on, metric) as customers
     from stripes
 ),
 
+-- For each value: how many customers have a lower one, the same one, a higher one.
 ranked as (
     select /*+ broadcast(ranked_stripes) */
         distinct_values.snapshot_on,
         distinct_values.metric,
-        distinct_values.goodness,
-        ranked_stripes.scored_customers,
-        ranked_stripes.worse_customers
-        - distinct_values.customers
-        + sum(distinct_values.customers) over (
+        distinct_values.value,
+        ranked_stripes.customers,
+        ranked_stripes.customers_below + sum(distinct_values.customers) over (
             partition by
                 distinct_values.snapshot_on, distinct_values.metric, distinct_values.stripe
-            order by distinct_values.goodness
-        ) as worse_customers
+            order by distinct_values.value
+        ) - distinct_values.customers as lower_customers,
+        distinct_values.customers as tied_customers,
+        ranked_stripes.customers - lower_customers - tied_customers as higher_customers
     from distinct_values
-    -- Nothing here is null, but for `=` Spark filters one side for that, and then no longer sees that
-    -- both sides begin with the same rows, and counts the customers twice.
+    -- Null-safe on purpose. With `=` Spark adds a null filter to one side, misses that both sides share
+    -- a subplan, and counts the customers twice.
     inner join ranked_stripes
         on
             distinct_values.snapshot_on is not distinct from ranked_stripes.snapshot_on
@@ -71,43 +74,41 @@ ranked as (
             and distinct_values.stripe is not distinct from ranked_stripes.stripe
 ),
 
+-- The rules of the docs r_score, f_score and m_score. Whole-number division keeps them exact.
 scored as (
     select
         snapshot_on,
         metric,
-        {{ rfm_score('worse_customers', 'scored_customers') }} as score,
-        goodness
+        value,
+        case
+            when metric = 'recency'
+                then greatest(1, 5 - (5 * higher_customers) div greatest(1, customers - 1))
+            when metric = 'frequency' and customers = 1
+                then 4
+            when metric = 'frequency'
+                then
+                    2
+                    + least(
+                        3,
+                        (4 * (2 * lower_customers + tied_customers - 1)) div (2 * (customers - 1))
+                    )
+            when metric = 'monetary'
+                then least(5, 1 + (5 * lower_customers) div greatest(1, customers - 1))
+        end as score
     from ranked
 ),
 
-lowest as (
-    select
-        snapshot_on,
-        metric,
-        score,
-        min(goodness) as goodness
-    from scored
-    group by snapshot_on, metric, score
-),
-
--- A score that nobody has (ties may skip one) is earned where the next higher one is.
-earned as (
-    select
-        snapshot_on,
-        metric,
-        goodness,
-        explode(sequence(1, score)) as score
-    from lowest
-),
-
+-- A score that nobody has, since ties may skip one, begins where the next higher one does.
 final as (
     select
         snapshot_on,
         metric,
-        score,
-        min(goodness) as from_goodness
-    from earned
-    group by snapshot_on, metric, score
+        min(value) filter (where score >= 2) as lowest_2,
+        min(value) filter (where score >= 3) as lowest_3,
+        min(value) filter (where score >= 4) as lowest_4,
+        min(value) filter (where score >= 5) as lowest_5
+    from scored
+    group by snapshot_on, metric
 )
 
 select * from final

@@ -23,9 +23,9 @@ final as (
         transactions.product_category,
         transactions.payment_method,
 
-        transactions.quantity,
+        transactions.quantity_thousandths,
         transactions.amount_cents,
-        transactions.quantity > 0 and transactions.amount_cents >= 0 as is_purchase
+        transactions.quantity_thousandths > 0 and transactions.amount_cents >= 0 as is_purchase
     from transactions
     inner join as_of on transactions.ordered_on <= as_of.as_of_date
     where transactions.rejection_reason is null

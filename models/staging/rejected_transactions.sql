@@ -11,7 +11,7 @@ final as (
         ordered_at,
         product_id,
         product_category,
-        quantity,
+        {{ quantity('quantity_thousandths') }} as quantity,
         {{ money('amount_cents') }} as amount,
         payment_method,
         loaded_at,

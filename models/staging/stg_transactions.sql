@@ -142,7 +142,8 @@ final as (
         product_category,
         payment_method,
 
-        coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity,
+        {{ thousandths('coalesce(quantity, case when amount < 0 then -1 else 1 end)') }}
+            as quantity_thousandths,
         {{ cents('amount') }} as amount_cents,
         unparsed_values,
         rejection_reason,

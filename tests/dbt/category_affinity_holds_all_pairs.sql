@@ -1,14 +1,32 @@
--- Pairs are missing or counted twice: an order with k known categories has k * (k - 1) ordered
--- pairs.
+-- Pairs are missing or counted twice: an order with k of the categories that are compared has
+-- k * (k - 1) ordered pairs.
 with transactions as (
     select * from {{ ref('int_transactions') }}
-    where is_purchase
+    where is_purchase and product_category is not null
+),
+
+order_categories as (
+    select distinct
+        customer_key,
+        order_key,
+        product_category
+    from transactions
+),
+
+frequent_categories as (
+    select product_category
+    from order_categories
+    group by product_category
+    order by count(*) desc, product_category asc
+    limit {{ var('affinity_categories') }}
 ),
 
 orders as (
-    select count(distinct product_category) as categories
-    from transactions
-    group by customer_key, order_key
+    select count(*) as categories
+    from order_categories
+    inner join frequent_categories
+        on order_categories.product_category = frequent_categories.product_category
+    group by order_categories.customer_key, order_categories.order_key
 ),
 
 expected as (

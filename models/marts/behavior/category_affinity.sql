@@ -44,12 +44,36 @@ category_orders as (
     group by category
 ),
 
-basket_pairs as (
+-- With thousands of categories there are millions of pairs, most of them in an order or two.
+frequent_categories as (
     select
-        category as antecedent,
-        explode(array_remove(categories, category)) as consequent,
+        category,
         orders
+    from category_orders
+    order by orders desc, category asc
+    limit {{ var('affinity_categories') }}
+),
+
+frequent as (
+    select
+        collect_list(category) as categories,
+        min(orders) as lowest_category_orders
+    from frequent_categories
+),
+
+basket_pairs as (
+    select /*+ broadcast(frequent_categories), broadcast(frequent) */
+        basket_categories.category as antecedent,
+        explode(
+            array_remove(
+                array_intersect(frequent.categories, basket_categories.categories),
+                basket_categories.category
+            )
+        ) as consequent,
+        basket_categories.orders
     from basket_categories
+    inner join frequent_categories on basket_categories.category = frequent_categories.category
+    cross join frequent
 ),
 
 pairs as (
@@ -71,11 +95,13 @@ final as (
         -- (orders_both / antecedent orders) / (consequent orders / all orders) in one division.
         {{ share(
             'pairs.orders_both * all_orders.orders', '(antecedents.orders * consequents.orders)'
-        ) }} as lift
+        ) }} as lift,
+        frequent.lowest_category_orders
     from pairs
-    inner join category_orders as antecedents on pairs.antecedent = antecedents.category
-    inner join category_orders as consequents on pairs.consequent = consequents.category
+    inner join frequent_categories as antecedents on pairs.antecedent = antecedents.category
+    inner join frequent_categories as consequents on pairs.consequent = consequents.category
     cross join all_orders
+    cross join frequent
 )
 
 select * from final

@@ -6,7 +6,7 @@ categories as (
     select
         product_category,
         sum(orders) as orders,
-        sum(units) as units,
+        sum(units_thousandths) as units_thousandths,
         count_if(orders > 0 and not is_guest) as customers,
         sum(gross_cents) as gross_cents,
         sum(returned_cents) as returned_cents,
@@ -19,7 +19,7 @@ final as (
     select
         product_category,
         orders,
-        units,
+        {{ quantity('units_thousandths') }} as units,
         customers,
         {{ money('gross_cents') }} as gross_revenue,
         {{ money('returned_cents') }} as returned_revenue,

@@ -22,7 +22,7 @@ final as (
         customers.last_order_on,
         customers.recency_days,
         customers.orders,
-        customers.units,
+        {{ quantity('customers.units_thousandths') }} as units,
         {{ money('customers.gross_cents') }} as gross_revenue,
         {{ money('customers.returned_cents') }} as returned_revenue,
         {{ money('customers.net_cents') }} as net_revenue,

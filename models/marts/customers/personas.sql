@@ -18,32 +18,108 @@ traits as (
     select * from {{ ref('persona_traits') }}
 ),
 
-profiles as (
+members as (
     select
         clusters.cluster,
-        count(*) as customers,
-        sum(customers.net_revenue) as net_revenue,
-        sum(customers.orders) as orders,
-        {{ share('sum(customers.age)', 'count(customers.age)') }} as average_age,
-        {{ share('sum(customers.recency_days)', 'count(*)') }} as average_recency_days,
-        {{ share('sum(customers.orders)', 'count(*)') }} as average_orders,
-        {{ share('sum(customers.net_revenue)', 'sum(customers.orders)') }} as average_order_value,
-        {{ share('sum(customers.units)', 'sum(customers.orders)') }} as average_units_per_order,
-        {{ share('sum(customers.category_count)', 'count(*)') }} as average_category_count,
-        -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
-        round(avg(customers.weekend_order_share), 6) as weekend_order_share,
-        round(avg(customers.holiday_season_order_share), 6) as holiday_season_order_share,
-        mode(customers.favourite_category, true) as favourite_category,
-        mode(customers.membership_level, true) as membership_level
+        customers.*
     from clusters
     inner join customers on clusters.customer_key = customers.customer_key
     -- Clusters of another as-of date describe other customers than the ones of this mart.
     inner join as_of on clusters.as_of_date = as_of.as_of_date
-    group by clusters.cluster
 ),
 
--- What sets a cluster apart: the traits of its centre, the most unusual first. That few have a level
--- is no trait, that many have it is.
+-- One row per cluster, and one without a cluster: all customers, to compare with.
+profiles as (
+    select
+        cluster,
+        count(*) as customers,
+        sum(net_revenue) as net_revenue,
+        {{ share('sum(age)', 'count(age)') }} as average_age,
+        {{ share('sum(recency_days)', 'count(*)') }} as average_recency_days,
+        {{ share('sum(orders)', 'count(*)') }} as average_orders,
+        {{ share('sum(net_revenue)', 'sum(orders)') }} as average_order_value,
+        {{ share('sum(units)', 'sum(orders)') }} as average_units_per_order,
+        {{ share('sum(category_count)', 'count(*)') }} as average_category_count,
+        -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
+        round(avg(weekend_order_share), 6) as weekend_order_share,
+        round(avg(holiday_season_order_share), 6) as holiday_season_order_share,
+        mode(favourite_category, true) as favourite_category,
+        mode(membership_level, true) as membership_level
+    from members
+    group by grouping sets ((cluster), ())
+),
+
+averages as (
+    select
+        cluster,
+        stack(
+            8,
+            'age', average_age,
+            'recency_days', average_recency_days,
+            'orders', average_orders,
+            'average_order_value', average_order_value,
+            'units_per_order', average_units_per_order,
+            'category_count', average_category_count,
+            'weekend_order_share', weekend_order_share,
+            'holiday_season_order_share', holiday_season_order_share
+        ) as (feature, average)
+    from profiles
+),
+
+levels as (
+    select
+        cluster,
+        stack(
+            5,
+            'gender', gender,
+            'membership_level', membership_level,
+            'favourite_payment_method', favourite_payment_method,
+            'region', region,
+            'favourite_category', favourite_category
+        ) as (feature, level)
+    from members
+),
+
+level_counts as (
+    select
+        cluster,
+        feature,
+        level,
+        count(*) as customers
+    from levels
+    where level is not null
+    group by cluster, feature, level
+),
+
+-- What each cluster is, in the customers' own units, beside what all customers are.
+measures as (
+    select
+        averages.cluster,
+        averages.feature,
+        cast(null as string) as level,
+        averages.average,
+        -- Many times an average below zero says nothing.
+        nullif(greatest(overall.average, 0), 0) as overall_average
+    from averages
+    inner join averages as overall
+        on
+            averages.feature = overall.feature
+            and overall.cluster is null
+    where averages.cluster is not null
+    union all
+    select
+        level_counts.cluster,
+        level_counts.feature,
+        level_counts.level,
+        {{ share('level_counts.customers', 'profiles.customers') }} as average,
+        cast(null as double) as overall_average
+    from level_counts
+    inner join profiles on level_counts.cluster = profiles.cluster
+),
+
+-- What sets a cluster apart, the most unusual first: what its centre is far from the average customer
+-- in, if the word for it is true of the cluster and not just truer than of the others. That few have
+-- a level is no trait, that many have it is.
 ranked_traits as (
     select /*+ broadcast(traits) */
         centres.cluster,
@@ -66,6 +142,22 @@ ranked_traits as (
                 when centres.level is null and centres.standardised_value >= 0 then 'high'
                 when centres.level is null then 'low'
             end
+    inner join measures
+        on
+            centres.cluster = measures.cluster
+            and centres.feature = measures.feature
+            and centres.level is not distinct from measures.level
+    where
+        (traits.above is null or measures.average > traits.above)
+        and (traits.below is null or measures.average < traits.below)
+        and (
+            traits.times_average_above is null
+            or measures.average > traits.times_average_above * measures.overall_average
+        )
+        and (
+            traits.times_average_below is null
+            or measures.average < traits.times_average_below * measures.overall_average
+        )
 ),
 
 trait_names as (
@@ -81,13 +173,30 @@ trait_names as (
 ),
 
 -- Two traits name a persona; where two clusters share both, the third tells them apart, and where
--- they share that too, their number.
+-- they share that too, their number. No word is true of a cluster without a trait.
 short_names as (
     select
-        *,
-        concat(array_join(transform(two_traits, trait -> trait.adjective), ' '), ' Shoppers') as short_name,
-        concat(array_join(transform(three_traits, trait -> trait.adjective), ' '), ' Shoppers') as long_name
-    from trait_names
+        profiles.cluster,
+        coalesce(
+            trait_names.recommended_action,
+            'Go by their segments: no trait sets them apart from the others.'
+        ) as recommended_action,
+        concat(
+            coalesce(
+                array_join(transform(trait_names.two_traits, trait -> trait.adjective), ' '), 'Mixed'
+            ),
+            ' Shoppers'
+        ) as short_name,
+        concat(
+            coalesce(
+                array_join(transform(trait_names.three_traits, trait -> trait.adjective), ' '),
+                'Mixed'
+            ),
+            ' Shoppers'
+        ) as long_name
+    from profiles
+    left join trait_names on profiles.cluster = trait_names.cluster
+    where profiles.cluster is not null
 ),
 
 distinct_names as (
@@ -124,9 +233,9 @@ final as (
                 profiles.average_order_value,
                 profiles.average_recency_days
             ),
-            concat('mostly ', profiles.favourite_category),
+            concat('most often ', profiles.favourite_category),
             format_string(
-                '%.0f%% of orders on weekends, %.0f%% in November and December',
+                'on average %.0f%% of their orders on weekends, %.0f%% in November and December',
                 100 * profiles.weekend_order_share,
                 100 * profiles.holiday_season_order_share
             ),
@@ -134,7 +243,7 @@ final as (
                 when profiles.average_age is not null
                     then format_string('%.0f years old on average', profiles.average_age)
             end,
-            concat('membership mostly ', profiles.membership_level)
+            concat('membership most often ', profiles.membership_level)
         ) as description,
         names.recommended_action,
         profiles.average_age,

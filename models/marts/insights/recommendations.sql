@@ -208,7 +208,8 @@ all_categories as (
     from categories
 ),
 
--- At stake is what comes back beyond the overall rate.
+-- At stake is what comes back beyond the overall rate. The five with most at stake are more than
+-- enough to begin with.
 return_findings as (
     select
         concat('Buyers of ', categories.product_category) as audience,
@@ -239,6 +240,8 @@ return_findings as (
         and categories.returned_revenue > 0
         and categories.returned_revenue * all_categories.gross_revenue
         >= 2 * categories.gross_revenue * all_categories.returned_revenue
+    order by value_at_stake desc, audience asc
+    limit 5
 ),
 
 findings as (

@@ -1,0 +1,99 @@
+"""Segments: what their names and the playbook's words say holds for each customer of any data."""
+
+import csv
+from collections.abc import Callable
+
+import duckdb
+from conftest import DATA_SETS, ROOT, on_data
+from pyspark.sql import SparkSession
+
+Query = Callable[[str], list[tuple]]
+
+# Customers as they are today and as of each month end, beside the others of the same day: `later`
+# of the `others` have bought since, `rarer` and `oftener` of the repeat buyers have fewer and more
+# orders, and `typical` is the median of their orders.
+COMPARED = """
+    with typical as (
+        select day, median(orders) as typical from found where orders >= 2 group by day
+    )
+
+    select
+        found.*,
+        typical,
+        count(*) filter (where orders >= 1) over same_day - 1 as others,
+        count(*) filter (where orders >= 2) over same_day as repeat_buyers,
+        rank() over (partition by found.day order by recency_days nulls last) - 1 as later,
+        rank() over (partition by found.day, orders >= 2 order by orders) - 1 as rarer,
+        rank() over (partition by found.day, orders >= 2 order by orders desc) - 1 as oftener
+    from found
+    left join typical on found.day is not distinct from typical.day
+    window same_day as (partition by found.day)
+"""
+
+AMONG_THE_MOST_RECENT = "(others = 0 or 5 * later < others)"
+AMONG_THE_OLDEST = "5 * later >= 3 * others"
+MOST_HAVE_NOT_BOUGHT_SINCE = "(others = 0 or 2 * later < others)"
+ABOUT_HALF_HAVE_BOUGHT_SINCE = "5 * later between 2 * others and 3 * others"
+MOST_HAVE_BOUGHT_SINCE = "2 * later > others"
+ONE_ORDER_OR_FEW = "(orders = 1 or orders >= 2 and 2 * oftener > repeat_buyers - 1)"
+
+# What the words of seeds/segment_playbook.csv mean.
+MEANINGS = {
+    "Champions": f"orders >= 2 and orders >= typical and {AMONG_THE_MOST_RECENT}",
+    "Loyal Customers": (
+        "orders >= 2 and orders >= typical "
+        f"and not {AMONG_THE_MOST_RECENT} and not {AMONG_THE_OLDEST}"
+    ),
+    "Potential Loyalists": f"orders >= 2 and orders <= typical and {MOST_HAVE_NOT_BOUGHT_SINCE}",
+    "New Customers": f"orders = 1 and {AMONG_THE_MOST_RECENT}",
+    "Promising": f"orders = 1 and {MOST_HAVE_NOT_BOUGHT_SINCE}",
+    "Need Attention": f"orders >= 2 and orders <= typical and {ABOUT_HALF_HAVE_BOUGHT_SINCE}",
+    "About To Sleep": f"{ONE_ORDER_OR_FEW} and {ABOUT_HALF_HAVE_BOUGHT_SINCE}",
+    "At Risk": (
+        "orders >= 2 and 4 * rarer <= 3 * (repeat_buyers - 1) "
+        f"and 4 * oftener <= 3 * (repeat_buyers - 1) and {MOST_HAVE_BOUGHT_SINCE}"
+    ),
+    "Can't Lose Them": (
+        f"orders >= 2 and 2 * rarer > repeat_buyers - 1 and {MOST_HAVE_BOUGHT_SINCE}"
+    ),
+    "Hibernating": f"{ONE_ORDER_OR_FEW} and {MOST_HAVE_BOUGHT_SINCE}",
+    "Prospects": "orders = 0 and recency_days is null",
+}
+
+
+def test_each_segment_of_the_playbook_has_its_meaning_here():
+    with (ROOT / "seeds" / "segment_playbook.csv").open() as lines:
+        assert {row["segment"] for row in csv.DictReader(lines)} == MEANINGS.keys()
+
+
+@on_data(*DATA_SETS)
+def test_words_of_each_segment_hold_for_each_customer(spark: SparkSession):
+    found = spark.sql("""
+        select cast(null as date) as day, customer_id, recency_days, orders, r_score, segment
+        from marts.customers
+        union all
+        select month_end, customer_id, recency_days, frequency, r_score, segment
+        from marts.customer_segment_history
+    """).toArrow()
+    connection = duckdb.connect()
+    connection.register("found", found)
+    connection.execute(f"create table customers as {COMPARED}")
+    assert connection.sql("select 1 from customers where segment <> 'Prospects' limit 1").fetchall()
+
+    for segment, meaning in MEANINGS.items():
+        wrong = connection.execute(
+            f"from customers where segment = $segment and ({meaning}) is not true limit 5",
+            {"segment": segment},
+        )
+        assert wrong.fetchall() == [], segment
+    # Whoever bought on the day itself is in no segment of those who stay away.
+    assert connection.sql("from customers where recency_days = 0 and r_score <> 5").fetchall() == []
+
+
+@on_data("subscribers")
+def test_subscribers_that_were_billed_on_the_last_day_are_at_no_risk(query: Query):
+    """240 of 300, all tied: a rule that counts ties against them takes them all for lost."""
+    assert query(
+        "select recency_days = 0, count(*), count_if(churn_risk = 'high') "
+        "from marts.customers group by all order by all"
+    ) == [(False, 60, 60), (True, 240, 0)]
