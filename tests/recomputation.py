@@ -74,6 +74,11 @@ end;
 create macro day_type_of(day) as case when isodow(day) >= 6 then 'weekend' else 'weekday' end;
 create macro month_of(day) as date_trunc('month', day)::date;
 create macro money(amount) as coalesce(amount, 0)::decimal(18, 2);
+create macro is_placeholder(id) as regexp_full_match(
+    lower(trim(id)),
+    'null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|guest|'
+    || 'no customer|[(]not set[)]|[\\\\]n|-|--|-1|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}'
+);
 """
 
 # Raw lines with the first reason, in the order of the specification, why they cannot be used. Of
@@ -1016,11 +1021,7 @@ WARNINGS = {
         from features
         where
             orders > 0
-            and regexp_full_match(
-                lower(trim(customer_id)),
-                '[(<]?(null|nil|nan|none|#?n/a|n[.]a[.]|na|unknown|undefined|missing|anonymous|guest)[)>]?'
-                || '|-1|--?|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}|[\\\\]n|no customer|[(]not set[)]'
-            )
+            and is_placeholder(customer_id)
     """,
     "dominant_id": """
         select nullif(count(*), 0) || ' customer id'
@@ -1033,7 +1034,7 @@ WARNINGS = {
         with ids as (
             select lower(trim(customer_id)) as folded, count(distinct customer_id) as ids
             from lines
-            where not is_guest
+            where not is_guest and not is_placeholder(customer_id)
             group by folded
         )
 

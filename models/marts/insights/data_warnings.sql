@@ -19,20 +19,30 @@ rejected_lines as (
     select * from {{ ref('rejected_transactions') }}
 ),
 
-ids as (
+folded_ids as (
     select
         customer_id,
         is_registered,
         has_orders,
         orders,
-        lower(trim(customer_id)) as folded_id,
-        xxhash64(lower(trim(customer_id))) as folded_key,
-        xxhash64(
-            coalesce(
-                cast(try_cast(customer_id as decimal(38, 6)) as string), lower(trim(customer_id))
-            )
-        ) as form_key
+        lower(trim(customer_id)) as folded_id
     from customers
+),
+
+ids as (
+    select
+        *,
+        folded_id in (
+            'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n', '-', '--',
+            '?', '-1', 'unknown', 'undefined', 'missing', 'anonymous', 'guest', 'no customer', '(not set)'
+        )
+        -- Nothing but zeros, also as a fraction or as a GUID, or nothing but nines.
+        or folded_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder,
+        xxhash64(folded_id) as folded_key,
+        xxhash64(
+            coalesce(cast(try_cast(customer_id as decimal(38, 6)) as string), folded_id)
+        ) as form_key
+    from folded_ids
 ),
 
 totals as (
@@ -176,16 +186,7 @@ conspicuous_ids as (
         ids.orders,
         totals.orders as all_orders,
         case
-            when
-                ids.folded_id in (
-                    'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n',
-                    '-', '--', '?', '-1', 'unknown', 'undefined', 'missing', 'anonymous', 'guest',
-                    'no customer', '(not set)'
-                )
-                -- Nothing but zeros, also as a fraction or as a GUID.
-                or ids.folded_id rlike '^[{]?[0.-]*0[0.-]*[}]?$'
-                or ids.folded_id rlike '^9{7,}$'
-                then 'placeholder_id'
+            when ids.is_placeholder then 'placeholder_id'
             when
                 ids.orders * 10 >= totals.orders
                 and ids.orders * totals.buyers >= 10 * totals.orders
@@ -283,7 +284,7 @@ near_duplicates as (
         min(customer_id) as one_id,
         max(customer_id) as other_id
     from ids
-    where has_orders
+    where has_orders and not is_placeholder
     group by folded_key
     having count(*) > 1
 ),
