@@ -177,9 +177,9 @@ class Query:
 
     `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
     names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
-    `source` is what to select from where that is not the relation itself, `units` how to show
-    numbers other than by UNITS. Where the data can make any number of rows, `first` is the order in
-    which the first are read: one more than the page shows, which tells that there are more.
+    `best` is what to order by where there may be more rows than a page can show: one more than
+    MOST_ROWS are read, which tells that there are more. `source` is what to select from where that
+    is not the relation itself, `units` how to show numbers other than by UNITS.
     """
 
     relation: str
@@ -189,7 +189,6 @@ class Query:
     where: str = ""
     grouped: bool = False
     source: str = ""
-    first: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -201,7 +200,7 @@ class Query:
 
     @property
     def sql(self) -> str:
-        """The query for all rows that are shown."""
+        """The query for the rows."""
         columns = [*self.key.split(), *self.texts.split()]
         columns += [f"{expression} as {name}" for name, expression in self.expressions.items()]
         parts = [f"select {', '.join(columns)} from {self.source or self.relation}"]
@@ -209,8 +208,8 @@ class Query:
             parts.append(f"where {self.where}")
         if self.grouped:
             parts.append(f"group by {', '.join(self.key.split())}")
-        if self.first:
-            parts.append(f"order by {self.first} limit {MOST_ROWS + 1}")
+        if self.best:
+            parts.append(f"order by {self.best} limit {MOST_ROWS + 1}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
@@ -366,7 +365,7 @@ QUERIES = {
         "marts.purchases_by_payment_method",
         key="payment_method",
         numbers="orders order_share net_revenue average_order_value",
-        first="orders desc, payment_method",
+        best="orders desc, payment_method",
     ),
     # Each pair once: lift and support are the same both ways.
     "pairs": Query(
@@ -434,8 +433,6 @@ QUERIES = {
         key="priority",
         texts="audience finding action",
         numbers="customers value_at_stake",
-        # Each category that comes back often has one.
-        where=f"priority <= {MOST_ROWS}",
     ),
     # How far to trust it
     "lines": Query("staging.stg_transactions", numbers={"lines": "count(*)"}),
@@ -496,78 +493,73 @@ def prepare(tables: SimpleNamespace) -> dict:
     days = claims.days_covered(tables)
     evaluated = used_model(tables)
     score = next((row.model for row in tables.thresholds), "recency")
-    return (
-        vars(tables)
-        | only
-        | {
-            "sections": SECTIONS,
-            "missing": claims.missing(tables),
-            "window_days": claims.WINDOW_DAYS,
-            "holdout_days": PROJECT["vars"]["holdout_days"],
-            "few_buyers": FEWEST_BUYERS,
-            "few_days": FEWEST_DAYS,
-            "most_rows": MOST_ROWS,
-            "most_bars": MOST_BARS,
-            "most_months": MOST_MONTHS,
-            "most_orders": MOST_ORDERS,
-            "unknown": UNKNOWN,
-            "is_thin": claims.is_thin(tables),
-            "enough": claims.enough,
-            "telling": claims.telling,
-            "outstanding": claims.outstanding,
-            "month_is_over": claims.month_is_over(only["as_of"].as_of_date.value),
-            "metrics": metrics,
-            "headline": claims.headline(metrics),
-            "has_gaps": claims.has_gaps,
-            "begins_late": days < 2 * claims.WINDOW_DAYS,
-            "uncompared": claims.uncompared(metrics, days),
-            "months": tables.months[-MOST_MONTHS:],
-            "segments": claims.segments(tables),
-            "segment_of": {
-                (row.r_score, row.f_score): row.segment for row in tables.score_segments
-            },
-            "has_month_ends": bool(tables.moves),
-            "moves": sorted(
-                (row for row in tables.moves if row.from_segment != row.to_segment),
-                key=lambda row: -row.customers.value,
-            ),
-            "has_hours": claims.has_hours(tables.hours, only["timing"]),
-            "busiest": claims.busiest,
-            "day_types": {row.day_type: row for row in tables.day_types},
-            "categories": by_size(tables.categories, "product_category"),
-            "payment_methods": by_size(tables.payment_methods, "payment_method"),
-            "all_categories": tables.all_categories[0].categories,
-            "most_pairs_of": PROJECT["vars"]["affinity_categories"],
-            "pairs": sorted(tables.pairs, key=lambda row: -row.lift.value),
-            "cohorts": last_cohorts(tables.cohorts),
-            "risks": {row.churn_risk: row for row in tables.risks},
-            "risk_score": score,
-            "returned": {
-                row.audience.removesuffix(" risk"): row
-                for level in RISKS
-                for row in tables.returned
-                if (row.model, row.audience) == (score, f"{level} risk")
-            },
-            "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
-            "weeks": [
-                row
-                for row in tables.forecasts
-                if row.model == evaluated and row.audience.startswith("week")
-            ],
-            "tenths": [row for row in tables.tenths if row.model == evaluated],
-            "forecast_model": evaluated,
-            "reasons": sorted(
-                (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
-            ),
-            "tests": {row.status: row.tests for row in tables.tests},
-            "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
-            "charts": charts,
-            "lineage": lineage,
-            "filled": filled,
-            "words": words,
-            "css": (ROOT / "reports" / "site.css").read_text(),
-        }
-    )
+    rows = vars(tables) | only
+    return rows | {
+        "sections": SECTIONS,
+        "missing": claims.missing(tables),
+        "window_days": claims.WINDOW_DAYS,
+        "holdout_days": PROJECT["vars"]["holdout_days"],
+        "few_buyers": FEWEST_BUYERS,
+        "few_days": FEWEST_DAYS,
+        "most_rows": MOST_ROWS,
+        "most_bars": MOST_BARS,
+        "most_months": MOST_MONTHS,
+        "most_orders": MOST_ORDERS,
+        "unknown": UNKNOWN,
+        "is_thin": claims.is_thin(tables),
+        "enough": claims.enough,
+        "telling": claims.telling,
+        "outstanding": claims.outstanding,
+        "month_is_over": claims.month_is_over(only["as_of"].as_of_date.value),
+        "metrics": metrics,
+        "headline": claims.headline(metrics),
+        "has_gaps": claims.has_gaps,
+        "begins_late": days < 2 * claims.WINDOW_DAYS,
+        "uncompared": claims.uncompared(metrics, days),
+        "months": tables.months[-MOST_MONTHS:],
+        "segments": claims.segments(tables),
+        "segment_of": {(row.r_score, row.f_score): row.segment for row in tables.score_segments},
+        "has_month_ends": bool(tables.moves),
+        "moves": sorted(
+            (row for row in tables.moves if row.from_segment != row.to_segment),
+            key=lambda row: -row.customers.value,
+        ),
+        "has_hours": claims.has_hours(tables.hours, only["timing"]),
+        "busiest": claims.busiest,
+        "day_types": {row.day_type: row for row in tables.day_types},
+        "categories": by_size(tables.categories, "product_category"),
+        "payment_methods": by_size(tables.payment_methods, "payment_method"),
+        "all_categories": tables.all_categories[0].categories,
+        "most_pairs_of": PROJECT["vars"]["affinity_categories"],
+        "pairs": sorted(tables.pairs, key=lambda row: -row.lift.value),
+        "cohorts": last_cohorts(tables.cohorts),
+        "risks": {row.churn_risk: row for row in tables.risks},
+        "risk_score": score,
+        "returned": {
+            row.audience.removesuffix(" risk"): row
+            for level in RISKS
+            for row in tables.returned
+            if (row.model, row.audience) == (score, f"{level} risk")
+        },
+        "forecasts": {row.audience: row for row in tables.forecasts if row.model == evaluated},
+        "weeks": [
+            row
+            for row in tables.forecasts
+            if row.model == evaluated and row.audience.startswith("week")
+        ],
+        "tenths": [row for row in tables.tenths if row.model == evaluated],
+        "forecast_model": evaluated,
+        "reasons": sorted(
+            (row for row in tables.reasons if row.rows.value), key=lambda row: -row.rows.value
+        ),
+        "tests": {row.status: row.tests for row in tables.tests},
+        "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
+        "charts": charts,
+        "lineage": lineage,
+        "filled": filled,
+        "words": words,
+        "css": (ROOT / "reports" / "site.css").read_text(),
+    }
 
 
 def used_model(tables: SimpleNamespace) -> str | None:
@@ -621,10 +613,9 @@ def page(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """The customers of each recommendation that the page shows, LIST_LENGTH of each at most.
+    """The customers of each recommendation, the highest value at stake first, LIST_LENGTH at most.
 
-    Those with the highest value at stake come first. All come through the driver, of which more
-    would ask too much.
+    All come through the driver, of which more would ask too much.
     """
     order = "order by value_at_stake desc, customer_id"
     rows = spark.sql(f"""
@@ -633,7 +624,7 @@ def read_audiences(spark: SparkSession) -> pa.Table:
             select *, row_number() over (partition by priority {order}) as place
             from marts.recommended_customers
         )
-        where priority <= {MOST_ROWS} and place <= {LIST_LENGTH}
+        where place <= {LIST_LENGTH}
     """).toArrow()
     return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
 
