@@ -188,6 +188,7 @@ class Query:
     numbers: str | Mapping[str, str] = ""
     where: str = ""
     grouped: bool = False
+    best: str = ""
     source: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
 
@@ -358,7 +359,7 @@ QUERIES = {
         "marts.purchases_by_category",
         key="product_category",
         numbers="net_revenue revenue_share orders customers return_rate",
-        first="net_revenue desc, product_category",
+        best="net_revenue desc, product_category",
     ),
     "all_categories": Query("marts.purchases_by_category", numbers={"categories": "count(*)"}),
     "payment_methods": Query(
@@ -373,7 +374,7 @@ QUERIES = {
         key="antecedent consequent",
         numbers="orders_both support lift lowest_category_orders",
         where="antecedent < consequent and orders_both >= 30 and lift > 1",
-        first="lift desc, antecedent, consequent",
+        best="lift desc, antecedent, consequent",
     ),
     "cohorts": Query(
         "marts.cohort_retention",
