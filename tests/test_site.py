@@ -195,7 +195,9 @@ class TestWords:
         with_number(tables.all_categories[0], "categories", 4070)
         text = text_of(build_site.page(tables, {}))
         assert "of 4,070; the table has the largest 50" in text
-        assert re.search(r"Compared are the 200 most frequent categories, each in at least \d", text)
+        assert re.search(
+            r"Compared are the 200 most frequent categories, each in at least \d", text
+        )
 
     def test_text_of_the_source_stays_text(self, tables: SimpleNamespace):
         tables.categories[0].product_category = "<script>alert(1)</script>"
