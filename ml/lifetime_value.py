@@ -65,9 +65,10 @@ LEAST_REPEAT_SHARE = 0.05
 GREATEST_CORRELATION = 0.3
 GREATEST_FORECAST_ERROR = 0.5
 SPEND_SAMPLE_SIZE = 50_000
-# Of the customers at the start of the holdout, the lowest two fifths by the score are at high risk,
-# the next fifth at medium: the shares of the baseline, recency scores 1 and 2, and 3.
-HIGH_RISK_SHARE, LOW_RISK_FROM_SHARE = 0.4, 0.6
+# Fifths of the other customers at the start of the holdout that score better: at least so many make
+# a high risk, fewer than so many a low one. The same as by recency, whose scores 1 and 2, and 4 and
+# 5 these are; ties count in the customer's favor.
+HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 RANK_POINTS = 1001
 WEEK = 7
 
@@ -392,13 +393,16 @@ def judge_score(data: Histories, name: str, metric: str, score: np.ndarray) -> I
         yield Row(name, f"{metric}_error", audience, error)
 
 
-def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, float] | None:
-    """The scores below which risk is high, and from which it is low; None if ties leave none."""
+def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, float]:
+    """The scores below which risk is high, and from which it is low."""
     distinct, place = np.unique(score, return_inverse=True)
     counts = np.bincount(place, weights=customers)
-    worse = (np.cumsum(counts) - counts) / max(counts.sum() - 1, 1)
-    medium, low = (distinct[worse >= share] for share in (HIGH_RISK_SHARE, LOW_RISK_FROM_SHARE))
-    return (float(medium[0]), float(low[0])) if len(low) else None
+    better, others = counts.sum() - np.cumsum(counts), max(counts.sum() - 1, 1)
+    medium, low = (
+        distinct[5 * better < fifths * others][0]
+        for fifths in (HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS)
+    )
+    return float(medium), float(low)
 
 
 def judge_levels(
@@ -453,7 +457,7 @@ def choose_churn_score(
         (f"{name}_and_recency", both, combined),
     ):
         difference, error = purchase_models.auc_difference(values, best, data.buyers, others)
-        if difference > 2 * error and risk_thresholds(values, data.customers):
+        if difference > 2 * error:
             winner, score, best = candidate, rule, values
     if winner:
         thresholds = risk_thresholds(best, data.customers)

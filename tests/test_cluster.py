@@ -128,7 +128,7 @@ CLAIMS = {
     "All-Year": "avg(holiday_season_order_share) between 0.08 and 0.25",
     "Older": "avg(age) > 1.15 * any_value(all_age)",
     "Younger": "avg(age) < 0.85 * any_value(all_age)",
-    "Mixed": "true",
+    "Mixed": "count(*) > 0",
 }
 LEVELS = "gender", "membership_level", "favourite_payment_method", "region", "favourite_category"
 

@@ -12,6 +12,7 @@ from conftest import ROOT, Data, dbt, on_data, shared_file, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
+import lifetime_value
 import purchase_models
 from purchase_models import PurchaseModel, SpendModel
 
@@ -289,6 +290,21 @@ def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     yield
     dbt(given, *rebuild)
     step(server)
+
+
+@pytest.mark.parametrize(
+    ("customers", "thresholds"),
+    [
+        # Of 99 others 80, 60, 40, 20 and 0 score better: high from 59.4, low below 39.6.
+        ({0.1: 20, 0.2: 20, 0.3: 20, 0.4: 20, 0.5: 20}, (0.3, 0.4)),
+        # As subscribers are: the 240 that are alike and best are at low risk, the others at high.
+        ({0.1: 60, 0.9: 240}, (0.9, 0.9)),
+        ({0.5: 10}, (0.5, 0.5)),
+    ],
+)
+def test_risk_counts_ties_in_the_customers_favor(customers: dict, thresholds: tuple):
+    score, counts = np.array(list(customers)), np.array(list(customers.values()))
+    assert lifetime_value.risk_thresholds(score, counts) == thresholds
 
 
 @on_data("cdnow")

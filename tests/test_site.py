@@ -94,6 +94,13 @@ def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
     return {query: database.execute(query).fetchone()[0] for query in queries}
 
 
+def test_only_the_best_rows_are_read_where_there_may_be_many():
+    query = build_site.Query("marts.a", key="k", numbers="n", where="n > 1", best="n desc, k")
+    assert query.sql == "select k, n as n from marts.a where n > 1 order by n desc, k limit 50"
+    assert build_site.QUERIES["pairs"].sql.endswith("limit 50")
+    assert build_site.QUERIES["categories"].sql.endswith("limit 50")
+
+
 @on_data(*DATA_SETS)
 def test_every_number_is_what_its_query_gives(site: Path, spark: SparkSession):
     numbers = Numbers((site / "index.html").read_text()).found
@@ -179,6 +186,18 @@ class TestWords:
         ):
             assert sentence in text
         assert "forecast of the last" not in text
+
+    def test_a_page_of_thousands_of_categories_says_what_it_leaves_out(
+        self, tables: SimpleNamespace
+    ):
+        left_out = "the table has the largest 50", "Compared are the 200 most frequent categories"
+        assert not any(words in text_of(build_site.page(tables, {})) for words in left_out)
+        with_number(tables.all_categories[0], "categories", 4070)
+        text = text_of(build_site.page(tables, {}))
+        assert "of 4,070; the table has the largest 50" in text
+        assert re.search(
+            r"Compared are the 200 most frequent categories, each in at least \d", text
+        )
 
     def test_text_of_the_source_stays_text(self, tables: SimpleNamespace):
         tables.categories[0].product_category = "<script>alert(1)</script>"
