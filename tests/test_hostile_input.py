@@ -232,7 +232,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     assert sum(reasons.values()) == total
     assert query(
         "select count(*) from staging.stg_transactions where rejection_reason is null "
-        "and (ordered_at is null or amount_cents is null or quantity is null "
+        "and (ordered_at is null or amount_cents is null or quantity_thousandths is null "
         "or ordered_at > loaded_at)"
     ) == [(0,)]
     print(f"{counted['files'] + 1} files, {total} lines: {reasons}")
