@@ -177,9 +177,9 @@ class Query:
 
     `key` are the columns that say which row it is, `texts` words that go with it, and `numbers` the
     names of columns, or names and SQL expressions; with `grouped` these are aggregates by key.
-    `best` is what to order by where there may be more rows than a page can show: one more than
-    MOST_ROWS are read, which tells that there are more. `source` is what to select from where that
-    is not the relation itself, `units` how to show numbers other than by UNITS.
+    `best` is what to order by where there may be more rows than a page can show: the first
+    MOST_ROWS are read. `source` is what to select from where that is not the relation itself,
+    `units` how to show numbers other than by UNITS.
     """
 
     relation: str
@@ -210,7 +210,7 @@ class Query:
         if self.grouped:
             parts.append(f"group by {', '.join(self.key.split())}")
         if self.best:
-            parts.append(f"order by {self.best} limit {MOST_ROWS + 1}")
+            parts.append(f"order by {self.best} limit {MOST_ROWS}")
         return " ".join(parts)
 
     def rows(self, spark: SparkSession) -> list[SimpleNamespace]:
