@@ -14,10 +14,16 @@ import pyarrow.parquet
 import pytest
 import yaml
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 import load
 import session
-from loading.formats import Format
+from loading.formats import (
+    Format,
+    number_evidence,
+    plain_number,
+    recognised_number_format,
+)
 from loading.mapping import Mapping, Source, check_expression
 from loading.sources import read_remote
 from mappings import olist
@@ -488,38 +494,48 @@ def test_texts_that_are_no_utf8_stay_apart(spark, tmp_path):
 # --- how files are written --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("amounts", "mapping", "expected"),
-    [
-        (["10,00", "1.020,50", "1.234"], "", ["10.00", "1020.50", "1234.00"]),
-        (["1,234", "12.50"], "", ["1234.00", "12.50"]),
-        (["1 234,50", "1\u202f000"], "", ["1234.50", "1000.00"]),
-        (["1'234.50", "12\u2019000"], "", ["1234.50", "12000.00"]),
-        (["12,34,567.00"], "", ["1234567.00"]),
-        (["$1,234.50", "-$12.00", "$(3.10)"], "", ["1234.50", "-12.00", None]),
-        (["EUR 5.00", "6.00 EUR"], "", ["5.00", "6.00"]),
-        # Not certain: it may be a thousand; two currencies; two decimal signs.
-        (["1,234", "5"], "", [None, "5.00"]),
-        (["$1", "€2"], "", [None, None]),
-        (["1.50", "2,50"], "", ["1.50", None]),
-        # A format says what the file does not.
-        (["1,234", "5"], "format: {thousands: ','}", ["1234.00", "5.00"]),
-        (["1,234", "5"], "format: {decimal: ','}", ["1.23", "5.00"]),
-        (["1.234"], "format: {decimal: ',', thousands: '.'}", ["1234.00"]),
-        (["$1,234.50", "(12.50)", "12.50-", "€ 9.99", "1 234,50"],
-         "format: {decimal: '.', thousands: ','}", ["1234.50", "-12.50", "-12.50", "9.99", None]),
-    ],
-)  # fmt: skip
-def test_numbers_are_read_as_they_are_written(spark, tmp_path, amounts, mapping, expected):
-    lines = [f'c{place};2026-01-01;"{text}"' for place, text in enumerate(amounts)]
-    text = "\n".join(["customer_id;ordered_at;amount", *lines])
-    found = loaded_file(spark, tmp_path, text, mapping)
-    assert [row[2] for row in found] == expected
-    unparsed = [
-        None if value else f'{{"amount":"{text}"}}'
-        for value, text in zip(expected, amounts, strict=True)
-    ]
-    assert [row[4] for row in found] == unparsed
+# Texts of one column, the format given, and what they are read as: None is unparsed.
+NUMBERS = [
+    (["10,00", "1.020,50", "1.234"], Format(), ["10.00", "1020.50", "1234.00"]),
+    (["1,234", "12.50"], Format(), ["1234.00", "12.50"]),
+    (["1 234,50", "1\u202f000"], Format(), ["1234.50", "1000.00"]),
+    (["1'234.50", "12\u2019000"], Format(), ["1234.50", "12000.00"]),
+    (["12,34,567.00"], Format(), ["1234567.00"]),
+    (["$1,234.50", "-$12.00", "$(3.10)"], Format(), ["1234.50", "-12.00", None]),
+    (["EUR 5.00", "6.00 EUR"], Format(), ["5.00", "6.00"]),
+    # Not certain: it may be a thousand; two currencies; two decimal signs.
+    (["1,234", "5"], Format(), [None, "5.00"]),
+    (["$1", "€2"], Format(), [None, None]),
+    (["1.50", "2,50"], Format(), ["1.50", None]),
+    # A format says what the file does not.
+    (["1,234", "5"], Format(thousands=","), ["1234.00", "5.00"]),
+    (["1,234", "5"], Format(decimal=","), ["1.23", "5.00"]),
+    (["1.234"], Format(decimal=",", thousands="."), ["1234.00"]),
+    (
+        ["$1,234.50", "(12.50)", "12.50-", "€ 9.99", "1 234,50"],
+        Format(decimal=".", thousands=","),
+        ["1234.50", "-12.50", "-12.50", "9.99", None],
+    ),
+]
+
+
+def test_numbers_are_read_as_they_are_written(spark):
+    texts = [(case, text) for case, (column, _, _) in enumerate(NUMBERS) for text in column]
+    read = F.lit(None)
+    for case, (column, given, _) in enumerate(NUMBERS):
+        form = recognised_number_format(number_evidence(column), given)
+        read = F.when(F.col("case") == case, plain_number(F.col("text"), form)).otherwise(read)
+    rows = spark.createDataFrame(texts, "case int, text string")
+    found = [row[0] for row in rows.select(read.try_cast("decimal(18,2)").cast("string")).collect()]
+    expected = [value for _, _, values in NUMBERS for value in values]
+    assert dict(zip(texts, found, strict=True)) == dict(zip(texts, expected, strict=True))
+
+
+def test_number_that_is_not_certain_is_kept_as_its_text(spark, tmp_path):
+    text = 'customer_id,ordered_at,amount\na,2026-01-01,"1,234"\nb,2026-01-01,5\n'
+    first, second = loaded_file(spark, tmp_path, text)
+    assert (first[2], first[4]) == (None, '{"amount":"1,234"}')
+    assert (second[2], second[4]) == ("5.00", None)
 
 
 def test_arithmetic_reads_numbers_and_sql_of_ones_own_reads_the_text(spark, tmp_path):
@@ -598,26 +614,24 @@ def test_customers_may_have_a_format_of_their_own(tmp_path):
 # --- nothing is replaced by nothing -----------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (["a,13/01/2026,1", "b,05/02/2026,2"], "format: {date_format: 'dd/MM/yyyy'}"),
-        (["a,05/02/2026,1"], "if the day comes first, format: {date_format: 'MM/dd/yyyy'}"),
-        (['a,2026-01-01,"1,500"', "b,2026-01-01,x"], "2 of 2 lines with an amount that is no"),
-        (["a,2026-01-01,", ",2026-01-01,"], "2 of 2 lines with no amount"),
-        (["a,,1"], "1 of 1 line with no ordered_at"),
-        (["a,1970-01-01,1", "a,1900-01-01,1"], "stands for a missing one, such as '1970-01-01"),
-        (["a,2099-01-01,1"], "an ordered_at in the future"),
-        (['a,2026-01-01,1,"x', "b,2026-01-01"], "2 of 2 lines with fields that cannot be"),
-    ],
-)  # fmt: skip
-def test_load_of_which_no_line_can_be_used_replaces_nothing(
-    spark, tables, tmp_path, lines, message
-):
+UNUSABLE = {
+    "format: {date_format: 'dd/MM/yyyy'}": ["a,13/01/2026,1", "b,05/02/2026,2"],
+    "if the day comes first, format: {date_format: 'MM/dd/yyyy'} if the": ["a,05/02/2026,1"],
+    "2 of 2 lines with an amount that is no": ['a,2026-01-01,"1,500"', "b,2026-01-01,x"],
+    "2 of 2 lines with no amount": ["a,2026-01-01,", ",2026-01-01,"],
+    "1 of 1 line with no ordered_at": ["a,,1"],
+    "stands for a missing one, such as '1970-01-01": ["a,1970-01-01,1", "a,1900-01-01,1"],
+    "an ordered_at in the future": ["a,2099-01-01,1"],
+    "2 of 2 lines with fields that cannot be": ['a,2026-01-01,1,"x', "b,2026-01-01"],
+}
+
+
+def test_load_of_which_no_line_can_be_used_replaces_nothing(spark, tables, tmp_path):
     header = "customer_id,ordered_at,amount\n"
     load.replace(spark, inputs(csv(tmp_path, f"{header}old,2026-01-01,1\n", "1.csv")), LOADED_AT)
-    unusable = inputs(csv(tmp_path, header + "\n".join(lines), "2.csv"))
-    for change in (load.replace, load.append):
+    for number, (message, lines) in enumerate(UNUSABLE.items()):
+        unusable = inputs(csv(tmp_path, header + "\n".join(lines), "2.csv"))
+        change = (load.replace, load.append)[number % 2]
         with pytest.raises(StepError, match=re.escape(message)) as refused:
             change(spark, unusable, LOADED_AT.replace(hour=13))
         assert "\n" not in str(refused.value)

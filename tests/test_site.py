@@ -375,7 +375,10 @@ def test_everybody_can_read_it(page: Page, address: str):
         assert not [each for each in findings if each["impact"] in ("serious", "critical")]
         if width == 1280:
             # On a phone a table may be wider than the page and scroll; here it would look cut off.
-            cut = "tables => tables.filter(each => each.scrollWidth > each.clientWidth).length"
+            # Those in a closed `details` nobody sees.
+            cut = """tables => tables.filter(each =>
+                !each.closest('details:not([open])') && each.scrollWidth > each.clientWidth
+            ).length"""
             assert page.eval_on_selector_all(".scroll", cut) == 0
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
