@@ -30,7 +30,19 @@ def tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
             "transactions",
             spark.createDataFrame(
                 [
-                    (key, None, who, loaded_at, None, None, 1, amount, None, None, loaded_at)
+                    (
+                        key,
+                        None,
+                        who,
+                        loaded_at,
+                        None,
+                        None,
+                        Decimal(1),
+                        amount,
+                        None,
+                        None,
+                        loaded_at,
+                    )
                     for key, who, amount, loaded_at in lines
                 ],
                 session.TRANSACTIONS_COLUMNS,
