@@ -307,6 +307,7 @@ def main() -> None:
     # The same customers for any file layout, and in one partition, in order: K-Means then sums in
     # one order too.
     sample = space.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
+    describe(spark, "sample")
     with persisted(sample):
         kinds = sample.select("coordinates").distinct().count()
         candidates = [candidate(sample, k, seed) for k in CLUSTER_NUMBERS if k <= kinds]

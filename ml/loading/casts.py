@@ -86,18 +86,16 @@ def to_time(value: Column, kind: T.DataType, pattern: str | None = None) -> Colu
     """Returns timestamp; null for a text that `pattern` does not read.
 
     Without a pattern a text has to be an ISO date or time ('2026-01-31 09:30:00'), in UTC or with
-    an offset or a region: of time zones called BST or CST there are several. Also null beyond the
-    years 1 to 9999, which are those of dates in SQL and in Python.
+    an offset or a region: of time zones called BST or CST there are several.
     """
     if isinstance(kind, T.StringType) and pattern:
-        time = F.try_to_timestamp(F.trim(value), F.lit(pattern))
-    elif isinstance(kind, T.StringType):
-        # A plain cast takes '12:30' for today (a clock) and '201101' for the year 201101.
-        is_iso = value.rlike(ISO_DATE) & ~value.rlike(ZONE_NAME)
-        time = F.when(is_iso, value).try_cast("timestamp")
-    else:
-        time = value.try_cast("timestamp")
-    return F.when(F.year(time).between(1, 9999), time)
+        return F.try_to_timestamp(F.trim(value), F.lit(pattern))
+    if isinstance(kind, T.StringType):
+        # A plain cast takes '12:30' for today (a clock) and '201101' for the year 201101. Most
+        # texts are digits alone and need no look for the name of a zone.
+        has_zone = (F.translate(value, "0123456789-: .T", "") != "") & value.rlike(ZONE_NAME)
+        value = F.when(value.rlike(ISO_DATE) & ~has_zone, value)
+    return value.try_cast("timestamp")
 
 
 def to_date(value: Column, kind: T.DataType, pattern: str | None = None) -> Column:

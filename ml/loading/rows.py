@@ -26,7 +26,7 @@ from loading.mapping import VALUE, checked_mapping, named_columns
 from session import say
 
 # Prefixes of working columns beside the source's own.
-TEXT, FILLED = "__text_", "__filled_"
+TEXT, FILLED, TYPED, MISFIT = "__text_", "__filled_", "__typed_", "__misfit_"
 # Rows of a source that show how its texts say numbers.
 SAMPLE_ROWS = 1000
 NOTHING_GIVEN = Format()
@@ -41,6 +41,8 @@ def without_ansi(spark: SparkSession) -> None:
     """
     spark.conf.set("spark.sql.ansi.enabled", "false")
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+    # The JVM only interprets methods of more bytes than this: better fuse fewer operators.
+    spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
 
 
 def recognised_reading(source: DataFrame, expressions: dict[str, str], given: Format) -> Reading:
@@ -95,35 +97,62 @@ def canonical(
     unparsed. Needs a session `without_ansi`.
     """
     reading = recognised_reading(source, expressions, given)
-    rows = evaluated(source, expressions, reading)
-    values, misfits = {}, {}
-    for column in expressions:
-        value, kind = F.col(VALUE + column), rows.schema[VALUE + column].dataType
-        if column not in CONVERSIONS:
-            text = text_of(value, kind)
-            values[column] = F.when(is_filled(text), text)
-            continue
-        pattern = {"pattern": reading.date_format} if column in TIMES else {}
-        values[column] = CONVERSIONS[column][1](value, kind, **pattern)
-        was_given = F.when(value.isNull(), F.col(FILLED + column)).otherwise(
-            is_filled(value.cast("string"))
-        )
-        misfits[column] = F.when(
-            values[column].isNull() & was_given,
-            F.coalesce(F.col(TEXT + column), value.cast("string")),
-        )
-    # The fields of a broken line may stand in each other's place: it says nothing but its text.
-    is_sound = F.col(BROKEN_LINE).isNull()
-    misfits = {column: F.when(is_sound, text) for column, text in misfits.items()}
+    rows = converted(evaluated(source, expressions, reading), expressions, reading)
+    misfits = {column: F.col(MISFIT + column) for column in expressions if column in CONVERSIONS}
     misfits["line"] = F.col(BROKEN_LINE)
     unparsed = F.to_json(F.struct(*[text.alias(column) for column, text in misfits.items()]))
+    # The fields of a broken line may stand in each other's place: it says nothing but its text.
+    is_sound = F.col(BROKEN_LINE).isNull()
+    values = {column: F.col(TYPED + column) for column in expressions}
     return rows.select(
         *[
             F.when(is_sound, values.get(column, F.lit(None))).cast(kind).alias(column)
             for column, kind in CANONICAL[section].items()
         ],
-        F.nullif(unparsed, F.lit("{}")).alias("unparsed_values"),
+        F.when(F.coalesce(*misfits.values()).isNotNull(), unparsed).alias("unparsed_values"),
     )
+
+
+def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
+    """Returns TYPED + column of every expression, MISFIT + column of the typed ones, BROKEN_LINE.
+
+    A misfit is what the source says where its column cannot hold it. Each step is a select of its
+    own: Spark computes once what a later one uses twice.
+    """
+    typed, texts = {}, {}
+    for column in expressions:
+        value, kind = F.col(VALUE + column), rows.schema[VALUE + column].dataType
+        if column in CONVERSIONS:
+            pattern = {"pattern": reading.date_format} if column in TIMES else {}
+            typed[column] = CONVERSIONS[column][1](value, kind, **pattern)
+        else:
+            texts[column] = text_of(value, kind)
+    rows = rows.select(
+        "*",
+        *[value.alias(TYPED + column) for column, value in (typed | texts).items()],
+    )
+    misfits = []
+    for column in typed:
+        value, text = F.col(VALUE + column), F.col(VALUE + column).cast("string")
+        was_given = F.when(value.isNull(), F.col(FILLED + column)).otherwise(is_filled(text))
+        is_misfit = within_years(TYPED + column, column).isNull() & was_given
+        is_misfit = F.col(BROKEN_LINE).isNull() & is_misfit
+        misfits.append(
+            F.when(is_misfit, F.coalesce(F.col(TEXT + column), text)).alias(MISFIT + column)
+        )
+    return rows.select(
+        *[within_years(TYPED + column, column).alias(TYPED + column) for column in typed],
+        *[F.when(is_filled(F.col(TYPED + c)), F.col(TYPED + c)).alias(TYPED + c) for c in texts],
+        *misfits,
+        BROKEN_LINE,
+    )
+
+
+def within_years(name: str, column: str) -> Column:
+    """Returns a time of the years 1 to 9999, which SQL and Python have, else null; others as is."""
+    if column not in TIMES:
+        return F.col(name)
+    return F.when(F.year(name).between(1, 9999), F.col(name))
 
 
 def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
