@@ -56,7 +56,9 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             rows.append(rows[-1] | later)
     # A mistyped year, long before all others.
     early = {"ordered_at": datetime(2001, 1, 1, 10, 30, tzinfo=UTC), "unparsed_values": None}
-    rows.append(rows[0] | early | {"transaction_id": "early", "quantity": 1, "amount": Decimal(5)})
+    rows.append(
+        rows[0] | early | {"transaction_id": "early", "quantity": Decimal(1), "amount": Decimal(5)}
+    )
     draw.shuffle(rows)
     return [tuple(row.values()) for row in rows]
 
