@@ -121,11 +121,12 @@ class NumberFormat:
         digits = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?"
         money = f"(?:{currency if self.has_one_currency else '(?!)'})?"
         gap = f"{SPACE}*"
-        parts = (r"(\()?", f"({MINUS}|\\+)?", money, f"({MINUS}|\\+)?", f"({digits})", money)
-        return gap.join(("^", *parts, f"({MINUS})?", r"(\))?", "$"))
+        sign, last_sign = f"({MINUS}|\\+)?", f"({MINUS})?"
+        before, after = (r"(\()?", sign, money, sign), (last_sign, money, last_sign, r"(\))?")
+        return gap.join(("^", *before, f"({digits})", *after, "$"))
 
 
-NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "last_sign", "close")
+NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sign", "close")
 
 
 def plain_number(text: Column, form: NumberFormat) -> Column:
@@ -137,7 +138,7 @@ def plain_number(text: Column, form: NumberFormat) -> Column:
         name: F.regexp_extract(text, form.pattern(), group)
         for group, name in enumerate(NUMBER_PARTS, start=1)
     }
-    signs = F.concat(part["open"], part["sign"], part["second_sign"], part["last_sign"])
+    signs = F.concat(*[part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name])
     digits = part["digits"]
     if form.thousands:
         digits = F.regexp_replace(digits, SEPARATORS[form.thousands], "")
