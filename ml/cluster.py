@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from math import comb, sqrt
 from pathlib import Path
 
+from py4j.protocol import Py4JJavaError
 from pyspark import inheritable_thread_target
+from pyspark.errors import PySparkException
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -190,11 +192,13 @@ def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
 
     @inheritable_thread_target(spark)
     def fit(start: int) -> KMeansModel:
-        # By rows: by blocks MLlib fails where many are alike and it starts with fewer than k.
-        k_means = KMeans(
-            featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40, solver="row"
-        )
-        return k_means.fit(sample)
+        k_means = KMeans(featuresCol="coordinates", k=clusters, seed=seed + start, maxIter=40)
+        try:
+            return k_means.fit(sample)
+        except (PySparkException, Py4JJavaError):
+            # By blocks, which takes half the time, MLlib fails where so many are alike that it
+            # starts with fewer than k centres.
+            return k_means.setSolver("row").fit(sample)
 
     # A fit is many small jobs, which leave cores idle when they run one after the other.
     with ThreadPoolExecutor() as pool:
