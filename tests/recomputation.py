@@ -896,9 +896,14 @@ INSIGHT_MARTS = {
                 money(sum(net_revenue))::double as lifetime_net_revenue,
                 money(sum(net_revenue)) / nullif(count(*) filter (where orders > 0), 0)
                     as average_customer_value,
-                count(*) filter (where churn_risk = 'high')::double as high_risk_customers,
-                money(sum(value_at_stake) filter (where churn_risk = 'high'))::double
-                    as revenue_at_stake
+                if(
+                    count(churn_risk) > 0, count(*) filter (where churn_risk = 'high'), null
+                )::double as high_risk_customers,
+                if(
+                    count(churn_risk) > 0,
+                    money(sum(value_at_stake) filter (where churn_risk = 'high')),
+                    null
+                )::double as revenue_at_stake
             from risks
         ),
 

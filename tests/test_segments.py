@@ -66,7 +66,7 @@ def test_each_segment_of_the_playbook_has_its_meaning_here():
         assert {row["segment"] for row in csv.DictReader(lines)} == MEANINGS.keys()
 
 
-@on_data(*DATA_SETS)
+@on_data(*[name for name in DATA_SETS if name != "nothing"])
 def test_words_of_each_segment_hold_for_each_customer(spark: SparkSession):
     found = spark.sql("""
         select cast(null as date) as day, customer_id, recency_days, orders, r_score, segment
