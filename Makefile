@@ -17,20 +17,20 @@ export HISTORY_PORT ?= 18080
 export STATE_DIR ?= .spark
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-SERVER := .venv/bin/python bin/server.py
+SERVER := .venv/bin/python -m server
 # A PySpark step, sent to the server's Connect door; the token stays out of the command line.
 STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
 # The shell takes a path from its environment: whatever is in it, it means itself.
-LOAD = $(STEP) ml/load.py --transactions "$$TRANSACTIONS" \
+LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
-SITE = PYTHONPATH=ml $(STEP) reports/build_site.py
+SITE = $(STEP) -m reports.build_site
 # Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
 KEEP_LOADED = $(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
-GENERATE = $(STEP) ml/generate.py --customers "$(N_CUSTOMERS)" --seed "$(SEED)" $(KEEP_LOADED)
+GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" $(KEEP_LOADED)
 
 # One at a time: two would build the same tables. To the make below, each parameter looks asked for.
-ALONE = python3 bin/alone.py "$(STATE_DIR)" $(MAKE) --no-print-directory KEEP_LOADED="$(KEEP_LOADED)"
+ALONE = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory KEEP_LOADED="$(KEEP_LOADED)"
 
 .PHONY: help run run_alone load_alone erase_alone derive before_ml after_ml cluster_customers lifetime_value load erase test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock audit clean
 
@@ -41,7 +41,7 @@ run:  ## everything: data, models, personas, lifetime value, the sites, and a su
 	+@$(ALONE) run_alone
 
 run_alone: setup
-	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
+	@.venv/bin/python -m server.parameters
 	@$(SERVER) up
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 	@$(MAKE) --no-print-directory derive
@@ -51,23 +51,23 @@ derive:
 	@$(MAKE) --no-print-directory --jobs=2 cluster_customers lifetime_value
 	@$(MAKE) --no-print-directory after_ml
 	@$(SITE)
-	@.venv/bin/python reports/summary.py
+	@.venv/bin/python -m reports.summary
 
 before_ml after_ml:
 	@dbt build --selector $@ --exclude-resource-type unit_test
 
 # Neither needs the other, and each leaves a core idle.
 cluster_customers:
-	@$(STEP) ml/cluster.py --seed "$(SEED)"
+	@$(STEP) -m ml.cluster --seed "$(SEED)"
 
 lifetime_value:
-	@$(STEP) ml/lifetime_value.py
+	@$(STEP) -m ml.lifetime_value
 
 load:  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
 	+@$(ALONE) load_alone
 
 load_alone: setup
-	@PYTHONPATH=ml .venv/bin/python bin/check_parameters.py
+	@.venv/bin/python -m server.parameters
 	@$(SERVER) up
 	@$(LOAD) --append
 
@@ -76,7 +76,7 @@ erase:  ## erases CUSTOMER_ID from the raw tables, and makes everything anew wit
 
 erase_alone: setup
 	@$(SERVER) up
-	@$(STEP) ml/erase.py
+	@$(STEP) -m ml.erase
 	@$(MAKE) --no-print-directory derive
 	@dbt --quiet run-operation drop_earlier_builds
 	@$(SERVER) forget
@@ -88,7 +88,7 @@ test_all: setup-tests lint
 	@.venv/bin/pytest
 
 bench: setup-tests  ## times every step at N_CUSTOMERS, on ports and state of its own, beside other ways to do it
-	@PYTHONPATH=tests:ml .venv/bin/python tests/bench/bench.py --customers "$(N_CUSTOMERS)"
+	@PYTHONPATH=tests .venv/bin/python -m tests.bench.bench --customers "$(N_CUSTOMERS)"
 
 lint: setup-tests  ## ruff, sqlfluff and yamllint
 	@.venv/bin/ruff check
@@ -112,7 +112,7 @@ history: setup  ## Spark's history server: the jobs of past runs
 	@$(SERVER) history
 
 profile: setup  ## says where the time of the last run went
-	@PYTHONPATH=reports .venv/bin/python bin/profile_run.py
+	@.venv/bin/python -m server.profile_run
 
 docs: setup  ## the lineage site, as one file: target/static_index.html
 	@$(SERVER) up
@@ -124,10 +124,10 @@ site: setup  ## the insight site, and the lineage site in it: target/site/index.
 	@$(SITE)
 
 serve: setup  ## serves both sites on loopback, until Ctrl-C
-	@.venv/bin/python bin/serve.py "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
+	@.venv/bin/python -m server.serve "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
 
 pictures: setup-tests  ## takes the README's pictures of the site anew (needs chromium)
-	@.venv/bin/python reports/pictures.py
+	@.venv/bin/python -m reports.pictures
 
 setup: .venv/ready
 

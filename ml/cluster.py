@@ -1,6 +1,6 @@
 """Groups customers into clusters by K-Means, from the mart `marts.customer_features`.
 
-    python ml/cluster.py --seed 42
+    python -m ml.cluster --seed 42
 
 What goes in, with which weight and why, how the number of clusters is chosen and what the result
 can and cannot say is in `ml/MODEL_CARD.md`.
@@ -29,7 +29,7 @@ from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from session import (
+from ml.session import (
     StepError,
     describe,
     holds_run,

@@ -1,6 +1,6 @@
 """Erases one customer from the raw tables; what is made of them is made anew by `make erase`.
 
-    CUSTOMER_ID=... python ml/erase.py
+    CUSTOMER_ID=... python -m ml.erase
 
 The id comes by the environment, because every user of a machine can read its command lines, and
 goes to the engine as data, because the text of a query is logged.
@@ -10,7 +10,7 @@ import os
 
 from pyspark.sql import DataFrame, SparkSession
 
-from session import (
+from ml.session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     TRANSACTIONS_PARTITION,

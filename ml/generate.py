@@ -29,7 +29,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import session
+from ml import session
 
 # Customers are won in whole weeks that start on a Wednesday, so that the last one ends with the
 # simulation.

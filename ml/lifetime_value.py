@@ -1,6 +1,6 @@
 """Says who will buy again, how often and for how much, and how far that can be trusted.
 
-    python ml/lifetime_value.py
+    python -m ml.lifetime_value
 
 Reads `intermediate.int_customer_purchase_history`: what each customer had done by the as-of date,
 and by the start of the holdout some weeks before. BG/NBD and MBG/NBD (how often, and until when)
@@ -38,9 +38,9 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import purchase_models
-from purchase_models import Fit, PurchaseModel, SpendModel
-from session import (
+from ml import purchase_models
+from ml.purchase_models import Fit, PurchaseModel, SpendModel
+from ml.session import (
     FEWEST_BUYERS,
     FEWEST_DAYS,
     StepError,

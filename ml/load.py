@@ -1,6 +1,6 @@
 """Loads a data team's own transactions (and customers) into raw.transactions and raw.customers.
 
-    python ml/load.py --transactions PATH [--customers PATH] [--mapping PATH] [--append]
+    python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH] [--append]
 
 A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
 ml/mappings/README.md) says how each canonical column follows from the source's columns, and how the
@@ -21,13 +21,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from loading.casts import CANONICAL, NUMBERS, RAW_TYPES, TIMES
-from loading.files import find_files, is_remote, locate
-from loading.formats import number_proposal, time_proposal
-from loading.mapping import Mapping, read_mapping
-from loading.rows import customers, one_per_customer, timestamp, transactions, without_ansi
-from loading.sources import read_source, staging
-from session import (
+from ml.loading.casts import CANONICAL, NUMBERS, RAW_TYPES, TIMES
+from ml.loading.files import find_files, is_remote, locate
+from ml.loading.formats import number_proposal, time_proposal
+from ml.loading.mapping import Mapping, read_mapping
+from ml.loading.rows import customers, one_per_customer, timestamp, transactions, without_ansi
+from ml.loading.sources import read_source, staging
+from ml.session import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     TRANSACTIONS_PARTITION,

@@ -1,6 +1,6 @@
 """Builds the insight site from the marts: one page to act on, and the lists of customers it names.
 
-    PYTHONPATH=ml python reports/build_site.py
+    python -m reports.build_site
 
 Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
 holds everything it needs, `audiences/*.csv`, and under `lineage/` dbt's documentation and the
@@ -30,11 +30,9 @@ import pyarrow.csv
 from markupsafe import Markup
 from pyspark.sql import SparkSession
 
-import charts
-import claims
-import columns
-from project import PROJECT, ROOT
-from session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
+from reports import charts, claims, column_lineage
+from reports.project import PROJECT, ROOT
 
 TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
 TEMPLATES = jinja2.Environment(
@@ -667,7 +665,7 @@ def write_lineage(folder: Path) -> None:
     text = text.replace(' xlink:href="{{', ' ng-attr-xlink:href="{{')
     text = text.replace("${require('./assets/favicons/favicon.ico')}", "data:,")
     (folder / "index.html").write_text(text.replace("</body>", f"{back}</body>"), encoding="utf-8")
-    columns.write(TARGET, folder / "columns.html")
+    column_lineage.write(TARGET, folder / "columns.html")
 
 
 def build(spark: SparkSession, folder: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from types import SimpleNamespace
 
-from project import PROJECT
-from session import FEWEST_BUYERS, FEWEST_DAYS
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+from reports.project import PROJECT
 
 WINDOW_DAYS = PROJECT["vars"]["window_days"]
 # From so many customers or orders on a share says something of them, as in recommendations: the

@@ -1,6 +1,6 @@
 """Takes the pictures of the insight site that the README shows: `make pictures`.
 
-    python reports/pictures.py
+    python -m reports.pictures
 
 Needs the browser Chromium. The pictures in the repository are of generated data as `make run` makes
 them.

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pyhive import hive
 
-from project import PROJECT
+from reports.project import PROJECT
 
 WINDOW_DAYS = PROJECT["vars"]["window_days"]
 

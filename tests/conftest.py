@@ -28,7 +28,7 @@ from pyhive import hive
 from pyspark.sql import SparkSession
 from tiny_project import TinyProject
 
-import session
+from ml import session
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -88,16 +88,16 @@ def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str,
         "DBT_LOG_PATH": str(tmp_path / "logs"),
     }
     yield own
-    subprocess.run([sys.executable, ROOT / "bin" / "server.py", "down"], env=own, check=True)
+    subprocess.run([sys.executable, "-m", "server", "down"], cwd=ROOT, env=own, check=True)
 
 
 @pytest.fixture(scope="session")
 def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment of a running server, which stops with the tests."""
-    command = [sys.executable, str(ROOT / "bin" / "server.py")]
-    subprocess.run([*command, "up"], env=environment, check=True)
+    command = [sys.executable, "-m", "server"]
+    subprocess.run([*command, "up"], cwd=ROOT, env=environment, check=True)
     yield environment
-    subprocess.run([*command, "down"], env=environment, check=True)
+    subprocess.run([*command, "down"], cwd=ROOT, env=environment, check=True)
 
 
 def step_environment(server: dict[str, str]) -> dict[str, str]:
@@ -201,9 +201,9 @@ def dbt(server: dict[str, str], *words: str) -> str:
 
 
 def run_step(server: dict[str, str], *words: object) -> str:
-    """Runs a PySpark step on the tests' server, fails the test when it fails; what it prints."""
+    """Runs a step, a module, on the tests' server; fails the test when it fails. What it prints."""
     result = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-m", *words],
         cwd=ROOT,
         env=step_environment(server),
         capture_output=True,
@@ -251,7 +251,7 @@ def generated(means: Means) -> Data:
 def generated_until_2025(means: Means) -> Data:
     """The same, as it was at the end of 2025."""
     as_of_date = date(2025, 12, 31)
-    run_step(means.server, "ml/generate.py", "--customers", "3000", "--seed", "42")
+    run_step(means.server, "ml.generate", "--customers", "3000", "--seed", "42")
     build_tables(means.server, as_of_date)
     return Data("generated_until_2025", as_of_date)
 
@@ -312,7 +312,7 @@ def online_retail_subset(means: Means) -> Data:
         f"and InvoiceNo not like 'C%') to '{subset}'"
     )
     mapping = "ml/mappings/online_retail.yml"
-    run_step(means.server, "ml/load.py", "--transactions", subset, "--mapping", mapping)
+    run_step(means.server, "ml.load", "--transactions", subset, "--mapping", mapping)
     build_tables(means.server)
     return Data("online_retail_subset")
 
@@ -320,7 +320,7 @@ def online_retail_subset(means: Means) -> Data:
 def olist(means: Means) -> Data:
     """The Olist sample: 20,000 orders in files that a small step joins."""
     source = shared_file("data/olist_sample")
-    run_step(means.server, "ml/mappings/olist.py", source, means.folder)
+    run_step(means.server, "ml.mappings.olist", source, means.folder)
     files = f"TRANSACTIONS={means.folder}/transactions", f"CUSTOMERS={means.folder}/customers"
     means.make("run", *files)
     return Data("olist")

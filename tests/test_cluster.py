@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, Data, on_data
 from pyspark.sql import SparkSession
 
-import cluster
+from ml import cluster
 
 Query = Callable[[str], list[tuple]]
 

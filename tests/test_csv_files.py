@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loading import csv_files
-from loading.csv_files import BROKEN_LINE, stage_csv
-from loading.files import DataFile, find_files
-from loading.formats import Format
-from session import StepError
+from ml.loading import csv_files
+from ml.loading.csv_files import BROKEN_LINE, stage_csv
+from ml.loading.files import DataFile, find_files
+from ml.loading.formats import Format
+from ml.session import StepError
 
 NOTHING_GIVEN = Format()
 NEEDED = {"customer_id", "ordered_at", "amount"}

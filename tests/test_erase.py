@@ -8,8 +8,7 @@ import pytest
 from conftest import asking, file_content, run_make
 from pyspark.sql import SparkSession
 
-import erase
-import session
+from ml import erase, session
 
 FIRST, SECOND = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 28, tzinfo=UTC)
 

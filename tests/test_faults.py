@@ -20,13 +20,13 @@ from test_pipeline import all_tables, fingerprint
 # What is killed: words of its command, and the seconds from which the moment is drawn, counted from
 # when it is first seen.
 TARGETS = {
-    "generate": ("ml/generate.py", 8),
+    "generate": ("ml.generate", 8),
     "dbt": ("dbt build", 30),
     "server": ("HiveThriftServer2", 60),
     "make": ("run_alone", 60),
-    "cluster": ("ml/cluster.py", 8),
-    "lifetime value": ("ml/lifetime_value.py", 8),
-    "insight site": ("reports/build_site.py", 8),
+    "cluster": ("ml.cluster", 8),
+    "lifetime value": ("ml.lifetime_value", 8),
+    "insight site": ("reports.build_site", 8),
 }
 
 
@@ -145,16 +145,21 @@ class TestKilled:
 
 def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
     """And for what a killed one has left running."""
-    alone = [sys.executable, ROOT / "bin" / "alone.py", tmp_path]
+    lock = [sys.executable, "-m", "server.lock", tmp_path]
     first = subprocess.Popen(
-        [*alone, "bash", "-c", "exec 9<&0; cat <&9 & echo at work; wait"],
+        [*lock, "bash", "-c", "exec 9<&0; cat <&9 & echo at work; wait"],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert first.stdout.readline() == "at work\n"
     second = subprocess.Popen(
-        [*alone, "echo", "done"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*lock, "echo", "done"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert f"process {first.pid} began at" in second.stderr.readline()
     first.kill()
@@ -169,9 +174,10 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
     """Such as one whose number the system has since given to another process."""
     (tmp_path / "server.pid").write_text(content)
-    command = [sys.executable, ROOT / "bin" / "server.py", "status"]
+    command = [sys.executable, "-m", "server", "status"]
     result = subprocess.run(
         command,
+        cwd=ROOT,
         env=os.environ | {"STATE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -6,8 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import generate
-import session
+from ml import generate, session
 
 CUSTOMERS = 2_000
 DRAW = generate.Draws(7)

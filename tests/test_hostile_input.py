@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-import load
-from loading.formats import Format
-from loading.mapping import Source
-from session import StepError
+from ml import load
+from ml.loading.formats import Format
+from ml.loading.mapping import Source
+from ml.session import StepError
 
 WITH_POINT = Format(decimal=".")
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -222,7 +222,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     counted = Counter(check(*pair) for pair in zip(spoiled, found, strict=True))
     counted += try_files(10, spark, tmp_path)
 
-    run_step(server, "ml/load.py", "--transactions", str(tmp_path))
+    run_step(server, "ml.load", "--transactions", str(tmp_path))
     dbt(server, "run", "--select", "stg_transactions")
     total, reasons = counted["read"] + counted["unparsed"], {}
     for reason, number in query(

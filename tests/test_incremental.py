@@ -8,7 +8,7 @@ from conftest import Data, build_tables, dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from test_pipeline import MARTS, fingerprint
 
-import session
+from ml import session
 
 Query = Callable[[str], list[tuple]]
 LINES = "staging.stg_transactions"
@@ -84,7 +84,7 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         (tmp_path / f"{name}.csv").write_text(HEADER + "\n".join(rows.split()) + "\n")
     for number, name in enumerate(slices):
         words = ["--append"] if number else []
-        run_step(server, "ml/load.py", "--transactions", str(tmp_path / f"{name}.csv"), *words)
+        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *words)
         judge(server)
     assert batches(query) == 3
     copy, unread = "duplicate_transaction_id", "not_a_number"
@@ -111,9 +111,9 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
     assert judged(query) == [*in_slices, known, known]
 
     # All at once: a table that was loaded anew is judged anew.
-    run_step(server, "ml/load.py", "--transactions", str(tmp_path / "first.csv"))
+    run_step(server, "ml.load", "--transactions", str(tmp_path / "first.csv"))
     for name in ("second", "late"):
-        run_step(server, "ml/load.py", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
+        run_step(server, "ml.load", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
     judge(server)
     assert batches(query) == 1
     assert judged(query) == in_slices

@@ -12,9 +12,8 @@ from conftest import ROOT, Data, dbt, on_data, shared_file, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
-import lifetime_value
-import purchase_models
-from purchase_models import PurchaseModel, SpendModel
+from ml import lifetime_value, purchase_models
+from ml.purchase_models import PurchaseModel, SpendModel
 
 Query = Callable[[str], list[tuple]]
 
@@ -243,7 +242,7 @@ def test_error_of_a_difference_of_auc_by_resampling():
 
 def step(server: dict[str, str]) -> str:
     """Runs the step as the Makefile does and returns what it prints."""
-    command = [sys.executable, "ml/lifetime_value.py"]
+    command = [sys.executable, "-m", "ml.lifetime_value"]
     environment = step_environment(server)
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

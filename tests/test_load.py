@@ -16,18 +16,17 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import load
-import session
-from loading.formats import (
+from ml import load, session
+from ml.loading.formats import (
     Format,
     number_evidence,
     plain_number,
     recognised_number_format,
 )
-from loading.mapping import Mapping, Source, check_expression
-from loading.sources import read_remote
-from mappings import olist
-from session import StepError
+from ml.loading.mapping import Mapping, Source, check_expression
+from ml.loading.sources import read_remote
+from ml.mappings import olist
+from ml.session import StepError
 
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from conftest import on_data
 
-import profile_run
+from server import profile_run
 
 Make = Callable[..., subprocess.CompletedProcess]
 

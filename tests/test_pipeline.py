@@ -14,7 +14,7 @@ from conftest import Data, dbt, on_data, run_step, shared_file
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-import session
+from ml import session
 
 Query = Callable[[str], list[tuple]]
 Make = Callable[..., subprocess.CompletedProcess]
@@ -184,8 +184,8 @@ class TestGenerated:
         printed = dbt(server, "build")
         assert " WARN=0 ERROR=0 SKIP=0 " in printed
         assert not re.search(r"\bwarning\b", printed, re.IGNORECASE)
-        for step in (["cluster.py"], ["lifetime_value.py"], ["generate.py", "--customers", "3000"]):
-            assert "nothing to do" in run_step(server, f"ml/{step[0]}", *step[1:])
+        for step in (["cluster"], ["lifetime_value"], ["generate", "--customers", "3000"]):
+            assert "nothing to do" in run_step(server, f"ml.{step[0]}", *step[1:])
         assert fingerprint(query, all_tables()) == before
 
     def test_sql_prompt_answers(self, make: Make, query: Query):
@@ -406,7 +406,7 @@ def test_own_files_load_add_and_stay(
     first.write_text(f"{header}ann,2026-01-05 10:00:00,12.345,books\n,2026-01-06,5,toys\n")
     more.write_text(f"{header}bob,2026-01-07,n/a,toys\nbob,2026-01-07,7,toys\nann,2026-01-08,-2,\n")
 
-    run_step(server, "ml/load.py", "--transactions", str(first))
+    run_step(server, "ml.load", "--transactions", str(first))
     make("load", f"TRANSACTIONS={more}")
     printed = make("run").stdout
     assert f"your data of {first} stay loaded" in printed

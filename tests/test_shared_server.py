@@ -82,7 +82,7 @@ def build_server(metastore: str, environment: dict[str, str], folder: Path) -> I
         "SPARK_SETTINGS": str(settings),
         "SPARK_DRIVER_MEMORY": "1g",
     }
-    command = [sys.executable, ROOT / "bin" / "server.py"]
+    command = [sys.executable, "-m", "server"]
     run(*command, "up", env=own)
     with hive.connect("localhost", int(own["THRIFT_PORT"]), username="dbt") as connection:
         cursor = connection.cursor()
@@ -201,7 +201,7 @@ def connect(
         return hive.Connection(username=user, thrift_transport=transport)
 
     as_nobody = "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"
-    command = *as_nobody, str(ROOT / "bin" / "analysts_server.sh"), str(settings)
+    command = *as_nobody, str(ROOT / "server" / "analysts_server.sh"), str(settings)
     log = folder / "analysts.log"
     environment = {name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ}
     environment["LOCAL_PORTS"] = f"{build_server['METASTORE_PORT']},{directory.rpartition(':')[2]}"

@@ -24,7 +24,7 @@ from conftest import ROOT, Data, on_data
 from playwright.sync_api import Browser, Page, sync_playwright
 from pyspark.sql import SparkSession
 
-import build_site
+from reports import build_site
 
 DATA_SETS = ("generated", "cdnow", "online_retail")
 SECTIONS = ["happened", "who", "do", "will", "act", "trust"]
@@ -306,8 +306,10 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path, monkeypatch: pyt
 
 def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
     """Runs what `make serve` runs, which is expected to end at once."""
-    command = [sys.executable, ROOT / "bin" / "serve.py", folder, str(port)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = [sys.executable, "-m", "server.serve", folder, str(port)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int):

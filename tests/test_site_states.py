@@ -17,9 +17,8 @@ from conftest import Data, on_data
 from recomputation import MARTS, SEEDS, prepare
 from test_site import SECTIONS, Numbers, shown, text_of
 
-import build_site
-import session
-import summary
+from ml import session
+from reports import build_site, summary
 
 LOADED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Every PySpark step under plain `spark-submit`, as on a cluster, gives the server's tables."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,7 @@ FILLED = (
 def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
     """Runs a script on a Spark of its own, with an empty metastore at first."""
     java_home = subprocess.run(
-        [sys.executable, "bin/server.py", "find-java"],
+        [sys.executable, "-m", "server", "find-java"],
         cwd=ROOT,
         env=server,
         capture_output=True,
@@ -54,8 +55,9 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
             f"jdbc:derby:;databaseName={tmp_path / 'metastore'};create=true"
         ),
     }
-    command = [Path(sys.executable).parent / "spark-submit"]
-    command += ["--properties-file", ROOT / "bin" / "spark-defaults.conf"]
+    package = shutil.make_archive(str(tmp_path / "ml"), "zip", ROOT, "ml")
+    command = [Path(sys.executable).parent / "spark-submit", "--py-files", package]
+    command += ["--properties-file", ROOT / "server" / "spark-defaults.conf"]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     # Not of os.environ: a Connect client in this process leaves word there that all are such.
@@ -99,12 +101,11 @@ for table in {READ + FILLED}:
     spark.sql("create database if not exists " + table.split(".")[0])
     spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
 spark.stop()
-sys.path.insert(0, {str(ROOT / "ml")!r})
 for step, *words in (
     ("cluster", "--seed", "42"), ("lifetime_value",), ("generate", "--customers", "3000")
 ):
     sys.argv = [step, *words]
-    runpy.run_path({str(ROOT / "ml")!r} + f"/{{step}}.py", run_name="__main__")
+    runpy.run_module(f"ml.{{step}}", run_name="__main__")
 """)
     submit(steps)
 

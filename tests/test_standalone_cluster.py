@@ -79,9 +79,9 @@ def running(*command: str, log: Path, **options) -> Iterator[subprocess.Popen]:
 @pytest.fixture
 def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """The address of a standalone master with two workers of one core each."""
-    find_java = [sys.executable, ROOT / "bin" / "server.py", "find-java"]
+    find_java = [sys.executable, "-m", "server", "find-java"]
     java_home = subprocess.run(
-        find_java, env=environment, capture_output=True, text=True, check=True
+        find_java, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout.strip()
     options = {
         "env": environment

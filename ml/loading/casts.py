@@ -8,9 +8,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from loading.csv_files import BROKEN_LINE
-from loading.formats import ISO_DATE, ZONE_NAME, NumberFormat, plain_number
-from session import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
+from ml.loading.csv_files import BROKEN_LINE
+from ml.loading.formats import ISO_DATE, ZONE_NAME, NumberFormat, plain_number
+from ml.session import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
 
 
 def column_types(ddl: str) -> dict[str, str]:

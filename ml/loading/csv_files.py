@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from loading.files import DataFile
-from loading.formats import DELIMITERS, Format, proposal
-from session import StepError, say
+from ml.loading.files import DataFile
+from ml.loading.formats import DELIMITERS, Format, proposal
+from ml.session import StepError, say
 
 # The column with the text of a line whose fields cannot be told apart; null for a sound line.
 BROKEN_LINE = "_corrupt_record"

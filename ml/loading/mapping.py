@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from loading.casts import (
+from ml.loading.casts import (
     CANONICAL,
     CONVERSIONS,
     NUMBERS,
@@ -21,9 +21,9 @@ from loading.casts import (
     source_columns,
     widened,
 )
-from loading.csv_files import BROKEN_LINE
-from loading.formats import Format, pattern_problem, read_format
-from session import StepError
+from ml.loading.csv_files import BROKEN_LINE
+from ml.loading.formats import Format, pattern_problem, read_format
+from ml.session import StepError
 
 # Prefix of working columns beside the source's own.
 VALUE = "__value_"

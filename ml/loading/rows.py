@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from loading.casts import (
+from ml.loading.casts import (
     CANONICAL,
     CONVERSIONS,
     NUMBERS,
@@ -20,10 +20,10 @@ from loading.casts import (
     text_of,
     widened,
 )
-from loading.csv_files import BROKEN_LINE
-from loading.formats import Format, number_evidence, recognised_number_format
-from loading.mapping import VALUE, checked_mapping, named_columns
-from session import say
+from ml.loading.csv_files import BROKEN_LINE
+from ml.loading.formats import Format, number_evidence, recognised_number_format
+from ml.loading.mapping import VALUE, checked_mapping, named_columns
+from ml.session import say
 
 # Prefixes of working columns beside the source's own.
 TEXT, FILLED, TYPED, MISFIT = "__text_", "__filled_", "__typed_", "__misfit_"

@@ -11,8 +11,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from loading.csv_files import BROKEN_LINE, HEAD_LINES, recognise_lines, stage_csv, unique_names
-from loading.files import (
+from ml.loading.csv_files import BROKEN_LINE, HEAD_LINES, recognise_lines, stage_csv, unique_names
+from ml.loading.files import (
     CSV_SUFFIXES,
     STAGING_PREFIX,
     escape_pattern,
@@ -21,8 +21,8 @@ from loading.files import (
     stage_parquet,
     staging_folder,
 )
-from loading.mapping import Source, first_line
-from session import StepError, say
+from ml.loading.mapping import Source, first_line
+from ml.session import StepError, say
 
 
 @contextmanager

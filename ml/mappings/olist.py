@@ -1,6 +1,6 @@
 """Joins the raw files of Olist's Brazilian e-commerce data into the two files that a load needs.
 
-    python ml/mappings/olist.py FOLDER OUTPUT_FOLDER
+    python -m ml.mappings.olist FOLDER OUTPUT_FOLDER
     make run TRANSACTIONS=OUTPUT_FOLDER/transactions CUSTOMERS=OUTPUT_FOLDER/customers
 
 FOLDER holds olist_orders_dataset.csv and its companions for order items, products, payments and
@@ -10,14 +10,11 @@ left out.
 """
 
 import argparse
-import sys
-from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from loading.files import escape_pattern, locate
-from session import run, say, start
+from ml.loading.files import escape_pattern, locate
+from ml.session import run, say, start
 
 TABLES = ("orders", "order_items", "products", "order_payments", "customers")
 

@@ -1,6 +1,6 @@
 """Times the pipeline's steps at a given size, and other ways to do the same: `make bench`.
 
-    PYTHONPATH=tests:ml python tests/bench/bench.py --customers 1000000 [--without one_script]
+    PYTHONPATH=tests python -m tests.bench.bench --customers 1000000 [--without one_script]
 
 Server and state are of its own and begin empty. Prints one line per step as it ends, adds the run
 to the commit's file in tests/bench/results, and ends with a table (seconds, rows per second of
@@ -162,7 +162,7 @@ def pipeline(bench: Bench) -> None:
         bench.state / "connect-token"
     ).read_text()
     size = ["--customers", str(bench.customers), "--seed", "42"]
-    bench.run("generate", PYTHON, "ml/generate.py", *size)
+    bench.run("generate", PYTHON, "-m", "ml.generate", *size)
     bench.run("models before ml, and their tests", "make", "before_ml")
     bench.run("clusters and lifetime value", "make", "-j2", "cluster_customers", "lifetime_value")
     bench.run("models after ml, and their tests", "make", "after_ml")
@@ -233,7 +233,7 @@ def one_script(bench: Bench) -> None:
     for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN"):
         bench.environment.pop(name, None)
     java_home = subprocess.run(
-        [PYTHON, "bin/server.py", "find-java"],
+        [PYTHON, "-m", "server", "find-java"],
         cwd=ROOT,
         env=bench.environment,
         capture_output=True,

@@ -1,6 +1,6 @@
 """Runs a command as soon as no other one is at work on the same tables: `make run`, `make load`.
 
-    python3 bin/alone.py STATE_DIR COMMAND...
+    python3 -m server.lock STATE_DIR COMMAND...
 
 The lock is the system's, on a file in STATE_DIR: it ends with the last process that the command
 has started, however that ends, so no kill leaves it behind. The server is not one of them.

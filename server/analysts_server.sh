@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Thrift server for the analysts of a shared machine (docs/shared-server.md), in the foreground:
 #
-#     bin/analysts_server.sh SETTINGS_FILE
+#     server/analysts_server.sh SETTINGS_FILE
 #
 # Spark has no rights of its own: whoever may ask it something may have it do whatever its process may do. So this
 # process may do nothing. It sees Java, Spark and the marts, all read-only, and a /tmp that goes with it; it has no
@@ -51,7 +51,7 @@ done
 
 # The settings that no analyst's file is to change stand last.
 all_settings() {
-    cat "$root/bin/spark-defaults.conf" "$settings"
+    cat "$root/server/spark-defaults.conf" "$settings"
     cat <<'SETTINGS'
 
 spark.plugins
@@ -81,4 +81,4 @@ exec pasta --foreground --quiet --config-net --no-map-gw --udp-ports none --udp-
     --name analysts --properties-file /run/analysts.conf spark-internal \
     3< <(all_settings) \
     4< <(echo "analysts:x:1000:1000::/tmp:/usr/sbin/nologin") \
-    5< <(python3 "$root/bin/missing_class.py")
+    5< <(python3 "$root/server/missing_class.py")

@@ -1,6 +1,6 @@
 """Serves a folder on loopback until it is interrupted: `make serve`.
 
-python bin/serve.py target/site 8080
+python -m server.serve target/site 8080
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from server import ServerError, check_port
+from server.__main__ import ServerError, check_port
 
 
 def main(folder: str, port: str) -> None:

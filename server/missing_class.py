@@ -1,6 +1,6 @@
 """A Java class that Spark's Hive asks for and Spark does not ship: the reason that sessions hang.
 
-    python3 bin/missing_class.py >'LlapSigner$Signable.class'
+    python3 server/missing_class.py >'LlapSigner$Signable.class'
 
 When two sessions of the Thrift server end at once, Hive may register its functions anew. One of
 them is about LLAP, an engine that is not there; without this interface of it the registration

@@ -1,6 +1,6 @@
 """Says where the time of the last run went, from the event log that the Spark server writes.
 
-    python bin/profile_run.py
+    python -m server.profile_run
 
 The last run is all since data were last brought in, by the step `generate` or `load`; without
 either, all since the server started. The log may be that of a running server, or of one that was
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from summary import table
+from reports.summary import table
 
 STATE = Path(os.environ.get("STATE_DIR") or ".spark")
 MOST_STEPS = 15

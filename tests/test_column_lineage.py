@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import dbt, on_data
 
-import columns
+from reports import column_lineage
 
 TABLES = {
     "raw.orders": {"id": "bigint", "customer": "string", "cents": "bigint", "status": "string"},
@@ -34,7 +34,7 @@ def test_values_come_from_columns_and_not_from_joins_or_filters(expression: str,
         )
         select * from final
     """
-    assert columns.computed_from(sql, ["value"], TABLES) == {"value": expected}
+    assert column_lineage.computed_from(sql, ["value"], TABLES) == {"value": expected}
 
 
 @on_data("generated")
@@ -42,13 +42,13 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
     dbt(server, "compile")
     target = Path(server["DBT_TARGET_PATH"])
     manifest = json.loads((target / "manifest.json").read_text())
-    tables = columns.columns_of(json.loads((target / "catalog.json").read_text()))
-    found = columns.column_lineage(manifest, tables)
+    tables = column_lineage.columns_of(json.loads((target / "catalog.json").read_text()))
+    found = column_lineage.column_lineage(manifest, tables)
     nodes = manifest["nodes"] | manifest["sources"]
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
     for model in models:
-        name = columns.table_name(model)
-        parents = {columns.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}
+        name = column_lineage.table_name(model)
+        parents = {column_lineage.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}
         sources = [found[name, column] for column in tables[name]]
         assert {table for each in sources for table, _ in each} <= parents, name
         assert all(column in tables[table] for each in sources for table, column in each), name
@@ -62,7 +62,7 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
     }
     assert measures <= found["intermediate.int_rfm_thresholds", "lowest_2"]  # through `stack`
 
-    page = columns.page(tables, found)
+    page = column_lineage.page(tables, found)
     links, places = set(re.findall(r'href="#(.+?)"', page)), set(re.findall(r'id="(.+?)"', page))
     assert links <= places
     assert len(places) == len(tables) + sum(map(len, tables.values()))

@@ -18,7 +18,7 @@ from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
-from session import StepError
+from ml.session import StepError
 
 # Order in which the page shows the schemas; any other comes last.
 SCHEMAS = ("marts", "intermediate", "staging", "raw", "ml", "reference")

@@ -1,6 +1,6 @@
 """The Spark server: one JVM that holds the Thrift server (dbt, analysts) and Spark Connect (ml/).
 
-    python bin/server.py up | down | status | sql | history | forget | find-java
+    python -m server up | down | status | sql | history | forget | find-java
 
 Beside it runs, when asked for, Spark's history server on the recorded event logs. The settings
 come from the environment variables of the README; everything that is written goes to STATE_DIR.
@@ -27,7 +27,7 @@ from pathlib import Path
 import pyspark
 from pyhive import hive
 
-import missing_class
+from server import missing_class
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("STATE_DIR") or ROOT / ".spark").resolve()
@@ -41,8 +41,8 @@ MASTER = os.environ.get("SPARK_MASTER") or "local[*]"
 DRIVER_MEMORY = os.environ.get("SPARK_DRIVER_MEMORY") or "6g"
 SPARK_HOME = Path(pyspark.__file__).parent
 
-SETTINGS = ROOT / "bin" / "spark-defaults.conf"
-SCHEDULER_POOLS = ROOT / "bin" / "fair-scheduler.xml"
+SETTINGS = ROOT / "server" / "spark-defaults.conf"
+SCHEDULER_POOLS = ROOT / "server" / "fair-scheduler.xml"
 # A file of the same form with what a cluster needs; it wins over all other settings.
 CLUSTER_SETTINGS = os.environ.get("SPARK_SETTINGS")
 TOKEN_FILE = STATE / "connect-token"

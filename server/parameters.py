@@ -4,7 +4,7 @@ import os
 import sys
 from datetime import date
 
-from session import StepError, whole_number
+from ml.session import StepError, whole_number
 
 
 def check(parameters: dict[str, str]) -> None:
