@@ -29,17 +29,8 @@ from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml.session import (
-    StepError,
-    describe,
-    holds_run,
-    replace_rows,
-    run,
-    run_name,
-    say,
-    start,
-    whole_number,
-)
+from ml.session import StepError, describe, log, run, start, whole_number
+from ml.tables import holds_run, replace_rows, run_name
 
 # Feature -> SQL over the columns of the mart, and weight. Clusters are numbered by their centres in
 # the order of these features, descending: cluster 1 buys most often.
@@ -276,7 +267,7 @@ def forget(spark: SparkSession, why: str) -> None:
     """Empties the tables: clusters of an earlier data set would be wrong for this one."""
     for table in TABLES:
         spark.sql(f"truncate table {table}")
-    say(f"no personas: {why}")
+    log(f"no personas: {why}")
 
 
 def main() -> None:
@@ -298,11 +289,11 @@ def main() -> None:
         return
     run_id = run_name(scored, content, as_of, seed, Path(__file__).read_bytes())
     if holds_run(spark, TABLES, run_id):
-        say("customers and features are those of the last clustering: nothing to do")
+        log("customers and features are those of the last clustering: nothing to do")
         return
 
     dimensions = [*numeric_dimensions(values), *categorical_dimensions(values)]
-    say(f"clustering {scored:,} customers in {len(dimensions)} dimensions")
+    log(f"clustering {scored:,} customers in {len(dimensions)} dimensions")
     space = values.select(
         "customer_key",
         "customer_id",
@@ -319,7 +310,7 @@ def main() -> None:
         forget(spark, f"the customers differ in too little, {kinds} kinds of them in all")
         return
     chosen = choose(candidates)
-    say(
+    log(
         f"{chosen.clusters} clusters: {reason(chosen, chosen)} of {CLUSTER_NUMBERS[0]} to "
         f"{CLUSTER_NUMBERS[-1]}; silhouette {chosen.silhouette:.2f}, "
         f"stability {chosen.stability:.2f}, smallest {chosen.smallest_share:.0%}"
@@ -363,7 +354,7 @@ def main() -> None:
     results = (selection, centres, assign(space, chosen.model, order))
     for table, rows in zip(TABLES, results, strict=True):
         replace_rows(spark, table, rows, run_id, as_of)
-    say(
+    log(
         f"every customer has a cluster in ml.customer_clusters ({time.monotonic() - started:.0f} s)"
     )
 

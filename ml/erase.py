@@ -10,15 +10,12 @@ import os
 
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.session import (
+from ml.session import StepError, log, run, start
+from ml.tables import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     TRANSACTIONS_PARTITION,
-    StepError,
     replace_table,
-    run,
-    say,
-    start,
     table_properties,
 )
 
@@ -61,7 +58,7 @@ def main() -> None:
     if not customer_id:
         raise StepError("CUSTOMER_ID is not set; as in: make erase CUSTOMER_ID=C0000042")
     for table, rows in erase(start("erase"), customer_id).items():
-        say(f"{table}: {rows:,} rows erased")
+        log(f"{table}: {rows:,} rows erased")
 
 
 if __name__ == "__main__":

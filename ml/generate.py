@@ -29,7 +29,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml import session
+from ml import session, tables
 
 # Customers are won in whole weeks that start on a Wednesday, so that the last one ends with the
 # simulation.
@@ -603,10 +603,10 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
     With `keep_loaded`, a user's own data in raw.transactions stay as they are.
     """
     for table in ("raw.customers", "raw.transactions"):
-        session.finish_replacement(spark, table)
-    source = session.table_properties(spark, "raw.transactions").get("source", "")
-    if keep_loaded and session.is_path(source):
-        session.say(f"your data of {source} stay loaded; for generated data set N_CUSTOMERS")
+        tables.finish_replacement(spark, table)
+    source = tables.table_properties(spark, "raw.transactions").get("source", "")
+    if keep_loaded and tables.is_path(source):
+        session.log(f"your data of {source} stay loaded; for generated data set N_CUSTOMERS")
         return
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     wanted = {"source": "generated", "customers": f"{customers}", "seed": f"{seed}", "code": code}
@@ -615,7 +615,7 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
     tasks = max(4, math.ceil(customers / 250_000))
     people, guests, carriers = people_guests_and_carriers(spark, customers, draw, tasks)
     # The transactions last: whoever sees them new sees the others new too.
-    tables = {
+    outputs = {
         "truth.customers": (
             truth_customers(people, draw),
             TRUTH_CUSTOMERS_COLUMNS,
@@ -628,23 +628,23 @@ def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool =
         ),
         "raw.customers": (
             raw_customers(people, draw),
-            session.CUSTOMERS_COLUMNS,
+            tables.CUSTOMERS_COLUMNS,
             "One row per customer, as loaded.",
         ),
         "raw.transactions": (
             raw_transactions(people, guests, carriers, draw),
-            session.TRANSACTIONS_COLUMNS,
+            tables.TRANSACTIONS_COLUMNS,
             "One row per purchased or returned line, as loaded.",
         ),
     }
-    if all(wanted.items() <= session.table_properties(spark, table).items() for table in tables):
-        session.say(f"{customers:,} customers of seed {seed} are there already: nothing to do")
+    if all(wanted.items() <= tables.table_properties(spark, table).items() for table in outputs):
+        session.log(f"{customers:,} customers of seed {seed} are there already: nothing to do")
         return
-    for table, (data, columns, comment) in tables.items():
+    for table, (data, columns, comment) in outputs.items():
         started = time.monotonic()
-        partition = session.TRANSACTIONS_PARTITION if table == "raw.transactions" else None
-        rows = session.replace_table(data, table, columns, comment, wanted, partition)
-        session.say(f"{table}: {rows:,} rows in {time.monotonic() - started:.1f} s")
+        partition = tables.TRANSACTIONS_PARTITION if table == "raw.transactions" else None
+        rows = tables.replace_table(data, table, columns, comment, wanted, partition)
+        session.log(f"{table}: {rows:,} rows in {time.monotonic() - started:.1f} s")
 
 
 def quicken(spark: SparkSession) -> None:

@@ -40,17 +40,8 @@ from pyspark.sql import functions as F
 
 from ml import purchase_models
 from ml.purchase_models import Fit, PurchaseModel, SpendModel
-from ml.session import (
-    FEWEST_BUYERS,
-    FEWEST_DAYS,
-    StepError,
-    holds_run,
-    replace_rows,
-    run,
-    run_name,
-    say,
-    start,
-)
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS, StepError, log, run, start
+from ml.tables import holds_run, replace_rows, run_name
 
 TABLES = ("ml.lifetime_value", "ml.lifetime_value_models", "ml.model_evaluation")
 HISTORY = "intermediate.int_customer_purchase_history"
@@ -561,19 +552,19 @@ def report(
         statuses = {fits[name].status for fits in (judged, final) if name in fits}
         verdict = ", ".join(sorted(statuses - {"converged"})) or "sound"
         values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
-        say(f"{name}: {verdict}, {'used' if fitted in used else 'not used'} ({values})")
+        log(f"{name}: {verdict}, {'used' if fitted in used else 'not used'} ({values})")
     for row in evaluation:
         if (row.metric, row.audience) == ("holdout_orders", "all"):
-            say(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
+            log(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
         elif (row.metric, row.audience) == ("value_per_customer", "all"):
-            say(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} came")
+            log(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} came")
     scores = ", ".join(
         f"{row.model} {row.value:.3f}"
         for row in evaluation
         if (row.metric, row.audience) == ("auc", "all")
     )
     winner = next((row.model for row in evaluation if row.metric == "churn_threshold"), "recency")
-    say(f"churn risk by {winner} (area under the curve: {scores})")
+    log(f"churn risk by {winner} (area under the curve: {scores})")
 
 
 def main() -> None:
@@ -593,16 +584,16 @@ def main() -> None:
         # Predictions of an earlier data set would be wrong for this one.
         for table in TABLES:
             spark.sql(f"truncate table {table}")
-        say(
+        log(
             f"no lifetime value: {known:,} customers before the holdout, {days or 0} days of "
             f"history (at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed)"
         )
         return
     run_id = run_name(*content(spark), Path(__file__).read_bytes(), MATHEMATICS.read_bytes())
     if holds_run(spark, TABLES, run_id):
-        say("histories and models are those of the last fit: nothing to do")
+        log("histories and models are those of the last fit: nothing to do")
         return
-    say(f"fitting {buyers:,} customers, and the {known:,} of {holdout_start} to judge the fits")
+    log(f"fitting {buyers:,} customers, and the {known:,} of {holdout_start} to judge the fits")
     before, now = histories(spark, "is_holdout_start"), histories(spark, "is_as_of_date")
     judged = fit_models(spark, before, "is_holdout_start", holdout_start)
     final = fit_models(spark, now, "is_as_of_date", as_of)
@@ -646,7 +637,7 @@ def main() -> None:
         replace_rows(spark, table, rows, run_id, as_of)
 
     report(judged, final, used, evaluation)
-    say(f"{buyers:,} customers in ml.lifetime_value ({time.monotonic() - started:.0f} s)")
+    log(f"{buyers:,} customers in ml.lifetime_value ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -27,19 +27,15 @@ from ml.loading.formats import number_proposal, time_proposal
 from ml.loading.mapping import Mapping, read_mapping
 from ml.loading.rows import customers, one_per_customer, timestamp, transactions, without_ansi
 from ml.loading.sources import read_source, staging
-from ml.session import (
+from ml.session import StepError, describe, log, run, start
+from ml.tables import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     TRANSACTIONS_PARTITION,
-    StepError,
-    describe,
     finish_replacement,
     is_path,
     quote,
     replace_table,
-    run,
-    say,
-    start,
     table_properties,
 )
 
@@ -162,8 +158,8 @@ def report(spark: SparkSession, path: str, loaded_at: datetime) -> None:
         *[F.count_if(is_unparsed).alias(f"unparsed_{c}") for c, is_unparsed in unparsed.items()],
     ).first()
     lines_text = counted(counts.rows, "line")
-    say(f"{path}: {lines_text} from {counts.first} to {counts.last}, net {counts.amount}")
-    say(f"{counted(counts.guests, 'line')} without a customer (guests)")
+    log(f"{path}: {lines_text} from {counts.first} to {counts.last}, net {counts.amount}")
+    log(f"{counted(counts.guests, 'line')} without a customer (guests)")
     for column, is_unparsed in unparsed.items():
         if not (count := counts[f"unparsed_{column}"]):
             continue
@@ -175,7 +171,7 @@ def report(spark: SparkSession, path: str, loaded_at: datetime) -> None:
             "quantity": "with a quantity that is no number",
         }[column]
         helpful = advice(column, texts)
-        say(
+        log(
             f"{counted(count, 'line')} {what}, such as {texts[0][:80]!r}: kept in {TRANSACTIONS}, "
             "column unparsed_values" + (f"; {helpful}" if helpful else "")
         )
@@ -233,7 +229,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         and not any(key.startswith(ADDED) for key in before)
     )
     if is_current:
-        say(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
+        log(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
         return
     with staging(spark) as folder:
         rows = read_transactions(spark, inputs, folder, loaded_at)
@@ -279,7 +275,7 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     if before.get("fingerprint") == inputs.mark or (
         noted_at and not load_of(spark, noted_at).isEmpty()
     ):
-        say(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
+        log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
         return
     with staging(spark) as folder:
         rows = read_transactions(spark, inputs, folder, loaded_at)
@@ -336,7 +332,7 @@ def read_customers(spark: SparkSession, inputs: Inputs, folder: Path) -> DataFra
             f"no row of {inputs.customers} can be used, so nothing is replaced: none of "
             f"{counts.rows:,} rows has a customer_id"
         )
-    say(
+    log(
         f"{inputs.customers}: {counts.people:,} customers of {counts.rows:,} rows "
         f"({counts.without_id:,} rows without an id left out, "
         f"{counts.rows - counts.people - counts.without_id:,} repeat an id, "

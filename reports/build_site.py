@@ -30,7 +30,7 @@ import pyarrow.csv
 from markupsafe import Markup
 from pyspark.sql import SparkSession
 
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS, StepError, run, say, start
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS, StepError, log, run, start
 from reports import charts, claims, column_lineage
 from reports.project import PROJECT, ROOT
 
@@ -693,7 +693,7 @@ def main() -> None:
     build(start("insight site"), beside)
     shutil.rmtree(site, ignore_errors=True)
     beside.rename(site)
-    say(f"The insight site is {site / 'index.html'}")
+    log(f"The insight site is {site / 'index.html'}")
 
 
 if __name__ == "__main__":

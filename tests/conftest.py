@@ -28,7 +28,7 @@ from pyhive import hive
 from pyspark.sql import SparkSession
 from tiny_project import TinyProject
 
-from ml import session
+from ml import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -261,14 +261,14 @@ def made_awkward(means: Means) -> Data:
     for table, columns, rows, partition in (
         (
             "raw.transactions",
-            session.TRANSACTIONS_COLUMNS,
+            tables.TRANSACTIONS_COLUMNS,
             awkward_data.transactions(),
-            session.TRANSACTIONS_PARTITION,
+            tables.TRANSACTIONS_PARTITION,
         ),
-        ("raw.customers", session.CUSTOMERS_COLUMNS, awkward_data.customers(), None),
+        ("raw.customers", tables.CUSTOMERS_COLUMNS, awkward_data.customers(), None),
     ):
         data = means.spark.createDataFrame(rows, columns)
-        session.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
+        tables.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
     build_tables(means.server, awkward_data.AS_OF_DATE)
     return Data("awkward", awkward_data.AS_OF_DATE)
 

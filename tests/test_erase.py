@@ -8,13 +8,13 @@ import pytest
 from conftest import asking, file_content, run_make
 from pyspark.sql import SparkSession
 
-from ml import erase, session
+from ml import erase, session, tables
 
 FIRST, SECOND = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 28, tzinfo=UTC)
 
 
 @pytest.fixture
-def tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
+def raw_tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
     """Raw tables of the tests' own: two loads, of which the second is ann's alone."""
     lines = [
         ("1", "ann", Decimal(1), FIRST),
@@ -44,44 +44,44 @@ def tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
                     )
                     for key, who, amount, loaded_at in lines
                 ],
-                session.TRANSACTIONS_COLUMNS,
+                tables.TRANSACTIONS_COLUMNS,
             ),
-            session.TRANSACTIONS_COLUMNS,
-            session.TRANSACTIONS_PARTITION,
+            tables.TRANSACTIONS_COLUMNS,
+            tables.TRANSACTIONS_PARTITION,
         ),
         (
             "customers",
             spark.createDataFrame(
                 [(who, date(2026, 1, 1), 30, None, None, None) for who in ("ann", "bob")],
-                session.CUSTOMERS_COLUMNS,
+                tables.CUSTOMERS_COLUMNS,
             ),
-            session.CUSTOMERS_COLUMNS,
+            tables.CUSTOMERS_COLUMNS,
             None,
         ),
     ):
         table = f"test_erase.{name}"
         noted = {"source": "/somewhere", "fingerprint": "x"}
-        session.replace_table(rows, table, columns, "As loaded.", noted, partition)
+        tables.replace_table(rows, table, columns, "As loaded.", noted, partition)
         own[table] = (columns, partition)
     monkeypatch.setattr(erase, "TABLES", own)
     yield
     spark.sql("drop database test_erase cascade")
 
 
-def test_all_rows_of_the_customer_go_and_no_others(spark: SparkSession, tables: None):
-    before = session.table_properties(spark, "test_erase.transactions")
+def test_all_rows_of_the_customer_go_and_no_others(spark: SparkSession, raw_tables: None):
+    before = tables.table_properties(spark, "test_erase.transactions")
     lost = erase.erase(spark, "ann")
     assert lost == {"test_erase.transactions": 2, "test_erase.customers": 1}
     lines = spark.table("test_erase.transactions").select("transaction_id", "customer_id")
     assert sorted(map(tuple, lines.collect())) == [("2", "bob"), ("3", None)]
     assert [row.customer_id for row in spark.table("test_erase.customers").collect()] == ["bob"]
-    after = session.table_properties(spark, "test_erase.transactions")
+    after = tables.table_properties(spark, "test_erase.transactions")
     assert after["fingerprint"] == "x"
     # So that what was made of the lines before is made anew.
     assert after["version"] != before["version"]
 
 
-def test_nobody_is_erased_where_nobody_is_found(spark: SparkSession, tables: None):
+def test_nobody_is_erased_where_nobody_is_found(spark: SparkSession, raw_tables: None):
     with pytest.raises(session.StepError, match="nothing was erased"):
         erase.erase(spark, "Ann")
     assert spark.table("test_erase.transactions").count() == 4

@@ -8,7 +8,7 @@ from conftest import Data, build_tables, dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from test_pipeline import MARTS, fingerprint
 
-from ml import session
+from ml import tables
 
 Query = Callable[[str], list[tuple]]
 LINES = "staging.stg_transactions"
@@ -42,14 +42,14 @@ def test_tables_built_in_slices_are_those_built_at_once(
     at_once = fingerprint(query, tables)
     assert batches(query) == 1
 
-    lines = spark.createDataFrame(awkward_data.transactions(), session.TRANSACTIONS_COLUMNS)
+    lines = spark.createDataFrame(awkward_data.transactions(), tables.TRANSACTIONS_COLUMNS)
     loads = sorted({row.loaded_at for row in lines.select("loaded_at").collect()})
     assert len(loads) > 3
     for number, loaded_at in enumerate(loads):
         load = lines.where(lines.loaded_at == loaded_at)
         if number == 0:
-            columns, partition = session.TRANSACTIONS_COLUMNS, session.TRANSACTIONS_PARTITION
-            session.replace_table(load, "raw.transactions", columns, "", None, partition)
+            columns, partition = tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION
+            tables.replace_table(load, "raw.transactions", columns, "", None, partition)
         else:
             load.write.insertInto("raw.transactions")
         judge(server)
@@ -126,7 +126,7 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
 
     # Lines that came without the loader, in the place of others, are not taken for those.
     spark.sql("drop table raw.transactions")
-    spark.sql(f"create table raw.transactions ({session.TRANSACTIONS_COLUMNS}) using parquet")
+    spark.sql(f"create table raw.transactions ({tables.TRANSACTIONS_COLUMNS}) using parquet")
     spark.sql(
         "insert into raw.transactions by name select 'o1' as order_id, 'dan' as customer_id, "
         "1 as quantity, 5 as amount, timestamp'2026-02-01' as ordered_at, "

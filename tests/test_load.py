@@ -16,7 +16,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml import load, session
+from ml import load, tables
 from ml.loading.formats import (
     Format,
     number_evidence,
@@ -625,7 +625,7 @@ UNUSABLE = {
 }
 
 
-def test_load_of_which_no_line_can_be_used_replaces_nothing(spark, tables, tmp_path):
+def test_load_of_which_no_line_can_be_used_replaces_nothing(spark, own_database, tmp_path):
     header = "customer_id,ordered_at,amount\n"
     load.replace(spark, inputs(csv(tmp_path, f"{header}old,2026-01-01,1\n", "1.csv")), LOADED_AT)
     for number, (message, lines) in enumerate(UNUSABLE.items()):
@@ -634,10 +634,10 @@ def test_load_of_which_no_line_can_be_used_replaces_nothing(spark, tables, tmp_p
         with pytest.raises(StepError, match=re.escape(message)) as refused:
             change(spark, unusable, LOADED_AT.replace(hour=13))
         assert "\n" not in str(refused.value)
-    assert content(spark, tables) == [("old", 1, "12")]
+    assert content(spark, own_database) == [("old", 1, "12")]
 
 
-def test_customers_without_any_id_replace_nothing(spark, tables, tmp_path):
+def test_customers_without_any_id_replace_nothing(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     people = csv(tmp_path, "customer_id,age\n,5\n", "people.csv")
     with pytest.raises(StepError, match="none of 1 rows has a customer_id"):
@@ -645,7 +645,7 @@ def test_customers_without_any_id_replace_nothing(spark, tables, tmp_path):
     assert not spark.catalog.tableExists(load.TRANSACTIONS)
 
 
-def test_report_says_what_was_not_read_and_what_would_help(spark, tables, tmp_path, capsys):
+def test_report_says_what_was_not_read_and_what_would_help(spark, own_database, tmp_path, capsys):
     lines = ["a,2026-01-01,1", "b,13.01.2026,1", 'c,2026-01-01,"1,500"', "d,2026-01-01"]
     text = "customer_id,ordered_at,amount\n" + "\n".join(lines)
     load.replace(spark, inputs(csv(tmp_path, text)), LOADED_AT)
@@ -687,7 +687,7 @@ def test_customers_values_that_do_not_fit_become_null_and_latest_row_stays(spark
 
 
 @pytest.fixture
-def tables(spark, monkeypatch):
+def own_database(spark, monkeypatch):
     """Points the loader at tables of its own, which are not there yet; returns their database."""
     spark.sql("drop database if exists test_load_raw cascade")
     monkeypatch.setattr(load, "TRANSACTIONS", "test_load_raw.transactions")
@@ -713,7 +713,7 @@ def content(spark: SparkSession, database: str) -> list[tuple]:
     ]
 
 
-def test_loads_replace_add_and_repeat_without_doubling(spark, tables, tmp_path, capsys):
+def test_loads_replace_add_and_repeat_without_doubling(spark, own_database, tmp_path, capsys):
     header = "customer_id,ordered_at,amount\n"
     first = inputs(
         csv(tmp_path, header + "a,2026-01-01,1\n", "1.csv"),
@@ -728,20 +728,20 @@ def test_loads_replace_add_and_repeat_without_doubling(spark, tables, tmp_path, 
     load.replace(spark, first, LOADED_AT)
     load.replace(spark, first, LOADED_AT.replace(hour=13))
     load.append(spark, first, LOADED_AT.replace(hour=14))
-    assert content(spark, tables) == [("a", 1, "12")]
+    assert content(spark, own_database) == [("a", 1, "12")]
 
     load.append(spark, second, LOADED_AT.replace(hour=15))
     load.append(spark, second, LOADED_AT.replace(hour=16))
-    assert content(spark, tables) == [("a", 1, "12"), ("b", 2, "15")]
-    people = spark.table(f"{tables}.customers").orderBy("customer_id").collect()
+    assert content(spark, own_database) == [("a", 1, "12"), ("b", 2, "15")]
+    people = spark.table(f"{own_database}.customers").orderBy("customer_id").collect()
     assert [(row.customer_id, row.age) for row in people] == [("a", 5), ("z", 2)]
 
     load.replace(spark, first, LOADED_AT.replace(hour=17))
-    assert content(spark, tables) == [("a", 1, "17")]
+    assert content(spark, own_database) == [("a", 1, "17")]
     assert capsys.readouterr().out.count("loaded already") == 3
 
 
-def test_adding_that_was_killed_is_done_again_and_leaves_no_files(spark, tables, tmp_path):
+def test_adding_that_was_killed_is_done_again_and_leaves_no_files(spark, own_database, tmp_path):
     header = "customer_id,ordered_at,amount\n"
     load.replace(spark, inputs(csv(tmp_path, header + "a,2026-01-01,1\n", "1.csv")), LOADED_AT)
     added = inputs(csv(tmp_path, header + "b,2026-01-02,2\nc,2026-01-02,3\n", "2.csv"))
@@ -763,39 +763,39 @@ def test_adding_that_was_killed_is_done_again_and_leaves_no_files(spark, tables,
     shutil.copytree(known, cut_off)
 
     load.append(spark, added, LOADED_AT.replace(hour=14))
-    assert content(spark, tables) == [("a", 1, "12"), ("b", 2, "14"), ("c", 3, "14")]
+    assert content(spark, own_database) == [("a", 1, "12"), ("b", 2, "14"), ("c", 3, "14")]
     assert not cut_off.exists()
 
 
-def test_replacement_that_was_killed_between_two_tables_is_finished(spark, tables, tmp_path):
+def test_replacement_that_was_killed_between_two_tables_is_finished(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     load.replace(spark, inputs(path), LOADED_AT)
     beside = f"{load.TRANSACTIONS}__next"
     spark.sql(f"alter table {load.TRANSACTIONS} rename to {beside}")
-    session.finish_replacement(spark, load.TRANSACTIONS)
-    assert content(spark, tables) == [("a", 1, "12")]
+    tables.finish_replacement(spark, load.TRANSACTIONS)
+    assert content(spark, own_database) == [("a", 1, "12")]
 
     # One that is not whole has no version, and stays aside.
     spark.sql(f"alter table {load.TRANSACTIONS} rename to {beside}")
     spark.sql(f"alter table {beside} unset tblproperties ('version')")
-    session.finish_replacement(spark, load.TRANSACTIONS)
+    tables.finish_replacement(spark, load.TRANSACTIONS)
     assert not spark.catalog.tableExists(load.TRANSACTIONS)
 
 
-def test_own_data_are_not_added_to_generated_data(spark, tables, tmp_path):
-    spark.sql(f"create database {tables}")
+def test_own_data_are_not_added_to_generated_data(spark, own_database, tmp_path):
+    spark.sql(f"create database {own_database}")
     spark.sql(f"create table {load.TRANSACTIONS} ({load.TRANSACTIONS_COLUMNS}) using parquet")
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     with pytest.raises(StepError, match="holds generated data"):
         load.append(spark, inputs(path), LOADED_AT)
 
 
-def test_failed_replacement_leaves_what_was_there(spark, tables, tmp_path):
+def test_failed_replacement_leaves_what_was_there(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     load.replace(spark, inputs(path), LOADED_AT)
     with pytest.raises(StepError, match="customers: the source lacks customer_id"):
         load.replace(spark, inputs(path, csv(tmp_path, "name\nx\n", "people.csv")), LOADED_AT)
-    assert content(spark, tables) == [("a", 1, "12")]
+    assert content(spark, own_database) == [("a", 1, "12")]
 
 
 # --- real data --------------------------------------------------------------------------

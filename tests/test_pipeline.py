@@ -14,7 +14,7 @@ from conftest import Data, dbt, on_data, run_step, shared_file
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from ml import session
+from ml import tables
 
 Query = Callable[[str], list[tuple]]
 Make = Callable[..., subprocess.CompletedProcess]
@@ -61,12 +61,10 @@ def shuffle(
 ) -> None:
     """Writes the rows of a raw table anew: in another order and in other files."""
     rows = spark.table(table).repartition(7, F.rand(1)).sortWithinPartitions(F.rand(2))
-    noted = session.table_properties(spark, table)
+    noted = tables.table_properties(spark, table)
     # What the generator noted stays, so that a run takes the rows as they now lie.
     properties = {name: noted[name] for name in ("source", "customers", "seed", "code")}
-    session.replace_table(
-        rows, table, columns, "Shuffled by the tests.", properties, partitioned_by
-    )
+    tables.replace_table(rows, table, columns, "Shuffled by the tests.", properties, partitioned_by)
 
 
 def all_tables() -> list[str]:
@@ -177,10 +175,10 @@ class TestGenerated:
         shuffle(
             spark,
             "raw.transactions",
-            session.TRANSACTIONS_COLUMNS,
-            session.TRANSACTIONS_PARTITION,
+            tables.TRANSACTIONS_COLUMNS,
+            tables.TRANSACTIONS_PARTITION,
         )
-        shuffle(spark, "raw.customers", session.CUSTOMERS_COLUMNS)
+        shuffle(spark, "raw.customers", tables.CUSTOMERS_COLUMNS)
         printed = dbt(server, "build")
         assert " WARN=0 ERROR=0 SKIP=0 " in printed
         assert not re.search(r"\bwarning\b", printed, re.IGNORECASE)

@@ -17,7 +17,7 @@ from conftest import Data, on_data
 from recomputation import MARTS, SEEDS, prepare
 from test_site import SECTIONS, Numbers, shown, text_of
 
-from ml import session
+from ml import tables
 from reports import build_site, summary
 
 LOADED_AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -55,8 +55,8 @@ def marts(
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         for table, columns in (
-            ("transactions", session.TRANSACTIONS_COLUMNS),
-            ("customers", session.CUSTOMERS_COLUMNS),
+            ("transactions", tables.TRANSACTIONS_COLUMNS),
+            ("customers", tables.CUSTOMERS_COLUMNS),
         ):
             typed = re.sub(r" comment '.*?'(?=,?\n)", "", columns)
             connection.execute(f"create table {table} ({typed})")

@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 
 from ml.loading.csv_files import BROKEN_LINE
 from ml.loading.formats import ISO_DATE, ZONE_NAME, NumberFormat, plain_number
-from ml.session import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
+from ml.tables import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
 
 
 def column_types(ddl: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from ml.loading.files import DataFile
 from ml.loading.formats import DELIMITERS, Format, proposal
-from ml.session import StepError, say
+from ml.session import StepError, log
 
 # The column with the text of a line whose fields cannot be told apart; null for a sound line.
 BROKEN_LINE = "_corrupt_record"
@@ -209,7 +209,7 @@ def recognise_lines(
         raise StepError(f"{path} has no rows")
     delimiter, header = choose_header(path, lines, skipped, delimiters, given, covers)
     if header > skipped:
-        say(f"{path}: the header is line {header + 1}, the lines before it are left out")
+        log(f"{path}: the header is line {header + 1}, the lines before it are left out")
     names, first_line = header_at(lines, header, delimiter)
     rows = [fields_of(line, delimiter) for line in lines[first_line:] if line.strip()]
     return Dialect(

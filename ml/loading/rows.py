@@ -23,7 +23,7 @@ from ml.loading.casts import (
 from ml.loading.csv_files import BROKEN_LINE
 from ml.loading.formats import Format, number_evidence, recognised_number_format
 from ml.loading.mapping import VALUE, checked_mapping, named_columns
-from ml.session import say
+from ml.session import log
 
 # Prefixes of working columns beside the source's own.
 TEXT, FILLED, TYPED, MISFIT = "__text_", "__filled_", "__typed_", "__misfit_"
@@ -67,10 +67,10 @@ def recognised_reading(source: DataFrame, expressions: dict[str, str], given: Fo
     numbers = recognised_number_format(evidence, given)
     if numbers.decimal == "," or numbers.thousands:
         parted = f", thousands parted by {numbers.thousands!r}" if numbers.thousands else ""
-        say(f"numbers in {', '.join(columns)} are read with the decimal sign "
+        log(f"numbers in {', '.join(columns)} are read with the decimal sign "
             f"{numbers.decimal!r}{parted}")  # fmt: skip
     elif evidence.open_point and not evidence.point and given.decimal is None:
-        say(
+        log(
             f"numbers such as {evidence.open_point} are read as a fraction; if that is a thousand, "
             "write into the mapping: format: {decimal: ',', thousands: '.'}"
         )

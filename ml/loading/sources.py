@@ -22,7 +22,7 @@ from ml.loading.files import (
     staging_folder,
 )
 from ml.loading.mapping import Source, first_line
-from ml.session import StepError, say
+from ml.session import StepError, log
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def read_local(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
     """Returns the rows of files on this machine."""
     found = find_files(source.path)
     if found.left_alone:
-        say(f"{source.path}: left alone, as they are no data: {found.left_alone_text()}")
+        log(f"{source.path}: left alone, as they are no data: {found.left_alone_text()}")
     folder.mkdir()
     if not found.is_csv:
         stage_parquet(found.files, folder)

@@ -14,7 +14,7 @@ import argparse
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.loading.files import escape_pattern, locate
-from ml.session import run, say, start
+from ml.session import log, run, start
 
 TABLES = ("orders", "order_items", "products", "order_payments", "customers")
 
@@ -82,7 +82,7 @@ def main() -> None:
     output = locate(arguments.output_folder)
     for name, rows in joined(spark, locate(arguments.folder)).items():
         rows.write.parquet(f"{output}/{name}", mode="overwrite")
-        say(f"{output}/{name}: {spark.read.parquet(f'{output}/{name}').count():,} rows")
+        log(f"{output}/{name}: {spark.read.parquet(f'{output}/{name}').count():,} rows")
 
 
 if __name__ == "__main__":
