@@ -133,10 +133,10 @@ class ChurnScore:
 # --- reading ----------------------------------------------------------------------------
 
 
-def observed(spark: SparkSession, snapshot: str) -> tuple[date | None, int, int | None]:
-    """Day of a snapshot, customers with a purchase by then, and days since the first purchase."""
+def observed(spark: SparkSession, scoring_date: str) -> tuple[date | None, int, int | None]:
+    """A scoring date, customers with a purchase by then, and days since the first purchase."""
     return spark.sql(
-        f"select max(snapshot_on), count(*), max(observed_days) from {HISTORY} where {snapshot}"
+        f"select max(scored_on), count(*), max(observed_days) from {HISTORY} where {scoring_date}"
     ).first()
 
 
@@ -149,8 +149,8 @@ def content(spark: SparkSession) -> list[tuple[int, int]]:
     ]
 
 
-def histories(spark: SparkSession, snapshot: str) -> Histories:
-    """Counts customers by their history on a snapshot, and what followed by the as-of date.
+def histories(spark: SparkSession, scoring_date: str) -> Histories:
+    """Counts customers by their history on a scoring date, and what followed by the as-of date.
 
     The order makes the sums of the likelihood, and so its last digits, the same in each run.
     """
@@ -165,7 +165,7 @@ def histories(spark: SparkSession, snapshot: str) -> Histories:
             sum(later.repeat_purchase_days - known.repeat_purchase_days) as orders
         from {HISTORY} as known
         inner join {HISTORY} as later on known.customer_key = later.customer_key
-        where known.{snapshot} and later.is_as_of_date
+        where known.{scoring_date} and later.is_as_of_date
         group by x, t_x, t
         order by x, t_x, t
         """
@@ -174,7 +174,7 @@ def histories(spark: SparkSession, snapshot: str) -> Histories:
     return Histories(x, t_x / WEEK, t / WEEK, *others)
 
 
-def repeat_spend(spark: SparkSession, snapshot: str) -> tuple[np.ndarray, ...]:
+def repeat_spend(spark: SparkSession, scoring_date: str) -> tuple[np.ndarray, ...]:
     """Purchases, average spend and number of customers, of at most SPEND_SAMPLE_SIZE customers.
 
     Who returned all that he or she bought again is left out: the model knows no spend below 0.
@@ -184,7 +184,7 @@ def repeat_spend(spark: SparkSession, snapshot: str) -> tuple[np.ndarray, ...]:
         with sample as (
             select repeat_purchase_days as x, repeat_net_cents as cents
             from {HISTORY}
-            where {snapshot} and repeat_purchase_days > 0 and repeat_net_cents > 0
+            where {scoring_date} and repeat_purchase_days > 0 and repeat_net_cents > 0
             order by xxhash64(customer_key), customer_key
             limit {SPEND_SAMPLE_SIZE}
         )
@@ -230,14 +230,14 @@ def orders_by_week(spark: SparkSession) -> dict[int, int]:
     rows = spark.sql(
         f"""
         select
-            (datediff(orders.ordered_on, known.snapshot_on) - 1) div {WEEK} + 1 as week,
+            (datediff(orders.ordered_on, known.scored_on) - 1) div {WEEK} + 1 as week,
             count(distinct orders.customer_key, orders.ordered_on) as orders
         from intermediate.int_orders as orders
         inner join {HISTORY} as known on orders.customer_key = known.customer_key
         where
             known.is_holdout_start
             and orders.is_purchase
-            and orders.ordered_on > known.snapshot_on
+            and orders.ordered_on > known.scored_on
         group by week
         """
     ).collect()
@@ -276,9 +276,9 @@ def correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
 
 
 def fit_models(
-    spark: SparkSession, data: Histories, snapshot: str, until: date
+    spark: SparkSession, data: Histories, scoring_date: str, until: date
 ) -> dict[str, Fitted]:
-    """Fits the three models to what was known on a snapshot."""
+    """Fits the three models to what was known on a scoring date."""
     customers = int(data.customers.sum())
     repeat_customers = int(data.customers[data.x > 0].sum())
     fitted = {}
@@ -286,7 +286,7 @@ def fit_models(
         fit = purchase_models.fit_purchases(*data.history, data.customers, name == "mbg_nbd")
         status = purchase_status(fit, customers, repeat_customers)
         fitted[name] = Fitted(name, until, fit, customers, repeat_customers, status)
-    spend = repeat_spend(spark, snapshot)
+    spend = repeat_spend(spark, scoring_date)
     spenders = int(spend[-1].sum())
     if spenders >= FEWEST_REPEAT_BUYERS:
         fit = purchase_models.fit_spend(*spend)

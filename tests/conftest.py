@@ -20,8 +20,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-import awkward_data
 import duckdb
+import edge_cases
 import pyarrow
 import pytest
 from pyhive import hive
@@ -256,21 +256,21 @@ def generated_until_2025(means: Means) -> Data:
     return Data("generated_until_2025", as_of_date)
 
 
-def made_awkward(means: Means) -> Data:
+def made_of_edge_cases(means: Means) -> Data:
     """Rare cases, frequent; written as they are, since no loader makes some of them."""
     for table, columns, rows, partition in (
         (
             "raw.transactions",
             tables.TRANSACTIONS_COLUMNS,
-            awkward_data.transactions(),
+            edge_cases.transactions(),
             tables.TRANSACTIONS_PARTITION,
         ),
-        ("raw.customers", tables.CUSTOMERS_COLUMNS, awkward_data.customers(), None),
+        ("raw.customers", tables.CUSTOMERS_COLUMNS, edge_cases.customers(), None),
     ):
         data = means.spark.createDataFrame(rows, columns)
         tables.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
-    build_tables(means.server, awkward_data.AS_OF_DATE)
-    return Data("awkward", awkward_data.AS_OF_DATE)
+    build_tables(means.server, edge_cases.AS_OF_DATE)
+    return Data("edge_cases", edge_cases.AS_OF_DATE)
 
 
 def subscribers(means: Means) -> Data:
@@ -344,7 +344,7 @@ def nothing(means: Means) -> Data:
 DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "generated": generated,
     "generated_until_2025": generated_until_2025,
-    "awkward": made_awkward,
+    "edge_cases": made_of_edge_cases,
     "subscribers": subscribers,
     "cdnow": cdnow,
     "online_retail": online_retail,

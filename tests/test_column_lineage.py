@@ -58,7 +58,7 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
     assert found["marts.customer_rfm", "monetary"] == {("marts.customer_features", "net_revenue")}
     assert found["marts.segment_summary", "customers"] == set()
     measures = {
-        ("intermediate.int_customer_snapshots", name) for name in ("recency_days", "orders")
+        ("intermediate.int_customer_rfm_by_date", name) for name in ("recency_days", "orders")
     }
     assert measures <= found["intermediate.int_rfm_thresholds", "lowest_2"]  # through `stack`
 

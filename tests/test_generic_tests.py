@@ -7,7 +7,7 @@ from dbt.artifacts.schemas.results import NodeResult
 from tiny_project import TinyProject
 
 BETWEEN = {"between": {"arguments": {"column_name": "a", "lowest": 1, "highest": 5}}}
-UNIQUE_COMBINATION = {"unique_combination": {"arguments": {"columns": ["a", "b"]}}}
+UNIQUE_COMBINATION = {"unique_combination_of_columns": {"arguments": {"columns": ["a", "b"]}}}
 
 # Name: the test, the rows (a, b) that it looks at, the failures that it must find.
 CASES = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import awkward_data
+import edge_cases
 from conftest import Data, build_tables, dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from test_pipeline import MARTS, fingerprint
@@ -33,7 +33,7 @@ def judged(query: Query) -> list[tuple]:
     )
 
 
-@on_data("awkward")
+@on_data("edge_cases")
 def test_tables_built_in_slices_are_those_built_at_once(
     data: Data, server: dict[str, str], spark: SparkSession, query: Query
 ):
@@ -42,7 +42,7 @@ def test_tables_built_in_slices_are_those_built_at_once(
     at_once = fingerprint(query, tables)
     assert batches(query) == 1
 
-    lines = spark.createDataFrame(awkward_data.transactions(), tables.TRANSACTIONS_COLUMNS)
+    lines = spark.createDataFrame(edge_cases.transactions(), tables.TRANSACTIONS_COLUMNS)
     loads = sorted({row.loaded_at for row in lines.select("loaded_at").collect()})
     assert len(loads) > 3
     for number, loaded_at in enumerate(loads):

@@ -283,7 +283,7 @@ def assert_predicts_nothing(query: Query) -> None:
 def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     """Fits to what was known on 1997-09-30, as the papers do, and puts the 90 days back."""
     given = server | {"AS_OF_DATE": str(data.as_of_date)}
-    rebuild = ("run", "--select", "int_snapshot_dates", "int_customer_purchase_history")
+    rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history")
     dbt(given, *rebuild, "--vars", "holdout_days: 274")
     step(server)
     yield

@@ -75,7 +75,7 @@ def unique_keys(node: dict, manifest: dict) -> list[set[str]]:
             said = test["test_metadata"]["kwargs"]
             if test["test_metadata"]["name"] == "unique":
                 keys.append({said["column_name"]})
-            elif test["test_metadata"]["name"] == "unique_combination":
+            elif test["test_metadata"]["name"] == "unique_combination_of_columns":
                 keys.append(set(said["columns"]))
     return keys
 

@@ -113,7 +113,7 @@ def test_every_number_is_what_its_query_gives(site: Path, spark: SparkSession):
         assert number["href"].endswith(f".{relations[0]}"), number
 
 
-@on_data("awkward")
+@on_data("edge_cases")
 def test_rare_cases_do_not_break_the_page(tables: SimpleNamespace, spark: SparkSession):
     numbers = Numbers(build_site.page(tables, {})).found
     expected = answers(spark, {number["data-query"] for number in numbers})

@@ -5,8 +5,8 @@ with orders as (
     where not is_guest
 ),
 
-snapshot_dates as (
-    select * from {{ ref('int_snapshot_dates') }}
+scoring_dates as (
+    select * from {{ ref('int_scoring_dates') }}
     where is_holdout_start or is_as_of_date
 ),
 
@@ -30,29 +30,29 @@ dated_days as (
 ),
 
 final as (
-    select /*+ broadcast(snapshot_dates) */
+    select /*+ broadcast(scoring_dates) */
         days.customer_key,
         days.customer_id,
-        snapshot_dates.snapshot_on,
-        snapshot_dates.is_holdout_start,
-        snapshot_dates.is_as_of_date,
+        scoring_dates.scored_on,
+        scoring_dates.is_holdout_start,
+        scoring_dates.is_as_of_date,
         count_if(days.is_purchase) - 1 as repeat_purchase_days,
         datediff(
             max(case when days.is_purchase then days.ordered_on end), days.first_purchase_on
         ) as last_purchase_day,
-        datediff(snapshot_dates.snapshot_on, days.first_purchase_on) as observed_days,
+        datediff(scoring_dates.scored_on, days.first_purchase_on) as observed_days,
         coalesce(
             sum(case when days.ordered_on > days.first_purchase_on then days.net_cents end), 0
         ) as repeat_net_cents
     from dated_days as days
-    inner join snapshot_dates on days.ordered_on <= snapshot_dates.snapshot_on
+    inner join scoring_dates on days.ordered_on <= scoring_dates.scored_on
     group by
         days.customer_key,
         days.customer_id,
         days.first_purchase_on,
-        snapshot_dates.snapshot_on,
-        snapshot_dates.is_holdout_start,
-        snapshot_dates.is_as_of_date
+        scoring_dates.scored_on,
+        scoring_dates.is_holdout_start,
+        scoring_dates.is_as_of_date
     having count_if(days.is_purchase) > 0
 )
 

@@ -1,15 +1,15 @@
 {# A view: to score again for each reader takes less than to write a row per customer and month end. #}
 {{ config(materialized='view') }}
 
-with snapshots as (
-    select * from {{ ref('int_customer_snapshots') }}
+with rfm_by_date as (
+    select * from {{ ref('int_customer_rfm_by_date') }}
 ),
 
 segments as (
     select * from {{ ref('rfm_segments') }}
 ),
 
--- One row per snapshot date: for each measure the lowest values that earn the scores 2 to 5.
+-- One row per scoring date: for each measure the lowest values that earn the scores 2 to 5.
 thresholds as (
     select *
     from {{ ref('int_rfm_thresholds') }}
@@ -28,21 +28,21 @@ thresholds as (
 
 scored as (
     select /*+ broadcast(thresholds) */
-        snapshots.*,
+        rfm_by_date.*,
         case
-            when snapshots.orders > 0
-                then {{ rfm_score_of('-snapshots.recency_days', 'thresholds.recency_lowest') }}
+            when rfm_by_date.orders > 0
+                then {{ rfm_score_of('-rfm_by_date.recency_days', 'thresholds.recency_lowest') }}
         end as r_score,
         case
-            when snapshots.orders > 0
-                then {{ rfm_score_of('snapshots.orders', 'thresholds.frequency_lowest') }}
+            when rfm_by_date.orders > 0
+                then {{ rfm_score_of('rfm_by_date.orders', 'thresholds.frequency_lowest') }}
         end as f_score,
         case
-            when snapshots.orders > 0
-                then {{ rfm_score_of('snapshots.net_cents', 'thresholds.monetary_lowest') }}
+            when rfm_by_date.orders > 0
+                then {{ rfm_score_of('rfm_by_date.net_cents', 'thresholds.monetary_lowest') }}
         end as m_score
-    from snapshots
-    left join thresholds on snapshots.snapshot_on = thresholds.snapshot_on
+    from rfm_by_date
+    left join thresholds on rfm_by_date.scored_on = thresholds.scored_on
 ),
 
 final as (

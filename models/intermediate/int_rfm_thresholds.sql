@@ -1,5 +1,5 @@
-with snapshots as (
-    select * from {{ ref('int_customer_snapshots') }}
+with rfm_by_date as (
+    select * from {{ ref('int_customer_rfm_by_date') }}
     where orders > 0
 ),
 
@@ -7,59 +7,59 @@ with snapshots as (
 -- are compared by their orders.
 measures as (
     select
-        snapshot_on,
+        scored_on,
         stack(
             3,
             'recency', cast(-recency_days as bigint),
             'frequency', case when orders >= 2 then orders end,
             'monetary', net_cents
         ) as (metric, value)
-    from snapshots
+    from rfm_by_date
 ),
 
 distinct_values as (
     select
-        snapshot_on,
+        scored_on,
         metric,
         value,
         {{ value_stripe('value') }} as stripe,
         count(*) as customers
     from measures
     where value is not null
-    group by snapshot_on, metric, value
+    group by scored_on, metric, value
 ),
 
 stripes as (
     select
-        snapshot_on,
+        scored_on,
         metric,
         stripe,
         sum(customers) as customers
     from distinct_values
-    group by snapshot_on, metric, stripe
+    group by scored_on, metric, stripe
 ),
 
 ranked_stripes as (
     select
-        snapshot_on,
+        scored_on,
         metric,
         stripe,
-        sum(customers) over (partition by snapshot_on, metric order by stripe) - customers
+        sum(customers) over (partition by scored_on, metric order by stripe) - customers
             as customers_below,
-        sum(customers) over (partition by snapshot_on, metric) as customers
+        sum(customers) over (partition by scored_on, metric) as customers
     from stripes
 ),
 
 -- For each value: how many customers have a lower one, the same one, a higher one.
 ranked as (
     select /*+ broadcast(ranked_stripes) */
-        distinct_values.snapshot_on,
+        distinct_values.scored_on,
         distinct_values.metric,
         distinct_values.value,
         ranked_stripes.customers,
         ranked_stripes.customers_below + sum(distinct_values.customers) over (
             partition by
-                distinct_values.snapshot_on, distinct_values.metric, distinct_values.stripe
+                distinct_values.scored_on, distinct_values.metric, distinct_values.stripe
             order by distinct_values.value
         ) - distinct_values.customers as lower_customers,
         distinct_values.customers as tied_customers,
@@ -69,7 +69,7 @@ ranked as (
     -- a subplan, and counts the customers twice.
     inner join ranked_stripes
         on
-            distinct_values.snapshot_on is not distinct from ranked_stripes.snapshot_on
+            distinct_values.scored_on is not distinct from ranked_stripes.scored_on
             and distinct_values.metric is not distinct from ranked_stripes.metric
             and distinct_values.stripe is not distinct from ranked_stripes.stripe
 ),
@@ -77,7 +77,7 @@ ranked as (
 -- The rules of the docs r_score, f_score and m_score. Whole-number division keeps them exact.
 scored as (
     select
-        snapshot_on,
+        scored_on,
         metric,
         value,
         case
@@ -101,14 +101,14 @@ scored as (
 -- A score that nobody has, since ties may skip one, begins where the next higher one does.
 final as (
     select
-        snapshot_on,
+        scored_on,
         metric,
         min(value) filter (where score >= 2) as lowest_2,
         min(value) filter (where score >= 3) as lowest_3,
         min(value) filter (where score >= 4) as lowest_4,
         min(value) filter (where score >= 5) as lowest_5
     from scored
-    group by snapshot_on, metric
+    group by scored_on, metric
 )
 
 select * from final

@@ -1,6 +1,6 @@
 """Times the pipeline's steps at a given size, and other ways to do the same: `make bench`.
 
-    PYTHONPATH=tests python -m tests.bench.bench --customers 1000000 [--without one_script]
+    PYTHONPATH=tests python -m tests.bench.bench --customers 1000000 [--without baseline_pyspark]
 
 Server and state are of its own and begin empty. Prints one line per step as it ends, adds the run
 to the commit's file in tests/bench/results, and ends with a table (seconds, rows per second of
@@ -228,7 +228,7 @@ def in_duckdb(bench: Bench) -> None:
     bench.time("the marts in DuckDB", recompute)
 
 
-def one_script(bench: Bench) -> None:
+def baseline_pyspark(bench: Bench) -> None:
     """The analysis as one plain PySpark script."""
     for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN"):
         bench.environment.pop(name, None)
@@ -242,7 +242,7 @@ def one_script(bench: Bench) -> None:
     ).stdout.strip()
     bench.environment |= {"JAVA_HOME": java_home, "PYSPARK_PYTHON": PYTHON}
     command = [str(Path(PYTHON).parent / "spark-submit"), "--driver-memory", "6g"]
-    command += ["--conf", "spark.ui.enabled=false", "tests/bench/one_script.py"]
+    command += ["--conf", "spark.ui.enabled=false", "tests/bench/baseline_pyspark.py"]
     bench.run("one plain PySpark script", *command, str(bench.customers), f"{bench.state}/script")
 
 
@@ -295,7 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--customers", type=int, required=True)
     parser.add_argument(
-        "--without", nargs="*", default=[], choices=["again", "duckdb", "one_script"]
+        "--without", nargs="*", default=[], choices=["again", "duckdb", "baseline_pyspark"]
     )
     arguments = parser.parse_args()
     commit = subprocess.run(
@@ -316,8 +316,8 @@ def main() -> None:
             subprocess.run(["make", "down"], cwd=ROOT, env=bench.environment, check=True)
         if "duckdb" not in arguments.without:
             in_duckdb(bench)
-        if "one_script" not in arguments.without:
-            one_script(bench)
+        if "baseline_pyspark" not in arguments.without:
+            baseline_pyspark(bench)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{commit}-{bench.customers}.json"
     # Changes that are not committed may be others by the next run.

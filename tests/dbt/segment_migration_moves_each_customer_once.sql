@@ -9,8 +9,8 @@ migration as (
 ),
 
 month_ends as (
-    select snapshot_on as month_end
-    from {{ ref('int_snapshot_dates') }}
+    select scored_on as month_end
+    from {{ ref('int_scoring_dates') }}
     where is_month_end
 ),
 

@@ -6,7 +6,7 @@ with scores as (
 
 final as (
     select
-        snapshot_on as month_end,
+        scored_on as month_end,
         customer_id,
         recency_days,
         orders as frequency,

@@ -3,26 +3,26 @@ with scores as (
     where is_month_end
 ),
 
-snapshot_dates as (
-    select * from {{ ref('int_snapshot_dates') }}
+scoring_dates as (
+    select * from {{ ref('int_scoring_dates') }}
 ),
 
 -- A customer has a row at every month end from the first order on, so the row before is the month before.
 customer_moves as (
     select
-        snapshot_on as month_end,
+        scored_on as month_end,
         coalesce(lag(segment) over customer_months, 'Prospects') as from_segment,
         segment as to_segment,
         orders,
         net_cents - coalesce(lag(net_cents) over customer_months, 0) as net_cents
     from scores
-    window customer_months as (partition by customer_key order by snapshot_on)
+    window customer_months as (partition by customer_key order by scored_on)
 ),
 
 -- What came before the first month end is not known, so no move leads to it.
 history_start as (
-    select min(snapshot_on) as month_end
-    from snapshot_dates
+    select min(scored_on) as month_end
+    from scoring_dates
     where is_month_end
 ),
 

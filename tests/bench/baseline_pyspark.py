@@ -1,6 +1,6 @@
 """The same analysis as one plain PySpark script, as they are usually written, to compare with.
 
-    spark-submit tests/bench/one_script.py CUSTOMERS FOLDER
+    spark-submit tests/bench/baseline_pyspark.py CUSTOMERS FOLDER
 
 Customers and transactions come from a Python function per row, keys are strings and money is
 double, scores are `ntile` over all customers, every question is a pass over the joined

@@ -9,47 +9,47 @@ month_ends as (
                 sequence(1, {{ var('history_months') }}),
                 months -> last_day(add_months(date_add(as_of_date, 1), -months))
             )
-        ) as snapshot_on
+        ) as scored_on
     from as_of
 ),
 
 purposes as (
     select
-        snapshot_on,
+        scored_on,
         'month end' as purpose
     from month_ends
     union all
     select
-        date_sub(as_of_date, {{ var('holdout_days') }}) as snapshot_on,
+        date_sub(as_of_date, {{ var('holdout_days') }}) as scored_on,
         'holdout start' as purpose
     from as_of
     union all
     select
-        as_of_date as snapshot_on,
+        as_of_date as scored_on,
         'as-of date' as purpose
     from as_of
 ),
 
 -- One day may serve more than one purpose.
-snapshot_dates as (
+scoring_dates as (
     select
-        snapshot_on,
+        scored_on,
         bool_or(purpose = 'month end') as is_month_end,
         bool_or(purpose = 'holdout start') as is_holdout_start,
         bool_or(purpose = 'as-of date') as is_as_of_date
     from purposes
-    where snapshot_on is not null
-    group by snapshot_on
+    where scored_on is not null
+    group by scored_on
 ),
 
 final as (
     select
-        snapshot_on,
-        lag(snapshot_on) over (order by snapshot_on) as previous_snapshot_on,
+        scored_on,
+        lag(scored_on) over (order by scored_on) as previous_scored_on,
         is_month_end,
         is_holdout_start,
         is_as_of_date
-    from snapshot_dates
+    from scoring_dates
 )
 
 select * from final

@@ -76,10 +76,10 @@ class TestGenerated:
         of_sample = ('user_id: "cluster"', "cluster: sample")
         assert not [each for each in alone if not any(words in each for words in of_sample)]
 
-    def test_scores_of_all_months_take_one_pass_over_the_snapshots(
+    def test_scores_of_all_months_take_one_pass_over_the_scoring_dates(
         self, server: dict[str, str], query: Query
     ):
-        ((snapshots,),) = query("select count(*) from intermediate.int_customer_snapshots")
+        ((rfm_by_date,),) = query("select count(*) from intermediate.int_customer_rfm_by_date")
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
         # The UI lists a statement more than once, in no order; the work is where the jobs are.
@@ -96,7 +96,7 @@ class TestGenerated:
         stages = {stage for job in created["successJobIds"] for stage in jobs[job]["stageIds"]}
         complete = rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
         read = sum(stage["inputRecords"] for stage in complete if stage["stageId"] in stages)
-        assert snapshots <= read < 2 * snapshots
+        assert rfm_by_date <= read < 2 * rfm_by_date
 
     def test_no_python_touches_the_transactions(self, server: dict[str, str]):
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]

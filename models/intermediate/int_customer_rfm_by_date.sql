@@ -1,0 +1,68 @@
+{{ config(clustered_by='customer_key', buckets=var('buckets')) }}
+
+with orders as (
+    select * from {{ ref('int_orders') }}
+    where not is_guest
+),
+
+scoring_dates as (
+    select * from {{ ref('int_scoring_dates') }}
+),
+
+-- An order counts from the first scoring date on or after its day: one pass over the orders, however many
+-- scoring dates there are.
+intervals as (
+    select /*+ broadcast(scoring_dates) */
+        orders.customer_key,
+        orders.customer_id,
+        scoring_dates.scored_on,
+        max(case when orders.is_purchase then orders.ordered_on end) as last_order_on,
+        count_if(orders.is_purchase) as orders,
+        sum(orders.net_cents) as net_cents
+    from orders
+    inner join scoring_dates
+        on
+            orders.ordered_on <= scoring_dates.scored_on
+            and (
+                orders.ordered_on > scoring_dates.previous_scored_on
+                or scoring_dates.previous_scored_on is null
+            )
+    group by orders.customer_key, orders.customer_id, scoring_dates.scored_on
+),
+
+running_totals as (
+    select
+        customer_key,
+        customer_id,
+        scored_on as valid_from,
+        lead(scored_on) over customer_intervals as valid_before,
+        max(last_order_on) over customer_intervals as last_order_on,
+        sum(orders) over customer_intervals as orders,
+        sum(net_cents) over customer_intervals as net_cents
+    from intervals
+    window customer_intervals as (partition by customer_key order by scored_on)
+),
+
+-- Totals hold until the customer's next interval with an order, so the quiet scoring dates are filled in.
+final as (
+    select /*+ broadcast(scoring_dates) */
+        running_totals.customer_key,
+        running_totals.customer_id,
+        scoring_dates.scored_on,
+        scoring_dates.is_month_end,
+        scoring_dates.is_holdout_start,
+        scoring_dates.is_as_of_date,
+        datediff(scoring_dates.scored_on, running_totals.last_order_on) as recency_days,
+        running_totals.orders,
+        running_totals.net_cents
+    from running_totals
+    inner join scoring_dates
+        on
+            running_totals.valid_from <= scoring_dates.scored_on
+            and (
+                running_totals.valid_before > scoring_dates.scored_on
+                or running_totals.valid_before is null
+            )
+)
+
+select * from final
