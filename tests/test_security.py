@@ -63,7 +63,7 @@ def dependencies() -> dict[str, str]:
 
 
 def test_every_dependency_is_listed_with_a_licence_that_permits():
-    text = (ROOT / "docs" / "licences.md").read_text()
+    text = (ROOT / "docs" / "licenses.md").read_text()
     listed = dict(re.findall(r"(?m)^\| `([\w.-]+)` \| (.+?) \|", text))
     for name, said in dependencies().items():
         assert name in listed

@@ -177,7 +177,7 @@ def connect(
         "ANALYSTS_PASSWORD": SECRET,
         "SERVER_ADDRESS": "127.0.0.1",
         "10001": port,
-        "/etc/customer-behaviour/analysts.p12": str(folder / "analysts.p12"),
+        "/etc/customer-behavior/analysts.p12": str(folder / "analysts.p12"),
         "KEYSTORE_PASSWORD": SECRET,
         "ldaps://LDAP_HOST": directory,
         "spark.driver.memory                                       2g": "spark.driver.memory 1g",
