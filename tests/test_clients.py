@@ -1,4 +1,4 @@
-"""Tests that analysts' clients get what the README says."""
+"""Tests that analysts' clients get what docs/clients.md and the README promise."""
 
 import re
 import subprocess
@@ -15,10 +15,11 @@ Query = Callable[[str], list[tuple]]
 class TestGenerated:
     """The run of 3,000 generated customers, as clients see it."""
 
-    # What pandas says of any connection that is not SQLAlchemy's, as the README warns.
+    # pandas warns about any connection that is not SQLAlchemy's, as the page states.
     @pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy")
-    def test_code_of_the_readme_runs(self, server: dict[str, str], query: Query):
-        (code,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    def test_code_of_the_page_runs(self, server: dict[str, str], query: Query):
+        page = (ROOT / "docs" / "clients.md").read_text()
+        (code,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
         names = {}
         exec(code.replace("10000", server["THRIFT_PORT"]), names)  # noqa: S102
         customers = names["customers"]
@@ -28,6 +29,12 @@ class TestGenerated:
         assert len(customers) == count > 0
         assert Decimal(f"{customers['net_revenue'].sum():.2f}") == net_revenue
         assert isinstance(customers["first_order_on"][0], str)
+
+    def test_query_of_the_readme_runs(self, make: Callable[..., subprocess.CompletedProcess]):
+        (sql,) = re.findall(r"```sql\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        printed = make("sql", input=sql).stdout
+        assert re.search(r"\| +customer_id +\| +segment +\|", printed)
+        assert "Error" not in printed
 
     def test_comments_reach_clients_over_jdbc(
         self, make: Callable[..., subprocess.CompletedProcess]
