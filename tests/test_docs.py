@@ -53,7 +53,7 @@ def code_in(text: str) -> list[str]:
 
 
 def headings(page: Path) -> set[str]:
-    """The names that GitHub gives to the headings of a page."""
+    """The anchors that GitHub gives to the headings of a page."""
     found = re.findall(r"(?m)^#+ (.+)$", page.read_text())
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
 
@@ -96,12 +96,12 @@ def test_the_environment_variables_are_documented():
     assert environment_variables() - documented == set()
 
 
-def each(pages: list[Path]) -> pytest.MarkDecorator:
+def for_each(pages: list[Path]) -> pytest.MarkDecorator:
     """Runs a test once for each page."""
     return pytest.mark.parametrize("page", pages, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@each(documents())
+@for_each(documents())
 def test_links_lead_to_files_and_headings(page: Path):
     prose = re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", page.read_text())
     links = re.findall(r"\]\(([^)\s]+)\)", prose)
@@ -110,7 +110,7 @@ def test_links_lead_to_files_and_headings(page: Path):
 
 
 # The changelog also names what there was before.
-@each([page for page in documents() if page != CHANGELOG])
+@for_each([page for page in documents() if page != CHANGELOG])
 class TestCode:
     def test_paths_exist(self, page: Path):
         paths = re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", page.read_text())
