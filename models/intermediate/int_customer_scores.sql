@@ -1,4 +1,4 @@
-{# A view: to score again for each reader takes less than to write a row per customer and month end. #}
+{# A view: scoring again for each reader costs less than writing a row per customer and scoring date. #}
 {{ config(materialized='view') }}
 
 with rfm_by_date as (
@@ -9,7 +9,7 @@ segments as (
     select * from {{ ref('rfm_segments') }}
 ),
 
--- One row per scoring date: for each measure the lowest values that earn the scores 2 to 5.
+-- One row per scoring date, with columns such as recency_lowest_2 and monetary_lowest_5.
 thresholds as (
     select *
     from {{ ref('int_rfm_thresholds') }}

@@ -4,9 +4,8 @@ with registered_customers as (
     select * from {{ ref('stg_customers') }}
 ),
 
-orders as (
-    select * from {{ ref('int_orders') }}
-    where not is_guest
+customer_days as (
+    select * from {{ ref('int_customer_days') }}
 ),
 
 customer_categories as (
@@ -21,19 +20,6 @@ customer_payment_methods as (
 
 as_of as (
     select * from {{ ref('int_as_of_date') }}
-),
-
-customer_days as (
-    select
-        customer_key,
-        customer_id,
-        ordered_on,
-        count_if(is_purchase) as orders,
-        sum(units_thousandths) as units_thousandths,
-        sum(gross_cents) as gross_cents,
-        sum(returned_cents) as returned_cents
-    from orders
-    group by customer_key, customer_id, ordered_on
 ),
 
 order_histories as (
@@ -71,7 +57,8 @@ payment_methods as (
     group by customer_key
 ),
 
--- Before the customers without an order join in: after a full join Spark no longer knows the buckets.
+-- Joined before the full join with the registered customers, after which Spark no longer knows the
+-- buckets.
 habits as (
     select
         order_histories.*,
@@ -120,7 +107,7 @@ final as (
             as tenure_days
     from joined
     cross join as_of
-    -- On the as-of date nobody had registered later; who had ordered by then was known all the same.
+    -- Leaves out registrations after the as-of date, unless the customer had ordered by then.
     where joined.has_orders or (joined.registered_on > as_of.as_of_date) is not true
 )
 

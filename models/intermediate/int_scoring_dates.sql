@@ -30,7 +30,7 @@ purposes as (
     from as_of
 ),
 
--- One day may serve more than one purpose.
+-- One row per day: a day can have several purposes.
 scoring_dates as (
     select
         scored_on,
