@@ -21,7 +21,7 @@ final as (
         customers_at_risk.customer_id,
         customers_at_risk.segment,
         customers_at_risk.persona,
-        customers_at_risk.favourite_category,
+        customers_at_risk.favorite_category,
         customers_at_risk.net_revenue,
         customers_at_risk.value_at_stake,
         customers_at_risk.recency_days,

@@ -44,7 +44,7 @@ categories as (
     select
         customer_key,
         count(*) as category_count,
-        min_by(product_category, struct(-orders, product_category)) as favourite_category
+        min_by(product_category, struct(-orders, product_category)) as favorite_category
     from customer_categories
     group by customer_key
 ),
@@ -52,7 +52,7 @@ categories as (
 payment_methods as (
     select
         customer_key,
-        min_by(payment_method, struct(-orders, payment_method)) as favourite_payment_method
+        min_by(payment_method, struct(-orders, payment_method)) as favorite_payment_method
     from customer_payment_methods
     group by customer_key
 ),
@@ -63,8 +63,8 @@ habits as (
     select
         order_histories.*,
         categories.category_count,
-        categories.favourite_category,
-        payment_methods.favourite_payment_method
+        categories.favorite_category,
+        payment_methods.favorite_payment_method
     from order_histories
     left join categories on order_histories.customer_key = categories.customer_key
     left join payment_methods on order_histories.customer_key = payment_methods.customer_key
@@ -91,8 +91,8 @@ joined as (
         coalesce(habits.gross_cents, 0) as gross_cents,
         coalesce(habits.returned_cents, 0) as returned_cents,
         coalesce(habits.category_count, 0) as category_count,
-        habits.favourite_category,
-        habits.favourite_payment_method
+        habits.favorite_category,
+        habits.favorite_payment_method
     from registered_customers
     full outer join habits
         on registered_customers.customer_key = habits.customer_key
