@@ -9,7 +9,7 @@ scoring_dates as (
     where is_holdout_start or is_as_of_date
 ),
 
-dated_days as (
+days_with_first_purchase as (
     select
         *,
         min(case when orders > 0 then ordered_on end) over (partition by customer_key)
@@ -32,7 +32,7 @@ final as (
         coalesce(
             sum(case when days.ordered_on > days.first_purchase_on then days.net_cents end), 0
         ) as repeat_net_cents
-    from dated_days as days
+    from days_with_first_purchase as days
     inner join scoring_dates on days.ordered_on <= scoring_dates.scored_on
     group by
         days.customer_key,

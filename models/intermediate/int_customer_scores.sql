@@ -26,7 +26,7 @@ thresholds as (
         )
 ),
 
-scored as (
+scored_customers as (
     select /*+ broadcast(thresholds) */
         rfm_by_date.*,
         case
@@ -47,14 +47,14 @@ scored as (
 
 final as (
     select /*+ broadcast(segments) */
-        scored.*,
-        concat(scored.r_score, scored.f_score, scored.m_score) as rfm_score,
+        scored_customers.*,
+        concat(scored_customers.r_score, scored_customers.f_score, scored_customers.m_score) as rfm_score,
         coalesce(segments.segment, 'Prospects') as segment
-    from scored
+    from scored_customers
     left join segments
         on
-            scored.r_score = segments.r_score
-            and scored.f_score = segments.f_score
+            scored_customers.r_score = segments.r_score
+            and scored_customers.f_score = segments.f_score
 )
 
 select * from final

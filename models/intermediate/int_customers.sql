@@ -70,7 +70,7 @@ habits as (
     left join payment_methods on order_histories.customer_key = payment_methods.customer_key
 ),
 
-joined as (
+all_customers as (
     select
         coalesce(registered_customers.customer_key, habits.customer_key) as customer_key,
         coalesce(registered_customers.customer_id, habits.customer_id) as customer_id,
@@ -100,15 +100,15 @@ joined as (
 
 final as (
     select /*+ broadcast(as_of) */
-        joined.*,
-        joined.gross_cents - joined.returned_cents as net_cents,
-        datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
-        datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))
+        all_customers.*,
+        all_customers.gross_cents - all_customers.returned_cents as net_cents,
+        datediff(as_of.as_of_date, all_customers.last_order_on) as recency_days,
+        datediff(as_of.as_of_date, least(all_customers.registered_on, all_customers.first_order_on))
             as tenure_days
-    from joined
+    from all_customers
     cross join as_of
     -- Leaves out registrations after the as-of date, unless the customer had ordered by then.
-    where joined.has_orders or (joined.registered_on > as_of.as_of_date) is not true
+    where all_customers.has_orders or (all_customers.registered_on > as_of.as_of_date) is not true
 )
 
 select * from final

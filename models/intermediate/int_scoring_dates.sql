@@ -2,6 +2,7 @@ with as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
+-- Counted back from the day after the as-of date, so that an as-of date at a month end is included.
 month_ends as (
     select
         explode(
