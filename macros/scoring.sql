@@ -9,10 +9,3 @@
         else 1
     end
 {%- endmacro %}
-
-
-{#- Whole numbers in stripes about one percent wide. A ranking first ranks the stripes, then the values within
-    each stripe, in parallel: no task handles all values. -#}
-{% macro value_stripe(value) -%}
-    cast(sign({{ value }}) * floor(100 * ln(1 + abs({{ value }}))) as bigint)
-{%- endmacro %}
