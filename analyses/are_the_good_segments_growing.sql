@@ -1,8 +1,8 @@
 -- Are the good segments growing, from the first to the last month end of the history?
 --
--- Read: customers_then and customers_now are of those two month ends; share_change 0.01 is one
--- customer in a hundred more.
--- Beware: scores compare customers with each other, so shares move little even when all buy less.
+-- Read: customers_then is the first month end, customers_now the last one. A share_change of 0.01
+-- means one more customer in a hundred.
+-- Beware: scores compare customers with each other, so shares change little even when all buy less.
 
 with history as (
     select * from {{ ref('customer_segment_history') }}
@@ -17,7 +17,7 @@ sizes as (
     group by month_end, segment
 ),
 
-span as (
+history_span as (
     select
         min(month_end) as first_month_end,
         max(month_end) as last_month_end
@@ -27,12 +27,12 @@ span as (
 segments as (
     select
         sizes.segment,
-        sum(case when sizes.month_end = span.first_month_end then sizes.customers else 0 end)
+        sum(case when sizes.month_end = history_span.first_month_end then sizes.customers else 0 end)
             as customers_then,
-        sum(case when sizes.month_end = span.last_month_end then sizes.customers else 0 end)
+        sum(case when sizes.month_end = history_span.last_month_end then sizes.customers else 0 end)
             as customers_now
     from sizes
-    cross join span
+    cross join history_span
     group by sizes.segment
 ),
 

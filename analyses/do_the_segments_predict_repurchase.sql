@@ -1,15 +1,15 @@
 -- Do the segments predict who buys again?
 --
--- Read: lift is the repurchase rate against that of all customers; the segments are worth acting on
--- as far as it runs from well above 1 to well below.
--- Beware: one holdout, one season; a segment of a few dozen customers proves nothing.
+-- Read: lift is the repurchase rate divided by that of all customers. The wider the range of lift, from
+-- well above 1 to well below 1, the better the segments predict.
+-- Beware: this is one holdout in one season; a segment of a few dozen customers proves nothing.
 
 with validation as (
     select * from {{ ref('segment_validation') }}
     where customers > 0
 ),
 
--- The whole number of customers that the rate was made of.
+-- The mart has only the rate: rounding gives back the exact number of customers.
 repurchases as (
     select
         *,

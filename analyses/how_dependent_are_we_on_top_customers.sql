@@ -1,7 +1,9 @@
--- How much of the revenue hangs on the best tenth of the customers?
+-- How much of the revenue depends on the best tenth of the customers?
 --
--- Read: decile 1 is the best tenth. gini is 0 when all bring the same, near 1 when one brings all.
--- Beware: of all time and without guests; customers who returned more than they bought are below 0.
+-- Read: decile 1 is the best tenth. gini is 0 when all customers bring the same, near 1 when one brings
+-- everything.
+-- Beware: revenue is of all time and without guests. Customers who returned more than they bought have
+-- negative revenue.
 
 with deciles as (
     select * from {{ ref('revenue_concentration') }}

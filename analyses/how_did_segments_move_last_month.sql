@@ -1,8 +1,8 @@
 -- How did customers move between the segments in the last month of the history?
 --
--- Read: of the customers who were in from_segment, the share that is in to_segment now.
--- Beware: scores compare customers with each other, so some move because the others did; of the
--- Prospects only those are in who bought for the first time.
+-- Read: share_of_from_segment is the share of the customers in from_segment who are in to_segment now.
+-- Beware: scores compare customers with each other, so some move only because others did. Of the
+-- Prospects, only those who bought for the first time are included.
 
 with moves as (
     select * from {{ ref('segment_migration') }}

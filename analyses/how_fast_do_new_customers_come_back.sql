@@ -1,8 +1,8 @@
 -- How many new customers come back, how fast, and after which order do they stay?
 --
--- Read: of the customers with order_number orders, continued_share made one more, half of them
--- within median_days_to_next. Where continued_share stops rising, the habit is made.
--- Beware: recent customers had little time to come back, so both are lower than they will be.
+-- Read: of the customers with order_number orders, continued_share placed another one, half of them
+-- within median_days_to_next. Where continued_share stops rising, buying has become a habit.
+-- Beware: recent customers had little time to come back, so both numbers will still rise.
 
 with repeat_purchase as (
     select * from {{ ref('repeat_purchase') }}

@@ -1,8 +1,8 @@
 -- Does the growth of revenue against the year before come from new or from returning customers?
 --
--- Read: growth is the sum of the three parts; returning customers include those who came last year.
--- Beware: the last month may not be over, and the first month of all may have begun late: both then
--- compare a part of a month with a whole one.
+-- Read: growth is the sum of three parts: new customers, returning customers and guests.
+-- Beware: the last month may not be over, and the data may begin within the first month. Then a part of
+-- a month is compared with a full month.
 
 with months as (
     select * from {{ ref('monthly_revenue') }}

@@ -1,7 +1,8 @@
 -- Which categories do Champions buy that the other customers do not?
 --
--- Read: order_share_index 1.5 is a share of their orders half again as large as of the others'.
--- Beware: below some thirty champion_orders it is chance; it does not say what makes a Champion.
+-- Read: an order_share_index of 1.5 means that the category's share of the Champions' orders is 50%
+-- larger than its share of all other orders.
+-- Beware: below about thirty champion_orders it is chance. It does not show what makes a Champion.
 
 with purchases as (
     select * from {{ ref('purchases_by_segment_category') }}

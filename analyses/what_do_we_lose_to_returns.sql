@@ -1,7 +1,7 @@
 -- What do we lose to returns, and in which categories?
 --
--- Read: a share_of_returns above the revenue_share marks a category that comes back more often.
--- Beware: recent purchases can still come back; what it costs to handle a return is not in here.
+-- Read: a share_of_returns above revenue_share marks a category with more returns than average.
+-- Beware: recent purchases can still come back. The cost of handling returns is not included.
 
 with categories as (
     select * from {{ ref('purchases_by_category') }}

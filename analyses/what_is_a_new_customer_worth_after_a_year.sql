@@ -1,8 +1,8 @@
 -- How much does a new customer bring in the first year, and how soon?
 --
--- Read: every row is of the same cohorts, those who have seen the twelfth month after their first;
--- a campaign that costs less per new customer than a row's cumulative value has paid off by then.
--- Beware: revenue, not margin; and customers of today need not be like those of a year ago.
+-- Read: all rows are about the same cohorts, those whose twelfth month after the first is over. A
+-- campaign has paid off by the month whose cumulative_revenue_per_customer exceeds its cost per customer.
+-- Beware: this is revenue, not margin. New customers today may differ from those of a year ago.
 
 with retention as (
     select * from {{ ref('cohort_retention') }}

@@ -1,8 +1,8 @@
 -- Which lines of the source are in no mart, and how much money do they hold?
 --
--- Read: the lines themselves, each with its reason, are in staging.rejected_transactions; those of
--- after_as_of_date are good lines that are too late for the as-of date.
--- Beware: it counts what is visibly wrong; a wrong price or a missing day of sales is not.
+-- Read: the lines themselves are in staging.rejected_transactions, except those of after_as_of_date:
+-- these are usable, but later than the as-of date.
+-- Beware: only visible errors are counted, not a wrong price or a missing day of sales.
 
 with reasons as (
     select * from {{ ref('data_quality') }}

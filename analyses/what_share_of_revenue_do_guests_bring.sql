@@ -1,7 +1,7 @@
--- What share of the revenue comes from guests, whom no customer table knows?
+-- What share of the revenue comes from guests, who are in no customer table?
 --
 -- Read: a rising guest_share means that the customer marts explain less and less of the revenue.
--- Beware: a guest may be a customer who did not log in; the first and last quarter may be partial.
+-- Beware: a guest may be a customer who did not log in. The first and last quarter may be partial.
 
 with months as (
     select * from {{ ref('monthly_revenue') }}

@@ -1,8 +1,8 @@
 -- Where does each number of the executive summary come from, and do the other marts agree?
 --
--- Read: found_value is the same number made from the mart found_in; agrees is null for metrics that
--- come from the orders alone, where the lineage site shows the way.
--- Beware: agreement says that two roads lead to one number, not that the raw data are right.
+-- Read: found_value is the same number computed from the mart found_in. It is null, as is agrees, for
+-- metrics computed only from orders; the lineage site shows their sources.
+-- Beware: agreement means that two computations give the same number, not that the raw data are right.
 
 with summary as (
     select * from {{ ref('executive_summary') }}

@@ -1,8 +1,8 @@
--- Which categories sell together, more often than chance would have it?
+-- Which categories sell together more often than by chance?
 --
--- Read: of the orders with the antecedent, the share `confidence` holds the consequent too; that is
--- `lift` times what chance would give.
--- Beware: pairs in under ten orders are left out, but among many pairs some stand out by chance.
+-- Read: confidence is the share of the orders with the antecedent that also have the consequent. It is
+-- lift times the share expected by chance.
+-- Beware: pairs in fewer than ten orders are left out, but among many pairs some stand out by chance.
 
 with pairs as (
     select * from {{ ref('category_affinity') }}

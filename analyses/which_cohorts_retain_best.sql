@@ -1,8 +1,8 @@
--- Customers of which first month come back best in the months after?
+-- Customers of which first month come back most often in the next months?
 --
--- Read: retention_month_3 is the share with an order in the third calendar month after the first,
--- null while that month is not over.
--- Beware: cohorts under thirty customers are left out; a season can make a whole cohort look loyal.
+-- Read: retention_month_3 is the share of customers with an order in the third calendar month after
+-- their first; null while that month is not over.
+-- Beware: cohorts with fewer than thirty customers are left out. A season can make a cohort look loyal.
 
 with retention as (
     select * from {{ ref('cohort_retention') }}

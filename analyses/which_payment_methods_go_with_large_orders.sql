@@ -1,7 +1,8 @@
 -- Which payment methods go with large orders?
 --
--- Read: value_index 1.2 means orders a fifth larger than the average over all methods.
--- Beware: what is bought may decide both; an order paid by two methods counts, in part, for each.
+-- Read: a value_index of 1.2 means orders 20% larger than the average over all methods.
+-- Beware: the goods may determine both the method and the value. An order paid by two methods counts for
+-- each method, with the amounts paid by it.
 
 with payment_methods as (
     select * from {{ ref('purchases_by_payment_method') }}

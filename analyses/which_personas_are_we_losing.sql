@@ -1,7 +1,7 @@
--- Which personas are we losing, and what did they bring?
+-- Which personas are we losing, and how much revenue did they bring?
 --
--- Read: high_risk_share against that of the other personas; the action is the persona's own.
--- Beware: how long ago they bought makes the persona and the risk, so the two are not independent.
+-- Read: compare high_risk_share with that of the other personas.
+-- Beware: recency is part of both the persona and the risk, so the two are not independent.
 
 with customers as (
     select * from {{ ref('customers') }}

@@ -1,7 +1,7 @@
--- Which segments bring the money, and is it more than their share of the customers?
+-- Which segments bring the most revenue, and is it more than their share of the customers?
 --
 -- Read: a revenue_index of 2 means twice the revenue of the average customer.
--- Beware: it is what they spent so far, not what they will; guests are in no segment.
+-- Beware: this is past revenue, not a forecast. Guests are in no segment.
 
 with segments as (
     select * from {{ ref('segment_summary') }}

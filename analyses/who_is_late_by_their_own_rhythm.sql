@@ -1,7 +1,8 @@
--- Who has been silent for twice their usual time, though the scores do not call it a high risk yet?
+-- Which customers have not ordered for twice their usual time, although their churn risk is not high yet?
 --
--- Read: times_late 3 means three times their usual days between orders; the largest revenue first.
--- Beware: who buys in one season looks late in the others; four days with an order make a rhythm.
+-- Read: times_late 3 means three times the usual days between their orders; highest revenue first.
+-- Beware: customers who buy in one season look late in the others. Only customers with orders on at
+-- least four days are included.
 
 with customers as (
     select * from {{ ref('customers') }}

@@ -1,7 +1,8 @@
--- Which fifty customers should we call this week, because most would be lost with them?
+-- Which fifty customers should we call this week, because we would lose most revenue with them?
 --
--- Read: recency_days far above usual_days_between_orders is a silence that is unlike them.
--- Beware: the money is an estimate. Leave some out by lot: only they show whether calling helps.
+-- Read: recency_days far above usual_days_between_orders means that the silence is unusual for them.
+-- Beware: value_at_stake is an estimate. Do not call some of them, chosen at random: only the comparison
+-- shows whether calling helps.
 
 with customers_at_risk as (
     select * from {{ ref('customers_at_risk') }}
@@ -20,7 +21,7 @@ final as (
         customers_at_risk.customer_id,
         customers_at_risk.segment,
         customers_at_risk.persona,
-        customers_at_risk.favourite_category,
+        customers_at_risk.favorite_category,
         customers_at_risk.net_revenue,
         customers_at_risk.value_at_stake,
         customers_at_risk.recency_days,

@@ -1,4 +1,3 @@
-{#- AS_OF_DATE as a SQL date, or null when it is not set. -#}
 {% macro given_as_of_date() -%}
     {%- set given = env_var('AS_OF_DATE', '') -%}
     {%- if not given -%}

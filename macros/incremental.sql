@@ -1,5 +1,5 @@
-{#- An incremental model is built anew on `--full-refresh`, and whenever adding to what it has would be wrong:
-    when that came from other raw lines, or from other SQL. This takes the place of dbt's own macro. -#}
+{#- Replaces dbt's own macro. An incremental model is rebuilt on `--full-refresh`, and also when its rows come
+    from other raw lines or from other SQL: adding new rows to them would be wrong. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}
@@ -10,9 +10,9 @@
 {% endmacro %}
 
 
-{#- ml/session.py gives each table that it writes anew a version. Lines that came in another way have none,
-    and as nobody can tell what became of them, they are never those from before. With `--empty` the relation
-    prints as a query for no lines: what is built from that is built anew by the next run. -#}
+{#- ml/tables.py gives each table that it replaces a version. Lines written in another way have none, so they
+    count as changed in every run. With `--empty` the relation prints as a query without lines, so the next run
+    rebuilds the model. -#}
 {% macro origin_of_lines() %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') or run_started_at %}

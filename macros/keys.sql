@@ -3,8 +3,8 @@
 {%- endmacro %}
 
 
-{#- Two orders of one number are the same order only when they are of the same customer; a line
-    without an order number belongs to the order of its customer and time. -#}
+{#- Several customers can have the same order number, so the customer is part of the key. Lines without an
+    order number form one order per customer and time. -#}
 {% macro order_key(order_id, customer_id, ordered_at) -%}
     case
         when {{ order_id }} is not null then xxhash64('number', {{ order_id }}, {{ customer_id }})

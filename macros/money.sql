@@ -18,7 +18,7 @@
 {%- endmacro %}
 
 
-{#- Both numbers are whole, so the one division is exact to the last bit in any order of rows. -#}
+{#- A single division of whole numbers: the order of the rows does not change the last bit. -#}
 {% macro average_money(cents, count) -%}
     cast({{ cents }} as double) / nullif(100 * {{ count }}, 0)
 {%- endmacro %}
@@ -29,8 +29,7 @@
 {%- endmacro %}
 
 
-{#- What a revenue is in a year at the pace of the days that it took; less than a year counts as one, so
-    that a few good weeks are not taken for many. The cast rounds half up. -#}
+{#- Less than a year counts as a year, so that a few good weeks are not extrapolated. The cast rounds half up. -#}
 {% macro yearly_pace(revenue, days) -%}
     cast(greatest({{ revenue }}, 0) * 365 / greatest({{ days }}, 365) as decimal(18, 2))
 {%- endmacro %}

@@ -1,5 +1,5 @@
-{#- What each data test last found, for whoever wants to know how far to trust the marts. dbt's own record,
-    run_results.json, is overwritten by the next command, and `make run` builds in two. -#}
+{#- The last result of each data test. dbt's own record, run_results.json, does not serve: each command
+    overwrites it, and `make run` builds with two commands. -#}
 {% macro create_test_results() %}
     {% if execute %}
         {% do run_query("create database if not exists audit") %}
@@ -11,8 +11,8 @@
 {% endmacro %}
 
 
-{#- For `on-run-end`. The table is written anew: tests that did not run keep what they last found, and
-    those that the project no longer has go. -#}
+{#- For `on-run-end`. Rewrites the table: tests that did not run keep their last result, and tests that the
+    project no longer has are removed. -#}
 {% macro record_test_results(results) %}
     {% if execute %}
         {% set rows = {} %}

@@ -46,8 +46,8 @@ NUMERIC_FEATURES = {
 }
 # Column of the mart -> weight, shared by its levels.
 CATEGORICAL_FEATURES = {
-    "favourite_category": 1.0,
-    "favourite_payment_method": 0.5,
+    "favorite_category": 1.0,
+    "favorite_payment_method": 0.5,
     "membership_level": 1.0,
     "gender": 0.25,
     "region": 0.25,

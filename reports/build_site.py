@@ -321,7 +321,7 @@ QUERIES = {
     "personas": Query(
         "marts.personas",
         key="cluster",
-        texts="persona recommended_action favourite_category membership_level",
+        texts="persona recommended_action favorite_category membership_level",
         numbers="customers customer_share net_revenue average_orders average_order_value "
         "average_recency_days average_units_per_order weekend_order_share "
         "holiday_season_order_share",

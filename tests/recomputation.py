@@ -19,6 +19,8 @@ HISTORY_MONTHS = 12
 HOLDOUT_DAYS = 90
 WINDOW_DAYS = 90
 AFFINITY_CATEGORIES = 200
+ISOLATING_GAP_DAYS = 90
+LINES_PER_ISOLATED_LINE = 100
 
 Rows = list[dict[str, object]]
 
@@ -45,11 +47,11 @@ def prepare(connection: duckdb.DuckDBPyConnection, as_of_date: date | None) -> N
     step found, `lifetime_value` and `model_evaluation`; its time zone is UTC.
     """
     connection.execute(MACROS)
-    connection.execute(JUDGED)
+    connection.execute(CHECKED_LINES)
     connection.execute(
         "create table as_of as "
         "select coalesce($given::date, max(ordered_at::date)) as as_of_date "
-        "from judged where reason is null",
+        "from checked_lines where reason is null",
         {"given": as_of_date},
     )
     for table, sql in TABLES.items():
@@ -81,10 +83,10 @@ create macro is_placeholder(id) as regexp_full_match(
 );
 """
 
-# Raw lines with the first reason, in the order of the specification, why they cannot be used. Of
-# the otherwise usable lines with one id the first loaded is kept.
-JUDGED = """
-create table judged as
+# Raw lines, each with the first reason why it cannot be used, in the order of the specification. Of
+# usable lines with the same id the first one loaded is kept.
+CHECKED_LINES = """
+create table checked_lines as
 with own as (
     select
         * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
@@ -173,8 +175,8 @@ def scored(days: str) -> str:
     """
 
 
-def favourite(column: str) -> str:
-    """SQL of each customer's favourite among the known values of `column` in its purchase lines."""
+def favorite(column: str) -> str:
+    """SQL of each customer's favorite among the known values of `column` in its purchase lines."""
     return f"""
         select distinct on (customer_id) customer_id, {column}, count(*) over (
             partition by customer_id
@@ -190,8 +192,8 @@ def favourite(column: str) -> str:
 
 
 TABLES = {
-    # Usable lines up to the as-of date. An order is one number of one customer, or without a number
-    # one time of one customer; a guest is a customer without a name.
+    # Usable lines up to the as-of date. Lines with the same customer and order number are an order;
+    # without a number, lines with the same customer and time. All guests are one customer here.
     "lines": """
         select
             customer_id,
@@ -205,12 +207,11 @@ TABLES = {
             quantity,
             amount,
             quantity > 0 and amount >= 0 as is_purchase
-        from judged, as_of
+        from checked_lines, as_of
         where reason is null and ordered_at::date <= as_of_date
     """,
-    # The days that the lines cover. Lines behind 90 days without a line are isolated when they are
-    # at most one in a hundred.
-    "period": """
+    # The days that the lines cover. Lines beyond a long gap are isolated when they are few.
+    "period": f"""
         with days as (
             select ordered_at::date as day, count(*) as n from lines group by all
         ),
@@ -218,7 +219,7 @@ TABLES = {
         gaps as (
             select day as before_gap, lead(day) over (order by day) as after_gap
             from days
-            qualify after_gap - before_gap - 1 >= 90
+            qualify after_gap - before_gap - 1 >= {ISOLATING_GAP_DAYS}
         ),
 
         isolated as (
@@ -227,14 +228,16 @@ TABLES = {
                     select max(after_gap)
                     from gaps
                     where
-                        100 * (select count(*) from lines where ordered_at::date < after_gap)
+                        {LINES_PER_ISOLATED_LINE}
+                        * (select count(*) from lines where ordered_at::date < after_gap)
                         <= (select count(*) from lines)
                 ) as first_on,
                 (
                     select min(before_gap)
                     from gaps
                     where
-                        100 * (select count(*) from lines where ordered_at::date > before_gap)
+                        {LINES_PER_ISOLATED_LINE}
+                        * (select count(*) from lines where ordered_at::date > before_gap)
                         <= (select count(*) from lines)
                 ) as last_on
         )
@@ -260,8 +263,8 @@ TABLES = {
         from lines
         group by order_no
     """,
-    # One row per customer known by the as-of date: by a line, or by the customer file, of which the
-    # latest registration counts.
+    # One row per customer known on the as-of date, from a line or from the customers file, in which
+    # the latest registration counts.
     "features": f"""
         with registered as (
             select distinct on (customer_id) *
@@ -310,8 +313,8 @@ TABLES = {
             (as_of_date - least(registered_on, first_order_on))::int as tenure_days,
             (last_order_on - first_order_on) / nullif(orders - 1, 0) as average_days_between_orders,
             coalesce(categories.known, 0) as category_count,
-            categories.product_category as favourite_category,
-            methods.payment_method as favourite_payment_method,
+            categories.product_category as favorite_category,
+            methods.payment_method as favorite_payment_method,
             weekend / nullif(orders, 0) as weekend_order_share,
             season / nullif(orders, 0) as holiday_season_order_share,
             r_score,
@@ -323,12 +326,12 @@ TABLES = {
         from registered
         full join bought using (customer_id)
         left join scored using (customer_id)
-        left join ({favourite("product_category")}) as categories using (customer_id)
-        left join ({favourite("payment_method")}) as methods using (customer_id)
+        left join ({favorite("product_category")}) as categories using (customer_id)
+        left join ({favorite("payment_method")}) as methods using (customer_id)
         cross join as_of
         where bought.customer_id is not null or registered_on is null or registered_on <= as_of_date
     """,
-    # By what the models of this day say; else risk by recency, value by the yearly pace so far.
+    # From the models of this day; without them, risk by recency and value by past revenue per year.
     "risks": """
         with thresholds as (
             select
@@ -502,7 +505,7 @@ CUSTOMER_MARTS = {
             recency_days,
             churn_risk,
             value_at_stake,
-            favourite_category
+            favorite_category
         from risks
         where churn_risk = 'high' and m_score >= 4
         """,
@@ -531,7 +534,7 @@ CUSTOMER_MARTS = {
                 range(datediff('month', cohort_month, as_of_date) + 1) as t (months_since)
         ),
 
-        -- Returns alone, before the first purchase, count in month 0.
+        -- Returns before the first purchase count in month 0.
         activity as (
             select
                 cohort_month,
@@ -560,7 +563,7 @@ CUSTOMER_MARTS = {
     ),
 }
 
-BEHAVIOUR_MARTS = {
+BEHAVIOR_MARTS = {
     "monthly_revenue": Mart(
         ("month",),
         """
@@ -944,38 +947,32 @@ INSIGHT_MARTS = {
     ),
     "data_quality": Mart(
         ("reason",),
-        """
-        with reasons as (
-            select unnest([
-                'broken_line', 'missing_timestamp', 'sentinel_date', 'missing_amount',
-                'not_a_number', 'zero_quantity_and_amount', 'duplicate_transaction_id',
-                'future_dated', 'after_as_of_date'
-            ]) as reason
-        ),
-
-        left_out as (
+        f"""
+        with left_out as (
             select
                 case
                     when reason is not null then reason
                     when ordered_at::date > as_of_date then 'after_as_of_date'
                 end as reason,
                 amount
-            from judged, as_of
+            from checked_lines, as_of
         )
 
         select
             reason,
+            meaning,
+            advice,
             count(left_out.reason) as rows,
             money(sum(amount)) as amount,
-            count(left_out.reason) / nullif((select count(*) from judged), 0) as share
-        from reasons
+            count(left_out.reason) / nullif((select count(*) from checked_lines), 0) as share
+        from read_csv('{SEEDS}/rejection_reasons.csv')
         left join left_out using (reason)
-        group by reason
+        group by reason, meaning, advice
         """,
     ),
 }
 
-MARTS = CUSTOMER_MARTS | BEHAVIOUR_MARTS | INSIGHT_MARTS
+MARTS = CUSTOMER_MARTS | BEHAVIOR_MARTS | INSIGHT_MARTS
 
 # Warning -> query for the part of its sentence that has the count or the day; null without reason.
 WARNINGS = {
@@ -990,10 +987,10 @@ WARNINGS = {
         where ordered_at::date < first_on
     """,
     "broken_lines": """
-        select nullif(count(*), 0) || ' line' from judged where reason = 'broken_line'
+        select nullif(count(*), 0) || ' line' from checked_lines where reason = 'broken_line'
     """,
     "sentinel_dates": """
-        select nullif(count(*), 0) || ' line' from judged where reason = 'sentinel_date'
+        select nullif(count(*), 0) || ' line' from checked_lines where reason = 'sentinel_date'
     """,
     "unmatched_customers": """
         with ordering as (select distinct customer_id as id from lines where not is_guest),

@@ -90,7 +90,7 @@ class TestGenerated:
                 clusters.cluster,
                 avg(ln(1 + customers.orders)),
                 avg(customers.weekend_order_share),
-                avg(if(customers.favourite_category = 'Books', 1, 0))
+                avg(if(customers.favorite_category = 'Books', 1, 0))
             from ml.customer_clusters as clusters
             inner join marts.customers as customers on clusters.customer_id = customers.customer_id
             group by clusters.cluster
@@ -100,7 +100,7 @@ class TestGenerated:
             select cluster, feature, value from ml.cluster_centres
             where feature in ('orders', 'weekend_order_share') or level = 'Books'
         """)
-        places = {"orders": 0, "weekend_order_share": 1, "favourite_category": 2}
+        places = {"orders": 0, "weekend_order_share": 1, "favorite_category": 2}
         assert len(centres) == 3 * len(averages)
         for number, feature, value in centres:
             assert value == pytest.approx(averages[number][places[feature]], abs=0.01), feature
@@ -130,7 +130,7 @@ CLAIMS = {
     "Younger": "avg(age) < 0.85 * any_value(all_age)",
     "Mixed": "count(*) > 0",
 }
-LEVELS = "gender", "membership_level", "favourite_payment_method", "region", "favourite_category"
+LEVELS = "gender", "membership_level", "favorite_payment_method", "region", "favorite_category"
 
 
 def test_each_word_has_its_claim_here():

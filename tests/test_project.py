@@ -1,6 +1,8 @@
 """Rules of the project, held against what `dbt parse` makes of it; needs no server."""
 
+import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -112,3 +114,11 @@ def test_exposure_of_the_query_library_names_what_the_queries_read(manifest: dic
     }
     exposure = manifest["exposures"]["exposure.customer_behavior.analyst_queries"]
     assert set(exposure["depends_on"]["nodes"]) == read
+
+
+def test_rejection_rules_have_the_order_of_the_seed():
+    model = (ROOT / "models" / "staging" / "stg_transactions.sql").read_text()
+    rules = dict.fromkeys(re.findall(r"then '(\w+)'", model))
+    with (ROOT / "seeds" / "rejection_reasons.csv").open() as seed:
+        rows = sorted(csv.DictReader(seed), key=lambda row: int(row["display_order"]))
+    assert [row["reason"] for row in rows] == [*rules, "after_as_of_date"]

@@ -83,7 +83,7 @@ class TestGenerated:
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
         # The UI lists a statement more than once, in no order; the work is where the jobs are.
-        building = r"/\* model int_rfm_thresholds \*/\s+create"
+        building = r"/\* model int_rfm_ranks \*/\s+create"
         created = max(
             (
                 each

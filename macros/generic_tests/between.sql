@@ -1,4 +1,4 @@
-{#- `is not true` also catches the null that `not between` would let pass. -#}
+{#- Null-safe: `is not true` also fails on null, which `not between` lets pass. -#}
 {% test between(model, column_name, lowest, highest) %}
     select {{ column_name }}
     from {{ model }}

@@ -1,5 +1,5 @@
-{#- The columns of a query as [name, type, description], held against the model's contract, precision of
-    decimals included. Raises an error that lists every difference. -#}
+{#- The columns of a query as [name, type, description]. Compares them with the model's contract, including the
+    precision of decimals, and raises an error that lists every difference. -#}
 {% macro contract_columns(query) %}
     {% if not config.get('contract').enforced %}
         {% do exceptions.raise_compiler_error(
@@ -36,7 +36,7 @@
 {% endmacro %}
 
 
-{#- All constraints of the model, as {name: SQL that counts the rows breaking it}. -#}
+{#- All constraints of the model, as {name: SQL that counts the rows that break it}. -#}
 {% macro constraint_checks() %}
     {% set checks = {} %}
     {% for column in model.columns.values() %}
@@ -51,8 +51,8 @@
 {% endmacro %}
 
 
-{#- One constraint as {name: SQL}. As in standard SQL, a check passes on null and unique ignores rows with a
-    null; a primary key is both unique and not null. -#}
+{#- One constraint as {name: SQL}; several for not_null, one per column. As in standard SQL, a check passes on
+    null and unique ignores rows with a null. A primary key is unique and not null. -#}
 {% macro constraint_check(constraint, columns) %}
     {% set quoted = [] %}
     {% for column in columns %}
@@ -60,7 +60,7 @@
     {% endfor %}
     {% set names = columns | join(', ') %}
     {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
-    {# Of several arguments, both forms of count take only the rows without a null. #}
+    {# With several arguments, both forms of count ignore rows with a null. #}
     {% set repeated = 'count({0}) - count(distinct {0})'.format(quoted | join(', ')) %}
     {% if constraint.type == 'not_null' %}
         {% set checks = {} %}
@@ -83,7 +83,8 @@
 {% endmacro %}
 
 
-{#- Runs the checks on a build, in one query; drops the build and raises an error that names the broken ones. -#}
+{#- Runs the checks on a build in one query. If constraints are broken, drops the build and raises an error that
+    names them. -#}
 {% macro check_constraints(build, checks) %}
     {% if checks %}
         {% set counts = run_query('select ' ~ checks.values() | join(', ') ~ ' from ' ~ build).rows[0] %}

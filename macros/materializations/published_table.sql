@@ -1,11 +1,11 @@
 {#-
-    A table that analysts can query without pause while it is rebuilt; README.md here says why and how.
+    A table that analysts can query without interruption while it is rebuilt (write-audit-publish). README.md
+    in this folder explains why and how.
 
-    What `marts.customers` names is a view of one finished build, a table of its own in the database
-    `marts_builds`. A run writes a new build beside it, checks the model's contract and constraints on
-    it (Spark enforces none of them), and only then points the view at it, in one step (`alter view`).
-    A build that fails leaves the view as it was. The build before stays, for queries that still read
-    it; anything older, and what a killed run left, is dropped.
+    `marts.customers` is a view of one finished build, a table in the database `marts_builds`. A run writes a
+    new build, checks the model's contract and constraints on it (Spark enforces none of them), and only then
+    points the view at it, in one step (`alter view`). A build that fails leaves the view unchanged. The
+    previous build stays for queries that still read it; older builds and leftovers of killed runs are dropped.
 -#}
 {% materialization published_table, adapter='spark' %}
     {%- set existing = load_cached_relation(this) -%}
@@ -45,7 +45,7 @@
 {%- endmacro %}
 
 
-{#- A new build: the model's name and the microsecond at which the run started. -#}
+{#- The name of a new build: the model's name and the microsecond when the run started. -#}
 {% macro build_of(relation) %}
     {{ return(api.Relation.create(
         schema=builds_schema(relation),
@@ -55,8 +55,7 @@
 {% endmacro %}
 
 
-{#- Matches the names of the builds of one model, and of no other: `orders` has no part in those of the
-    model `orders__late`. -#}
+{#- Matches the builds of one model only: the pattern of `orders` does not match builds of `orders__late`. -#}
 {% macro build_pattern(relation) -%}
     {{ return(modules.re.escape(relation.identifier | lower) ~ '__[0-9]{20}') }}
 {%- endmacro %}
@@ -73,7 +72,7 @@
 {% endmacro %}
 
 
-{#- A metastore keeps 256 characters of a column's comment, and takes a minute to refuse more. -#}
+{#- A metastore keeps 256 characters of a column's comment, and needs a minute to refuse more. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
@@ -87,7 +86,7 @@
 {% endmacro %}
 
 
-{#- Names the columns, because Spark moves those that a table is partitioned by to its end. -#}
+{#- Names the columns, because Spark moves partition columns to the end of a table. -#}
 {% macro select_build(build, columns) %}
     {% set names = [] %}
     {% for name, type, description in columns %}
@@ -105,7 +104,7 @@
 {% endmacro %}
 
 
-{#- `like` narrows the list, its underscores and stars are not strict: the pattern decides. -#}
+{#- `like` only narrows the list, since `_` and `*` match too much; the regular expression decides. -#}
 {% macro drop_builds(relation, keep=[]) %}
     {% set schema = builds_schema(relation) %}
     {% set tables = run_query('show tables in ' ~ schema ~ " like '" ~ relation.identifier ~ "__*'") %}
@@ -115,7 +114,7 @@
 {% endmacro %}
 
 
-{#- Drops the builds before the live ones, which a run keeps for queries that still read them. -#}
+{#- Drops the previous builds, which a run keeps for queries that still read them. -#}
 {% macro drop_earlier_builds() %}
     {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
         {% set view = api.Relation.create(schema=node.schema, identifier=node.alias, type='view') %}
@@ -124,8 +123,8 @@
 {% endmacro %}
 
 
-{#- For `on-run-end`: a model that this run has built as a table or view, and that was published before, has
-    no more use for its builds. -#}
+{#- For `on-run-end`. A published table that this run has built as a plain table or view no longer needs its
+    builds. -#}
 {% macro drop_unused_builds(results) %}
     {% if execute %}
         {% set models = [] %}

@@ -1,5 +1,5 @@
-{#- Counts bytes and rows of a build for the optimizer, and returns them as Spark words them: a view has
-    none of its own, so the published one carries the words as its property `build_statistics`. -#}
+{#- Counts bytes and rows of a build for the optimizer, and returns them in Spark's wording. A view has no
+    statistics, so the published view keeps the text as its property `build_statistics`. -#}
 {% macro compute_statistics(build) %}
     {% do run_query('analyze table ' ~ build ~ ' compute statistics') %}
     {% for row in run_query('describe extended ' ~ build) if row[0] == 'Statistics' %}
@@ -8,8 +8,8 @@
 {% endmacro %}
 
 
-{#- dbt-spark's listing of a schema, from which the docs catalog is made, with the line that it looks for
-    added to published views. -#}
+{#- Overrides dbt-spark's listing of a schema, the source of the docs catalog. Adds the line with statistics,
+    which dbt-spark looks for, to published views. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}
         show table extended in {{ relation.schema }} like '*'

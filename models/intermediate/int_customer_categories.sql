@@ -4,7 +4,7 @@ with transactions as (
     select * from {{ ref('int_transactions') }}
 ),
 
--- One row per order and category: an order counts once in each category that it holds.
+-- One row per order and category, because an order counts once in each of its categories.
 order_categories as (
     select
         customer_key,

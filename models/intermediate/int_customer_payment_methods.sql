@@ -4,7 +4,7 @@ with transactions as (
     select * from {{ ref('int_transactions') }}
 ),
 
--- One row per order and method: an order paid with two methods counts for both.
+-- One row per order and method, because an order with two methods counts once for each.
 order_payment_methods as (
     select
         customer_key,

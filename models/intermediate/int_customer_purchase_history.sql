@@ -1,8 +1,7 @@
 {{ config(clustered_by='customer_key', buckets=var('buckets')) }}
 
-with orders as (
-    select * from {{ ref('int_orders') }}
-    where not is_guest
+with customer_days as (
+    select * from {{ ref('int_customer_days') }}
 ),
 
 scoring_dates as (
@@ -10,21 +9,10 @@ scoring_dates as (
     where is_holdout_start or is_as_of_date
 ),
 
-customer_days as (
-    select
-        customer_key,
-        customer_id,
-        ordered_on,
-        max(is_purchase) as is_purchase,
-        sum(net_cents) as net_cents
-    from orders
-    group by customer_key, customer_id, ordered_on
-),
-
-dated_days as (
+days_with_first_purchase as (
     select
         *,
-        min(case when is_purchase then ordered_on end) over (partition by customer_key)
+        min(case when orders > 0 then ordered_on end) over (partition by customer_key)
             as first_purchase_on
     from customer_days
 ),
@@ -36,15 +24,15 @@ final as (
         scoring_dates.scored_on,
         scoring_dates.is_holdout_start,
         scoring_dates.is_as_of_date,
-        count_if(days.is_purchase) - 1 as repeat_purchase_days,
+        count_if(days.orders > 0) - 1 as repeat_purchase_days,
         datediff(
-            max(case when days.is_purchase then days.ordered_on end), days.first_purchase_on
+            max(case when days.orders > 0 then days.ordered_on end), days.first_purchase_on
         ) as last_purchase_day,
         datediff(scoring_dates.scored_on, days.first_purchase_on) as observed_days,
         coalesce(
             sum(case when days.ordered_on > days.first_purchase_on then days.net_cents end), 0
         ) as repeat_net_cents
-    from dated_days as days
+    from days_with_first_purchase as days
     inner join scoring_dates on days.ordered_on <= scoring_dates.scored_on
     group by
         days.customer_key,
@@ -53,7 +41,7 @@ final as (
         scoring_dates.scored_on,
         scoring_dates.is_holdout_start,
         scoring_dates.is_as_of_date
-    having count_if(days.is_purchase) > 0
+    having count_if(days.orders > 0) > 0
 )
 
 select * from final

@@ -9,9 +9,9 @@ scoring_dates as (
     select * from {{ ref('int_scoring_dates') }}
 ),
 
--- An order counts from the first scoring date on or after its day: one pass over the orders, however many
--- scoring dates there are.
-intervals as (
+-- Each order is counted once, at the first scoring date on or after its day. Running totals then carry
+-- it on, so the orders are read once for any number of scoring dates.
+customer_intervals as (
     select /*+ broadcast(scoring_dates) */
         orders.customer_key,
         orders.customer_id,
@@ -35,15 +35,15 @@ running_totals as (
         customer_key,
         customer_id,
         scored_on as valid_from,
-        lead(scored_on) over customer_intervals as valid_before,
-        max(last_order_on) over customer_intervals as last_order_on,
-        sum(orders) over customer_intervals as orders,
-        sum(net_cents) over customer_intervals as net_cents
-    from intervals
-    window customer_intervals as (partition by customer_key order by scored_on)
+        lead(scored_on) over customer_history as valid_before,
+        max(last_order_on) over customer_history as last_order_on,
+        sum(orders) over customer_history as orders,
+        sum(net_cents) over customer_history as net_cents
+    from customer_intervals
+    window customer_history as (partition by customer_key order by scored_on)
 ),
 
--- Totals hold until the customer's next interval with an order, so the quiet scoring dates are filled in.
+-- A total holds until the customer's next interval with an order: fills in the scoring dates between.
 final as (
     select /*+ broadcast(scoring_dates) */
         running_totals.customer_key,

@@ -1,4 +1,4 @@
-{# A view: to score again for each reader takes less than to write a row per customer and month end. #}
+{# A view: scoring again for each reader costs less than writing a row per customer and scoring date. #}
 {{ config(materialized='view') }}
 
 with rfm_by_date as (
@@ -9,7 +9,7 @@ segments as (
     select * from {{ ref('rfm_segments') }}
 ),
 
--- One row per scoring date: for each measure the lowest values that earn the scores 2 to 5.
+-- One row per scoring date, with columns such as recency_lowest_2 and monetary_lowest_5.
 thresholds as (
     select *
     from {{ ref('int_rfm_thresholds') }}
@@ -26,7 +26,7 @@ thresholds as (
         )
 ),
 
-scored as (
+scored_customers as (
     select /*+ broadcast(thresholds) */
         rfm_by_date.*,
         case
@@ -47,14 +47,14 @@ scored as (
 
 final as (
     select /*+ broadcast(segments) */
-        scored.*,
-        concat(scored.r_score, scored.f_score, scored.m_score) as rfm_score,
+        scored_customers.*,
+        concat(scored_customers.r_score, scored_customers.f_score, scored_customers.m_score) as rfm_score,
         coalesce(segments.segment, 'Prospects') as segment
-    from scored
+    from scored_customers
     left join segments
         on
-            scored.r_score = segments.r_score
-            and scored.f_score = segments.f_score
+            scored_customers.r_score = segments.r_score
+            and scored_customers.f_score = segments.f_score
 )
 
 select * from final

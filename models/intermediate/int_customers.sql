@@ -4,9 +4,8 @@ with registered_customers as (
     select * from {{ ref('stg_customers') }}
 ),
 
-orders as (
-    select * from {{ ref('int_orders') }}
-    where not is_guest
+customer_days as (
+    select * from {{ ref('int_customer_days') }}
 ),
 
 customer_categories as (
@@ -21,19 +20,6 @@ customer_payment_methods as (
 
 as_of as (
     select * from {{ ref('int_as_of_date') }}
-),
-
-customer_days as (
-    select
-        customer_key,
-        customer_id,
-        ordered_on,
-        count_if(is_purchase) as orders,
-        sum(units_thousandths) as units_thousandths,
-        sum(gross_cents) as gross_cents,
-        sum(returned_cents) as returned_cents
-    from orders
-    group by customer_key, customer_id, ordered_on
 ),
 
 order_histories as (
@@ -58,7 +44,7 @@ categories as (
     select
         customer_key,
         count(*) as category_count,
-        min_by(product_category, struct(-orders, product_category)) as favourite_category
+        min_by(product_category, struct(-orders, product_category)) as favorite_category
     from customer_categories
     group by customer_key
 ),
@@ -66,24 +52,25 @@ categories as (
 payment_methods as (
     select
         customer_key,
-        min_by(payment_method, struct(-orders, payment_method)) as favourite_payment_method
+        min_by(payment_method, struct(-orders, payment_method)) as favorite_payment_method
     from customer_payment_methods
     group by customer_key
 ),
 
--- Before the customers without an order join in: after a full join Spark no longer knows the buckets.
+-- Joined before the full join with the registered customers, after which Spark no longer knows the
+-- buckets.
 habits as (
     select
         order_histories.*,
         categories.category_count,
-        categories.favourite_category,
-        payment_methods.favourite_payment_method
+        categories.favorite_category,
+        payment_methods.favorite_payment_method
     from order_histories
     left join categories on order_histories.customer_key = categories.customer_key
     left join payment_methods on order_histories.customer_key = payment_methods.customer_key
 ),
 
-joined as (
+all_customers as (
     select
         coalesce(registered_customers.customer_key, habits.customer_key) as customer_key,
         coalesce(registered_customers.customer_id, habits.customer_id) as customer_id,
@@ -104,8 +91,8 @@ joined as (
         coalesce(habits.gross_cents, 0) as gross_cents,
         coalesce(habits.returned_cents, 0) as returned_cents,
         coalesce(habits.category_count, 0) as category_count,
-        habits.favourite_category,
-        habits.favourite_payment_method
+        habits.favorite_category,
+        habits.favorite_payment_method
     from registered_customers
     full outer join habits
         on registered_customers.customer_key = habits.customer_key
@@ -113,15 +100,15 @@ joined as (
 
 final as (
     select /*+ broadcast(as_of) */
-        joined.*,
-        joined.gross_cents - joined.returned_cents as net_cents,
-        datediff(as_of.as_of_date, joined.last_order_on) as recency_days,
-        datediff(as_of.as_of_date, least(joined.registered_on, joined.first_order_on))
+        all_customers.*,
+        all_customers.gross_cents - all_customers.returned_cents as net_cents,
+        datediff(as_of.as_of_date, all_customers.last_order_on) as recency_days,
+        datediff(as_of.as_of_date, least(all_customers.registered_on, all_customers.first_order_on))
             as tenure_days
-    from joined
+    from all_customers
     cross join as_of
-    -- On the as-of date nobody had registered later; who had ordered by then was known all the same.
-    where joined.has_orders or (joined.registered_on > as_of.as_of_date) is not true
+    -- Leaves out registrations after the as-of date, unless the customer had ordered by then.
+    where all_customers.has_orders or (all_customers.registered_on > as_of.as_of_date) is not true
 )
 
 select * from final

@@ -1,8 +1,3 @@
-{#- So many days without a line, and at most one line in so many beyond them, make those lines isolated: their
-    dates are most likely wrong. -#}
-{%- set gap_days = 90 -%}
-{%- set lines_per_isolated_line = 100 -%}
-
 with transactions as (
     select * from {{ ref('stg_transactions') }}
 ),
@@ -11,7 +6,7 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
-line_days as (
+days as (
     select
         transactions.ordered_on,
         count(*) as lines
@@ -21,39 +16,41 @@ line_days as (
     group by transactions.ordered_on
 ),
 
-counted_days as (
+cumulated_days as (
     select
         ordered_on,
         lead(ordered_on) over (order by ordered_on) as next_on,
-        sum(lines) over (order by ordered_on) as lines_by_then,
+        sum(lines) over (order by ordered_on) as cumulative_lines,
         sum(lines) over () as all_lines
-    from line_days
+    from days
 ),
 
+-- Few lines beyond a long gap most likely have a wrong date: they are isolated.
 gaps as (
     select
         ordered_on as begins_after,
         next_on as ends_before,
-        lines_by_then * {{ lines_per_isolated_line }} <= all_lines as isolates_the_early,
-        (all_lines - lines_by_then) * {{ lines_per_isolated_line }} <= all_lines as isolates_the_late
-    from counted_days
-    where datediff(next_on, ordered_on) > {{ gap_days }}
+        cumulative_lines * {{ var('lines_per_isolated_line') }} <= all_lines as isolates_early_lines,
+        (all_lines - cumulative_lines) * {{ var('lines_per_isolated_line') }} <= all_lines
+            as isolates_late_lines
+    from cumulated_days
+    where datediff(next_on, ordered_on) > {{ var('isolating_gap_days') }}
 ),
 
--- Of several gaps those nearest to the bulk of the lines. Null without one.
+-- Of several gaps on one side, the one nearest to the other lines; null without a gap.
 edges as (
     select
-        max(ends_before) filter (where isolates_the_early) as first_on,
-        min(begins_after) filter (where isolates_the_late) as last_on
+        max(ends_before) filter (where isolates_early_lines) as first_on,
+        min(begins_after) filter (where isolates_late_lines) as last_on
     from gaps
 ),
 
 marked_days as (
     select
-        line_days.*,
-        coalesce(line_days.ordered_on < edges.first_on, false) as is_early,
-        coalesce(line_days.ordered_on > edges.last_on, false) as is_late
-    from line_days
+        days.*,
+        coalesce(days.ordered_on < edges.first_on, false) as is_early,
+        coalesce(days.ordered_on > edges.last_on, false) as is_late
+    from days
     cross join edges
 ),
 

@@ -2,6 +2,7 @@ with as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
+-- Counted back from the day after the as-of date, so that an as-of date at a month end is included.
 month_ends as (
     select
         explode(
@@ -30,7 +31,7 @@ purposes as (
     from as_of
 ),
 
--- One day may serve more than one purpose.
+-- One row per day: a day can have several purposes.
 scoring_dates as (
     select
         scored_on,

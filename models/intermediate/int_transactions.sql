@@ -1,4 +1,4 @@
-{# A view keeps the buckets of the table below it, and costs nothing to build. #}
+{# A view costs nothing to build and keeps the buckets of stg_transactions. #}
 {{ config(materialized='view') }}
 
 with transactions as (

@@ -4,8 +4,9 @@ with customers as (
     select * from {{ source('raw', 'customers') }}
 ),
 
--- A source may list a customer more than once: the latest registration counts, the content decides ties.
-numbered as (
+-- A source may list a customer more than once: the latest registration counts. Equal registrations are
+-- ordered by their content, so that every run takes the same one.
+numbered_copies as (
     select
         *,
         row_number() over (
@@ -27,7 +28,7 @@ final as (
         gender,
         region,
         membership_level
-    from numbered
+    from numbered_copies
     where copy_number = 1
 )
 

@@ -12,13 +12,13 @@
 with transactions as (
     select * from {{ source('raw', 'transactions') }}
     {% if is_incremental() %}
-        -- What was judged stays: no line that comes later changes what an earlier one is.
+        -- Only new lines: a later line never changes the result of an earlier one.
         where loaded_at > (select max(earlier.batch) from {{ this }} as earlier)
     {% endif %}
 ),
 
--- Those of the ids that lines judged earlier have.
-earlier_ids as (
+-- Ids of new lines that an earlier run has already accepted.
+known_ids as (
     {% if is_incremental() %}
         select earlier.transaction_id
         from {{ this }} as earlier
@@ -31,22 +31,23 @@ earlier_ids as (
     {% endif %}
 ),
 
-compared as (
+lines as (
     select
         transactions.*,
-        earlier_ids.transaction_id is not null as is_known
+        known_ids.transaction_id is not null as has_known_id
     from transactions
-    left join earlier_ids on transactions.transaction_id = earlier_ids.transaction_id
+    left join known_ids on transactions.transaction_id = known_ids.transaction_id
 ),
 
--- What can be said of a line without the others of this batch.
-judged as (
+-- The rules that look at one line at a time. The first rule that applies gives the reason; their order
+-- is that of the seed rejection_reasons.
+checked_lines as (
     select
         *,
         case
             when get_json_object(unparsed_values, '$.line') is not null then 'broken_line'
             when ordered_at is null then 'missing_timestamp'
-            -- What programs write where they know no date.
+            -- Days that programs write when they do not know the date.
             when cast(ordered_at as date) in (
                 date '0001-01-01',
                 date '1753-01-01',
@@ -56,38 +57,43 @@ judged as (
                 date '1970-01-01',
                 date '9999-12-31'
             ) then 'sentinel_date'
-            when get_json_object(unparsed_values, '$.amount') is not null then 'not_a_number'
-            when amount is null then 'missing_amount'
-            when get_json_object(unparsed_values, '$.quantity') is not null then 'not_a_number'
+            when
+                amount is null and get_json_object(unparsed_values, '$.amount') is null
+                then 'missing_amount'
+            when
+                get_json_object(unparsed_values, '$.amount') is not null
+                or get_json_object(unparsed_values, '$.quantity') is not null
+                then 'not_a_number'
             when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
             when ordered_at > loaded_at then 'future_dated'
-            when is_known then 'duplicate_transaction_id'
+            when has_known_id then 'duplicate_transaction_id'
         end as own_rejection_reason
-    from compared
+    from lines
 ),
 
--- Hashes, because eight bytes a line travel faster than an id; a hash shared by chance is harmless,
--- since the copies are then numbered by the id itself.
+-- Hashes, because eight bytes per line shuffle faster than an id. Two ids with the same hash do no
+-- harm: the copies are numbered by the id itself.
 repeated_ids as (
     select xxhash64(transaction_id) as transaction_key
-    from judged
+    from checked_lines
     where own_rejection_reason is null and transaction_id is not null
     group by xxhash64(transaction_id)
     having count(*) > 1
 ),
 
-marked as (
+marked_lines as (
     select /*+ broadcast(repeated_ids) */
-        judged.*,
+        checked_lines.*,
         repeated_ids.transaction_key is not null as is_repeated
-    from judged
+    from checked_lines
     left join repeated_ids
         on
-            xxhash64(judged.transaction_id) = repeated_ids.transaction_key
-            and judged.own_rejection_reason is null
+            xxhash64(checked_lines.transaction_id) = repeated_ids.transaction_key
+            and checked_lines.own_rejection_reason is null
 ),
 
--- The first that was loaded is kept, the content decides ties.
+-- The first line loaded is copy 1 and stays. Lines loaded together are ordered by their content, so
+-- that every run keeps the same one.
 numbered_copies as (
     select
         *,
@@ -97,7 +103,7 @@ numbered_copies as (
                 loaded_at, ordered_at, customer_id, order_id, product_id, product_category,
                 quantity, amount, payment_method
         ) as copy_number
-    from marked
+    from marked_lines
     where is_repeated
 ),
 
@@ -110,21 +116,21 @@ all_lines as (
     select
         * except (is_repeated, own_rejection_reason),
         own_rejection_reason as rejection_reason
-    from marked
+    from marked_lines
     where not is_repeated
 ),
 
-keyed as (
+keyed_lines as (
     select
         *,
         {{ order_key('order_id', 'customer_id', 'ordered_at') }} as order_key
     from all_lines
 ),
 
--- The one shuffle of the transactions: all that follows finds a customer's lines together.
+-- The only shuffle of the transactions: later models find all lines of a customer in one bucket.
 final as (
     select /*+ repartition({{ var('buckets') }}, customer_key) */
-        -- A guest's line takes its order's key, so that guests spread over all buckets.
+        -- A guest's line takes the key of its order, so that guests spread over all buckets.
         case
             when customer_id is null then order_key else {{ customer_key('customer_id') }}
         end as customer_key,
@@ -149,7 +155,7 @@ final as (
         rejection_reason,
 
         (select max(transactions.loaded_at) from transactions) as batch
-    from keyed
+    from keyed_lines
 )
 
 select * from final

@@ -1,6 +1,6 @@
--- A mart that covers all orders, guests included, has lost purchase orders or counts some of them
--- twice. An order counts in each of its categories and payment methods: there the sum may be
--- higher, no row may be.
+-- Fails when a mart of all orders, guests included, has lost purchase orders or counts some twice. An
+-- order counts in each of its categories and payment methods: there the sum can be higher than the
+-- number of orders, but no single row can.
 with orders as (
     select count_if(is_purchase) as orders
     from {{ ref('int_orders') }}

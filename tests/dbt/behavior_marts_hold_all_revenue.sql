@@ -1,4 +1,4 @@
--- A mart that covers all orders, guests included, has lost revenue or counts some of it twice.
+-- Fails when a mart of all orders, guests included, has lost revenue or counts some of it twice.
 with orders as (
     select {{ money('coalesce(sum(net_cents), 0)') }} as net_revenue
     from {{ ref('int_orders') }}

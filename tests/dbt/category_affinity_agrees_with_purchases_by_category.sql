@@ -1,5 +1,5 @@
--- The orders with a category are not those of `purchases_by_category`, or two categories are bought
--- together more often one way round than the other.
+-- Fails when the orders with a category differ from `purchases_by_category`, or when the two rows of a
+-- pair of categories differ.
 with pairs as (
     select * from {{ ref('category_affinity') }}
 ),
@@ -22,7 +22,8 @@ final as (
     where
         pairs.orders_both is distinct from mirrored.orders_both
         or pairs.lift is distinct from mirrored.lift
-        -- A source's own `Unknown` is one row with the lines without a category there.
+        -- In `purchases_by_category`, a category that the source calls `Unknown` also holds the lines
+        -- without a category.
         or (
             pairs.antecedent is distinct from 'Unknown'
             and cast(round(pairs.orders_both / pairs.confidence) as bigint)

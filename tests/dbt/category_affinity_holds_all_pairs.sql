@@ -1,4 +1,4 @@
--- Pairs are missing or counted twice: an order with k of the categories that are compared has
+-- Fails when pairs are missing or counted twice: an order with k of the compared categories has
 -- k * (k - 1) ordered pairs.
 with transactions as (
     select * from {{ ref('int_transactions') }}

@@ -1,4 +1,4 @@
--- Every customer has a risk or, without a purchase order, none.
+-- Fails when a customer with a purchase order has no churn risk, or one without has one.
 with summary as (
     select sum(customers) as customers
     from {{ ref('churn_summary') }}

@@ -1,5 +1,4 @@
--- A cohort is missing, or its customers or its revenue up to now are not those of the customers in
--- it.
+-- Fails when a cohort is missing, or when its customers or its total revenue differ from `customer_features`.
 with cohort_retention as (
     select * from {{ ref('cohort_retention') }}
 ),
@@ -43,7 +42,7 @@ final as (
     where
         cohorts.fewest_customers is distinct from expected.customers
         or cohorts.most_customers is distinct from expected.customers
-        -- Everybody is active in the month of the first purchase order.
+        -- All customers are active in the month of their first purchase order.
         or cohorts.active_customers is distinct from expected.customers
         or cohorts.net_revenue is distinct from expected.net_revenue
 )

@@ -1,5 +1,5 @@
--- The cohorts' active customers of a calendar month are not its customers, or the cohort of a month
--- is not its new customers.
+-- Fails when the active customers of all cohorts in a calendar month differ from the customers of that
+-- month, or when the cohort of a month differs from its new customers.
 with cohort_retention as (
     select * from {{ ref('cohort_retention') }}
 ),
@@ -17,7 +17,7 @@ cohort_months as (
     group by add_months(cohort_month, months_since)
 ),
 
--- Months before the first cohort are those of guests and returns alone: no customers, not null.
+-- Months before the first cohort have only guests and returns, so they have 0 customers, not null.
 final as (
     select
         coalesce(monthly_revenue.month, cohort_months.month) as month,

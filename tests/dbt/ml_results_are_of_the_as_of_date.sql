@@ -1,5 +1,5 @@
--- Run the PySpark steps again (make run): what one of them found is of another day than the marts, or its
--- tables are of different runs. A warning, since the marts take over nothing of another day.
+-- Warns when the results of a PySpark step are of another day than the marts, or its tables of different
+-- runs: then run the steps again (`make run`). Only a warning, since the marts ignore results of another day.
 {{ config(severity='warn') }}
 
 with as_of as (

@@ -1,4 +1,4 @@
--- A month is missing, or its orders, customers or revenue are not those of its orders.
+-- Fails when a month is missing, or when its orders, customers or revenue differ from `int_orders`.
 with orders as (
     select * from {{ ref('int_orders') }}
 ),

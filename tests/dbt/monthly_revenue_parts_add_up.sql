@@ -1,5 +1,5 @@
--- Revenue of a month is neither of new nor of returning customers nor of guests, or is more than
--- one of these.
+-- Fails when the revenue of new customers, returning customers and guests does not add up to that of the
+-- month.
 with monthly_revenue as (
     select * from {{ ref('monthly_revenue') }}
 ),

@@ -1,5 +1,6 @@
--- A segment's revenue or orders by category are not those of its customers. An order counts in each
--- of its categories: the sum may be higher, no row may be.
+-- Fails when a segment's revenue or orders by category differ from those of its customers. An order
+-- counts in each of its categories: the sum can be higher than the number of orders, but no single row
+-- can.
 with purchases as (
     select * from {{ ref('purchases_by_segment_category') }}
 ),
@@ -27,7 +28,7 @@ expected as (
     group by segment
 ),
 
--- Nobody in a segment may have a line, as with the Prospects who have but registered.
+-- A segment without any line has no row, such as Prospects who only registered: hence the zeros.
 final as (
     select
         coalesce(segments.segment, expected.segment) as segment,

@@ -1,5 +1,5 @@
--- An order number is missing, or its customers are not those with so many purchase orders, or the
--- share of them that continued is not the next order number's.
+-- Fails when an order number is missing, when its customers differ from those with at least this number
+-- of orders, or when the share that continued does not lead to the customers of the next order number.
 with repeat_purchase as (
     select * from {{ ref('repeat_purchase') }}
 ),

@@ -1,5 +1,5 @@
--- A decile is missing or does not hold a tenth of the customers, or the revenue of all is not
--- theirs.
+-- Fails when a decile is missing or does not hold a tenth of the customers, or when the total revenue
+-- differs from that of all scored customers.
 with revenue_concentration as (
     select * from {{ ref('revenue_concentration') }}
 ),

@@ -1,4 +1,4 @@
--- A mart over the customers with a purchase order has lost some of them or counts some twice.
+-- Fails when a mart of the customers with a purchase order has lost some of them or counts some twice.
 with scored_customers as (
     select count(*) as customers
     from {{ ref('customer_rfm') }}

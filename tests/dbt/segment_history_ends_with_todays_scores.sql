@@ -1,4 +1,5 @@
--- On a month end the history's last rows are today's. On another day there is nothing to compare.
+-- Fails when the as-of date is a month end and the history's scores of that day differ from the current
+-- ones. On any other as-of date there is nothing to compare.
 with as_of as (
     select * from {{ ref('int_as_of_date') }}
     where as_of_date = last_day(as_of_date)

@@ -1,5 +1,5 @@
--- Whoever is in a segment at a month end came there in one move, and started where the month before left
--- them: the moves of a month hold its customers, and those of the month before, segment by segment.
+-- Fails when the moves of a month do not add up, segment by segment: moves to a segment must hold its
+-- customers at the month end, and moves from a segment its customers at the previous month end.
 with history as (
     select * from {{ ref('customer_segment_history') }}
 ),

@@ -1,4 +1,4 @@
--- A day type is missing, or does not hold the orders and revenue of its weekdays in
+-- Fails when a day type is missing, or when its orders or revenue differ from those of its weekdays in
 -- `purchases_by_weekday_hour`.
 with day_types as (
     select * from {{ ref('weekend_vs_weekday') }}

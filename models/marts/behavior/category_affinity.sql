@@ -12,7 +12,7 @@ orders as (
     group by customer_key, order_key
 ),
 
--- Pairs are made once for all orders of the same categories: baskets are few, orders are many.
+-- One row per set of categories. Pairs are formed per basket: baskets are few, orders are many.
 baskets as (
     select
         categories,
@@ -29,7 +29,7 @@ basket_categories as (
     from baskets
 ),
 
--- Each basket once, by its first category. From `baskets` itself, Spark would read the lines twice.
+-- Each basket once, by its first category. Counting `baskets` would make Spark read the lines twice.
 all_orders as (
     select sum(orders) as orders
     from basket_categories
@@ -44,7 +44,7 @@ category_orders as (
     group by category
 ),
 
--- With thousands of categories there are millions of pairs, most of them in an order or two.
+-- Thousands of categories would give millions of pairs, most of them in one or two orders.
 frequent_categories as (
     select
         category,
@@ -54,7 +54,7 @@ frequent_categories as (
     limit {{ var('affinity_categories') }}
 ),
 
-frequent as (
+frequent_list as (
     select
         collect_list(category) as categories,
         min(orders) as lowest_category_orders
@@ -62,18 +62,18 @@ frequent as (
 ),
 
 basket_pairs as (
-    select /*+ broadcast(frequent_categories), broadcast(frequent) */
+    select /*+ broadcast(frequent_categories), broadcast(frequent_list) */
         basket_categories.category as antecedent,
         explode(
             array_remove(
-                array_intersect(frequent.categories, basket_categories.categories),
+                array_intersect(frequent_list.categories, basket_categories.categories),
                 basket_categories.category
             )
         ) as consequent,
         basket_categories.orders
     from basket_categories
     inner join frequent_categories on basket_categories.category = frequent_categories.category
-    cross join frequent
+    cross join frequent_list
 ),
 
 pairs as (
@@ -92,16 +92,16 @@ final as (
         pairs.orders_both,
         {{ share('pairs.orders_both', 'all_orders.orders') }} as support,
         {{ share('pairs.orders_both', 'antecedents.orders') }} as confidence,
-        -- (orders_both / antecedent orders) / (consequent orders / all orders) in one division.
+        -- (orders_both / antecedent orders) / (consequent orders / all orders), as a single division.
         {{ share(
             'pairs.orders_both * all_orders.orders', '(antecedents.orders * consequents.orders)'
         ) }} as lift,
-        frequent.lowest_category_orders
+        frequent_list.lowest_category_orders
     from pairs
     inner join frequent_categories as antecedents on pairs.antecedent = antecedents.category
     inner join frequent_categories as consequents on pairs.consequent = consequents.category
     cross join all_orders
-    cross join frequent
+    cross join frequent_list
 )
 
 select * from final

@@ -25,7 +25,7 @@ cohorts as (
 customer_activity as (
     select
         customers.cohort_month,
-        -- Returns from before the first purchase count in its month: no revenue is left out.
+        -- Returns before the first purchase count in month 0, so that no revenue is lost.
         greatest(cast(months_between(customer_months.month, customers.cohort_month) as int), 0)
             as months_since,
         customer_months.orders,
@@ -44,8 +44,8 @@ activity as (
     group by cohort_month, months_since
 ),
 
--- Every month of every cohort, also those in which nobody came back.
-grid as (
+-- Every month of every cohort, also months without an active customer.
+calendar as (
     select
         cohorts.cohort_month,
         cohorts.customers,
@@ -59,17 +59,18 @@ grid as (
 
 cohort_months as (
     select
-        grid.cohort_month,
-        grid.months_since,
-        grid.customers as cohort_customers,
+        calendar.cohort_month,
+        calendar.months_since,
+        calendar.customers as cohort_customers,
         coalesce(activity.customers, 0) as active_customers,
         coalesce(activity.net_cents, 0) as net_cents,
-        last_day(add_months(grid.cohort_month, grid.months_since)) > grid.as_of_date as is_partial
-    from grid
+        last_day(add_months(calendar.cohort_month, calendar.months_since)) > calendar.as_of_date
+            as is_partial
+    from calendar
     left join activity
         on
-            grid.cohort_month = activity.cohort_month
-            and grid.months_since = activity.months_since
+            calendar.cohort_month = activity.cohort_month
+            and calendar.months_since = activity.months_since
 ),
 
 cumulated as (

@@ -10,8 +10,9 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- A guest is no customer, and who has only returned has no first purchase: neither is ever new.
-compared as (
+-- Guests and customers with returns only have no first purchase month, so they are never new. Null-safe
+-- (`<=>`), so that the result is false, not null.
+marked_customer_months as (
     select
         customer_months.*,
         customer_months.month <=> trunc(customers.first_order_on, 'month') as is_first_month
@@ -30,7 +31,7 @@ sales as (
         sum(case when not is_first_month and not is_guest then net_cents else 0 end)
             as returning_customer_cents,
         sum(case when is_guest then net_cents else 0 end) as guest_cents
-    from compared
+    from marked_customer_months
     group by month
 ),
 

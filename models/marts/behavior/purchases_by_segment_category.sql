@@ -18,7 +18,7 @@ segment_categories as (
     group by customers.segment, customer_categories.product_category
 ),
 
-compared as (
+orders_with_totals as (
     select
         *,
         sum(orders) over (partition by segment) as segment_orders,
@@ -33,9 +33,9 @@ final as (
         product_category,
         orders,
         {{ money('net_cents') }} as net_revenue,
-        -- (orders / segment_orders) / (category_orders / all_orders) in one division.
+        -- (orders / segment_orders) / (category_orders / all_orders), as a single division.
         {{ share('orders * all_orders', '(segment_orders * category_orders)') }} as affinity_index
-    from compared
+    from orders_with_totals
 )
 
 select * from final

@@ -3,7 +3,7 @@ with orders as (
     where is_purchase and not is_guest
 ),
 
-numbered as (
+numbered_orders as (
     select
         row_number() over (partition by customer_key order by ordered_at, order_key)
             as order_number,
@@ -14,13 +14,13 @@ numbered as (
     from orders
 ),
 
--- Null days are those of customers who have not ordered again.
+-- `days_to_next` is null for the last order of a customer.
 gaps as (
     select
         order_number,
         days_to_next,
         count(*) as customers
-    from numbered
+    from numbered_orders
     group by order_number, days_to_next
 ),
 

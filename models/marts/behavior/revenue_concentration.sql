@@ -1,74 +1,45 @@
-with customers as (
-    select * from {{ ref('int_customers') }}
-    where orders > 0
+with ranks as (
+    select * from {{ ref('int_rfm_ranks') }}
+    where metric = 'monetary'
 ),
 
-distinct_values as (
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+-- Rank 1 has the highest revenue. Customers with equal revenue take the ranks from first to last.
+revenues as (
     select
-        net_cents,
-        {{ value_stripe('net_cents') }} as stripe,
-        count(*) as customers
-    from customers
-    group by net_cents
+        ranks.value as net_cents,
+        ranks.customers,
+        ranks.compared_customers as all_customers,
+        ranks.worse_customers,
+        ranks.compared_customers - ranks.worse_customers - ranks.customers as better_customers,
+        better_customers + 1 as first_rank,
+        better_customers + ranks.customers as last_rank
+    from ranks
+    inner join as_of on ranks.scored_on = as_of.as_of_date
 ),
 
-stripes as (
-    select
-        stripe,
-        sum(customers) as customers
-    from distinct_values
-    group by stripe
-),
-
-ranked_stripes as (
-    select
-        stripe,
-        sum(customers) over (order by stripe desc) - customers as higher_customers,
-        sum(customers) over () as scored_customers
-    from stripes
-),
-
-cumulated as (
-    select /*+ broadcast(ranked_stripes) */
-        distinct_values.net_cents,
-        distinct_values.customers,
-        ranked_stripes.scored_customers,
-        ranked_stripes.higher_customers
-        + sum(distinct_values.customers) over (
-            partition by distinct_values.stripe
-            order by distinct_values.net_cents desc
-        ) as last_rank
-    from distinct_values
-    inner join ranked_stripes on distinct_values.stripe = ranked_stripes.stripe
-),
-
--- Rank 1 has the highest revenue; the customers of one value fill the ranks from first to last.
-ranked as (
-    select
-        *,
-        last_rank - customers + 1 as first_rank
-    from cumulated
-),
-
--- Rank r of n is in decile ceil(10 * r / n); a value may stretch over several.
-spread as (
+-- Rank r of n is in decile ceil(10 * r / n), so equal revenue can extend over several deciles.
+spread_revenues as (
     select
         *,
         explode(sequence(
-            (10 * first_rank + scored_customers - 1) div scored_customers,
-            (10 * last_rank + scored_customers - 1) div scored_customers
+            (10 * first_rank + all_customers - 1) div all_customers,
+            (10 * last_rank + all_customers - 1) div all_customers
         )) as decile
-    from ranked
+    from revenues
 ),
 
 decile_parts as (
     select
         decile,
         net_cents,
-        least(last_rank, decile * scored_customers div 10)
-        - greatest(first_rank, (decile - 1) * scored_customers div 10 + 1)
+        least(last_rank, decile * all_customers div 10)
+        - greatest(first_rank, (decile - 1) * all_customers div 10 + 1)
         + 1 as customers
-    from spread
+    from spread_revenues
 ),
 
 decile_sums as (
@@ -80,20 +51,21 @@ decile_sums as (
     group by decile
 ),
 
--- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, i from the lowest x, in one
--- division: sum(x * (customers below - customers above)) / (n * sum(x)). Customers of equal value
--- are neither below nor above each other. With many customers the products outgrow bigint.
-totals as (
+-- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, with i counted from the lowest x,
+-- as a single division: sum(x * (worse - better)) / (n * sum(x)). Shares and Gini of a loss mean
+-- nothing. The products of many customers exceed bigint, hence the decimals.
+positive_totals as (
     select
         sum(net_cents * customers) as net_cents,
-        max(cast(scored_customers as decimal(38, 0))) * sum(net_cents * customers) as gini_whole,
+        max(cast(all_customers as decimal(38, 0))) * sum(net_cents * customers) as gini_divisor,
         sum(
-            cast(net_cents * customers as decimal(38, 0))
-            * ((scored_customers - last_rank) - (first_rank - 1))
-        ) as gini_part
-    from ranked
+            cast(net_cents * customers as decimal(38, 0)) * (worse_customers - better_customers)
+        ) as gini_dividend
+    from revenues
+    having sum(net_cents * customers) > 0
 ),
 
+-- All ten deciles, also where there are fewer customers.
 deciles as (
     select explode(sequence(1, 10)) as decile
 ),
@@ -108,12 +80,6 @@ cumulated_deciles as (
     left join decile_sums on deciles.decile = decile_sums.decile
 ),
 
--- Shares of nothing, or of a loss, say nothing.
-positive_totals as (
-    select * from totals
-    where net_cents > 0
-),
-
 final as (
     select
         cumulated_deciles.decile,
@@ -122,7 +88,7 @@ final as (
         {{ share('cumulated_deciles.net_cents', 'positive_totals.net_cents') }} as revenue_share,
         {{ share('cumulated_deciles.cumulative_cents', 'positive_totals.net_cents') }}
             as cumulative_share,
-        {{ share('positive_totals.gini_part', 'positive_totals.gini_whole') }} as gini
+        {{ share('positive_totals.gini_dividend', 'positive_totals.gini_divisor') }} as gini
     from cumulated_deciles
     left join positive_totals on true
 )

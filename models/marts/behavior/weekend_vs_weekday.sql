@@ -25,7 +25,7 @@ calendar as (
     from data_period
 ),
 
--- Isolated days have orders, and are no day of the calendar.
+-- A full join, because isolated days have orders but are outside the calendar.
 all_days as (
     select
         coalesce(calendar.calendar_day, order_days.ordered_on) as ordered_on,

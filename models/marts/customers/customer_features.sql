@@ -32,8 +32,8 @@ final as (
         cast(datediff(customers.last_order_on, customers.first_order_on) as double)
         / nullif(customers.orders - 1, 0) as average_days_between_orders,
         customers.category_count,
-        customers.favourite_category,
-        customers.favourite_payment_method,
+        customers.favorite_category,
+        customers.favorite_payment_method,
         {{ share('customers.weekend_orders', 'customers.orders') }} as weekend_order_share,
         {{ share('customers.holiday_season_orders', 'customers.orders') }}
             as holiday_season_order_share,

@@ -43,7 +43,7 @@ profiles as (
         -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
         round(avg(weekend_order_share), 6) as weekend_order_share,
         round(avg(holiday_season_order_share), 6) as holiday_season_order_share,
-        mode(favourite_category, true) as favourite_category,
+        mode(favorite_category, true) as favorite_category,
         mode(membership_level, true) as membership_level
     from members
     group by grouping sets ((cluster), ())
@@ -73,9 +73,9 @@ levels as (
             5,
             'gender', gender,
             'membership_level', membership_level,
-            'favourite_payment_method', favourite_payment_method,
+            'favorite_payment_method', favorite_payment_method,
             'region', region,
-            'favourite_category', favourite_category
+            'favorite_category', favorite_category
         ) as (feature, level)
     from members
 ),
@@ -233,7 +233,7 @@ final as (
                 profiles.average_order_value,
                 profiles.average_recency_days
             ),
-            concat('most often ', profiles.favourite_category),
+            concat('most often ', profiles.favorite_category),
             format_string(
                 'on average %.0f%% of their orders on weekends, %.0f%% in November and December',
                 100 * profiles.weekend_order_share,
@@ -254,7 +254,7 @@ final as (
         profiles.average_category_count,
         profiles.weekend_order_share,
         profiles.holiday_season_order_share,
-        profiles.favourite_category,
+        profiles.favorite_category,
         profiles.membership_level
     from profiles
     inner join names on profiles.cluster = names.cluster

@@ -7,7 +7,7 @@ final as (
         customer_id,
         segment,
         persona,
-        favourite_category,
+        favorite_category,
         net_revenue,
         recency_days,
         churn_risk,

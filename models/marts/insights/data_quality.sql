@@ -2,25 +2,16 @@ with transactions as (
     select * from {{ ref('stg_transactions') }}
 ),
 
+reasons as (
+    select * from {{ ref('rejection_reasons') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
-reasons as (
-    select explode(array(
-        'broken_line',
-        'missing_timestamp',
-        'sentinel_date',
-        'missing_amount',
-        'not_a_number',
-        'zero_quantity_and_amount',
-        'duplicate_transaction_id',
-        'future_dated',
-        'after_as_of_date'
-    )) as reason
-),
-
-judged as (
+-- The reason is null for lines that the marts use: they count in the total only.
+lines as (
     select
         transactions.amount_cents,
         coalesce(
@@ -31,28 +22,29 @@ judged as (
     cross join as_of
 ),
 
--- Lines without a reason are in the marts; they count in the total only.
-left_out as (
+lines_by_reason as (
     select
         reason,
         count(*) as rows,
         coalesce(sum(amount_cents), 0) as amount_cents
-    from judged
+    from lines
     group by reason
 ),
 
 totals as (
-    select sum(rows) as rows from left_out
+    select sum(rows) as rows from lines_by_reason
 ),
 
 final as (
     select
         reasons.reason,
-        coalesce(left_out.rows, 0) as rows,
-        {{ money('coalesce(left_out.amount_cents, 0)') }} as amount,
-        {{ share('coalesce(left_out.rows, 0)', 'totals.rows') }} as share
+        reasons.meaning,
+        reasons.advice,
+        coalesce(lines_by_reason.rows, 0) as rows,
+        {{ money('coalesce(lines_by_reason.amount_cents, 0)') }} as amount,
+        {{ share('coalesce(lines_by_reason.rows, 0)', 'totals.rows') }} as share
     from reasons
-    left join left_out on reasons.reason = left_out.reason
+    left join lines_by_reason on reasons.reason = lines_by_reason.reason
     cross join totals
 )
 

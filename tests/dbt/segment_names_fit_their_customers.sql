@@ -1,5 +1,6 @@
--- Whoever ordered once is not loyal yet, and nobody to win back at any price; whoever bought on the day
--- itself has not stayed away. Today and at any month end.
+-- Fails when a segment's name contradicts its customers, today or at a month end: customers with one
+-- order are in a segment of repeat buyers or the reverse, or customers who bought on the day itself are
+-- in a segment of inactive customers.
 with customers as (
     select * from {{ ref('customers') }}
 ),

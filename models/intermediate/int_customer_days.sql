@@ -1,0 +1,23 @@
+{# A view: its two readers sum the orders in their buckets, which costs less than writing another table. #}
+{{ config(materialized='view') }}
+
+with orders as (
+    select * from {{ ref('int_orders') }}
+    where not is_guest
+),
+
+final as (
+    select
+        customer_key,
+        customer_id,
+        ordered_on,
+        count_if(is_purchase) as orders,
+        sum(units_thousandths) as units_thousandths,
+        sum(gross_cents) as gross_cents,
+        sum(returned_cents) as returned_cents,
+        sum(net_cents) as net_cents
+    from orders
+    group by customer_key, customer_id, ordered_on
+)
+
+select * from final
