@@ -94,7 +94,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def in_one_line(error: PySparkException) -> str:
-    """Returns an engine error's first line and, in brackets, its root cause, as a full disk."""
+    """Returns an engine error's first line and, in parentheses, its root cause (a full disk)."""
     line = first_line(str(error))
     # Only errors of Connect have a stack trace.
     trace = getattr(error, "getStackTrace", str)() or ""

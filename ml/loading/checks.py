@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ml.loading.proposals import proposal
+from ml.loading.wording import counted
 from ml.session import StepError
 
 # Texts of a column that a proposal is made from.
@@ -74,8 +75,3 @@ def sample_texts(lines: DataFrame, column: str) -> list[str]:
     )
     found = lines.select(text.alias("text")).where("text is not null").limit(SAMPLE_TEXTS)
     return [row["text"] for row in found.collect()]
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number and its noun: `1 line`, `1,234 lines`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -73,7 +73,9 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def parse_records(records: bytes, dialect: Dialect, set_aside: Callable) -> pa.Table:
+def parse_records(
+    records: bytes, dialect: Dialect, set_aside: Callable[[pyarrow.csv.InvalidRow], str]
+) -> pa.Table:
     """Returns the fields of records as texts; `set_aside` gets records of another width."""
     names = [str(place) for place in range(dialect.width)]
     given = names[: len(dialect.names)]

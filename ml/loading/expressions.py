@@ -10,8 +10,8 @@ from pyspark.sql import types as T
 
 from ml.loading.casts import CONVERSIONS, identifier, ready_for_arithmetic
 from ml.loading.columns import BROKEN_LINE, CANONICAL, NUMBERS, REQUIRED, TIMES
-from ml.loading.files import listed
 from ml.loading.time_patterns import pattern_problem, patterns_in
+from ml.loading.wording import listed
 from ml.session import StepError, engine_message
 
 # The most columns of a source that a message names.

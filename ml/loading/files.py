@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from ml.loading.wording import listed
 from ml.session import StepError
 
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -42,12 +43,6 @@ class Found:
     files: list[DataFile]
     is_csv: bool
     ignored: list[str] = field(default_factory=list)
-
-
-def listed(names: list[str], most: int) -> str:
-    """Returns the first `most` names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def locate(path: str) -> str:

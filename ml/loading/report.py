@@ -3,8 +3,9 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ml.loading.checks import counted, is_unparsed, sample_texts
+from ml.loading.checks import is_unparsed, sample_texts
 from ml.loading.proposals import proposal
+from ml.loading.wording import counted
 from ml.session import StepError, describe, log
 
 # Columns of unparsed_values -> what a message calls their lines.

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from ml.loading.casts import (
     CONVERSIONS,
@@ -15,22 +14,16 @@ from ml.loading.casts import (
     text_of,
 )
 from ml.loading.columns import BROKEN_LINE, CANONICAL, NUMBERS, RAW_TYPES, TIMES
-from ml.loading.expressions import checked_mapping, is_arithmetic, named_columns, source_columns
+from ml.loading.expressions import checked_mapping, named_columns, source_columns
 from ml.loading.formats import Format
-from ml.loading.number_formats import (
-    Evidence,
-    NumberFormat,
-    number_evidence,
-    recognized_number_format,
-)
-from ml.session import log
+from ml.loading.reading import recognized_reading
 
-# Prefixes of working columns beside the source's own: what an expression gives; for typed columns
-# also the source's text, whether all its columns are filled, the converted value, and the text that
-# could not be converted.
-VALUE, TEXT, FILLED, TYPED, MISFIT = "__value_", "__text_", "__filled_", "__typed_", "__misfit_"
-# Rows of a source that show how its texts write numbers.
-SAMPLE_ROWS = 1000
+# Prefixes of working columns, one of each kind per canonical column.
+VALUE = "__value_"  # what the expression gives
+TEXT = "__text_"  # the text in the source columns that the expression names
+FILLED = "__filled_"  # whether all these source columns are filled
+TYPED = "__typed_"  # the value in the type of the canonical column
+MISFIT = "__misfit_"  # the text of a value that has no such type
 NOTHING_GIVEN = Format()
 
 
@@ -120,52 +113,6 @@ def canonical(
         ],
         F.when(F.coalesce(*misfits.values()).isNotNull(), unparsed).alias("unparsed_values"),
     )
-
-
-# --- how numbers are written ------------------------------------------------------------
-
-
-def recognized_reading(source: DataFrame, expressions: dict[str, str], given: Format) -> Reading:
-    """Returns how to read the texts, from the format given and from the first rows.
-
-    A text is read as a number where the expression is a column or arithmetic over columns. Other
-    SQL, such as regexp_replace, gets the text as it is in the file.
-    """
-    texts = {f.name for f in source.schema.fields if isinstance(f.dataType, T.StringType)}
-    arithmetic: set[str] = set()
-    other: set[str] = set()
-    for column in expressions:
-        if column in NUMBERS:
-            names = texts & set(named_columns(source, column, expressions[column]))
-            (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
-    columns = sorted(arithmetic - other)
-    if not columns:
-        return Reading(given.date_format)
-    rows = source.select(*[F.col(identifier(name)) for name in columns]).limit(SAMPLE_ROWS)
-    evidence = number_evidence(text for row in rows.collect() for text in row if text)
-    numbers = recognized_number_format(evidence, given)
-    log_number_format(columns, numbers, evidence, given)
-    return Reading(given.date_format, numbers, frozenset(columns))
-
-
-def log_number_format(
-    columns: list[str], numbers: NumberFormat, evidence: Evidence, given: Format
-) -> None:
-    """Prints a number format that is not the usual one, and an ambiguous number."""
-    if numbers.decimal == "," or numbers.thousands:
-        separator = f" and the thousands separator {numbers.thousands!r}"
-        log(
-            f"numbers in {', '.join(columns)} are read with the decimal sign {numbers.decimal!r}"
-            + (separator if numbers.thousands else "")
-        )
-    elif "." in evidence.ambiguous and "." not in evidence.decimals and given.decimal is None:
-        log(
-            f"numbers such as {evidence.ambiguous['.']} are read as a fraction; if that is a "
-            "thousand, write into the mapping: format: {decimal: ',', thousands: '.'}"
-        )
-
-
-# --- from expressions to values ---------------------------------------------------------
 
 
 def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:

@@ -22,10 +22,10 @@ from ml.loading.files import (
     escape_pattern,
     find_files,
     is_remote,
-    listed,
 )
 from ml.loading.mapping import Source
 from ml.loading.parquet_files import stage_parquet
+from ml.loading.wording import listed
 from ml.session import StepError, engine_message, log
 
 STAGING_PREFIX = "incoming-"
