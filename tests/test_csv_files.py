@@ -54,7 +54,7 @@ def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name:
     return staged(folder, form)
 
 
-# --- no line swallows another ------------------------------------------------------------------
+# --- no line swallows another -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(

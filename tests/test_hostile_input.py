@@ -26,7 +26,7 @@ from pyspark.sql import types as T
 
 from ml.loading.columns import CANONICAL
 from ml.loading.formats import Format
-from ml.loading.mapping import Source, read_mapping
+from ml.loading.mapping import Source
 from ml.loading.rows import transactions, without_ansi
 from ml.loading.sources import read_source
 from ml.session import StepError
@@ -356,19 +356,6 @@ def test_parquet_bomb_is_refused(spark: SparkSession, tmp_path: Path):
     assert path.stat().st_size < 50_000
     with pytest.raises(StepError, match=r"bomb\.parquet holds 5,000,000 rows in .* bytes"):
         opened(spark, path)
-
-
-def test_yaml_bomb_and_yaml_with_code_are_refused(tmp_path: Path):
-    path = tmp_path / "laughs.yml"
-    levels = ["a0: &a0 [lol, lol]"] + [
-        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)
-    ]
-    path.write_text("\n".join([*levels, "transactions: {amount: *a11}"]))
-    with pytest.raises(StepError, match="unknown section 'a0'"):
-        read_mapping(str(path))
-    path.write_text("transactions: !!python/object/apply:os.system ['true']")
-    with pytest.raises(StepError, match="is not YAML"):
-        read_mapping(str(path))
 
 
 def test_expression_of_a_mapping_reads_no_file(spark: SparkSession, tmp_path: Path):

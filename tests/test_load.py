@@ -331,45 +331,6 @@ def test_message_about_missing_columns_has_a_working_mapping(spark):
     assert (row.customer_id, row.amount, row.quantity) == ("a", Decimal("6.00"), 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("transactions: {price: x}", "unknown column 'price'; known are transaction_id, order_id"),
-        ("transactions: {loaded_at: x}", "unknown column 'loaded_at'"),
-        ("orders: {amount: x}", "unknown section 'orders'; known are transactions, customers, for"),
-        (
-            "format: {separator: x}",
-            "unknown key 'separator'; known are delimiter, encoding, decimal",
-        ),
-        ("format: {delimiter: ab}", "delimiter must be one character, not 'ab'"),
-        ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),
-        ("format: {decimal: ',', thousands: ','}", "must differ"),
-        ("format: {encoding: klingon}", "encoding 'klingon' is unknown"),
-        ("format: {skip_lines: -1}", "skip_lines must be a number of lines, not -1"),
-        ("format: {date_format: 'DD/MM/YYYY'}", "write 'dd/MM/yyyy'"),
-        ("format: comma", "format must be a map with delimiter"),
-        ("format: {customers: comma}", "format must be a map with delimiter"),
-        ("transactions: [amount]", "transactions must be a map"),
-        ("transactions: {amount: }", "transactions.amount is not a text"),
-        ("transactions: {amount: true}", "transactions.amount is not a text"),
-        ("just words", "must be a map"),
-        ("", "must be a map"),
-        ("a: b: {", "is not YAML"),
-    ],
-)
-def test_mapping_file_that_cannot_be_used_is_refused(tmp_path, text, message):
-    path = tmp_path / "mapping.yml"
-    path.write_text(text)
-    with pytest.raises(StepError, match=message) as error:
-        read_mapping(str(path))
-    assert "\n" not in str(error.value)
-
-
-def test_missing_mapping_file_is_refused(tmp_path):
-    with pytest.raises(StepError, match="cannot be read: No such file"):
-        read_mapping(str(tmp_path / "nope.yml"))
-
-
 # --- files ------------------------------------------------------------------------------
 
 
@@ -489,7 +450,7 @@ def test_texts_that_are_not_utf8_stay_different(spark, tmp_path):
     assert [row.customer_id for row in rows] == ["0x4DFC6C6C6572", "0x4DF66C6C6572", "Möller"]
 
 
-# --- formats --------------------------------------------------------------
+# --- formats ----------------------------------------------------------------------------
 
 
 # Texts of one column, the format given, and the values read; None is unparsed.
@@ -601,15 +562,7 @@ def test_file_without_a_needed_column_is_named(spark, tmp_path):
         opened(spark, str(tmp_path), tmp_path / "..")
 
 
-def test_customers_file_may_have_its_own_format(tmp_path):
-    path = tmp_path / "mapping.yml"
-    path.write_text("format: {delimiter: ';', decimal: ',', customers: {delimiter: tab}}")
-    formats = read_mapping(str(path)).formats
-    assert formats["transactions"] == Format(delimiter=";", decimal=",")
-    assert formats["customers"] == Format(delimiter="\t", decimal=",")
-
-
-# --- data that cannot be used -----------------------------------------------------
+# --- data that cannot be used -----------------------------------------------------------
 
 
 UNUSABLE = {
