@@ -105,7 +105,7 @@ def find_header(
 def header_by_shape(
     path: str, lines: list[str], skipped: int, delimiters: list[str], given: Format
 ) -> tuple[str, int]:
-    """Returns the delimiter that gives most fields per line, and the place of the header.
+    """Returns the delimiter that gives the most fields per line, and the place of the header.
 
     No line has the required columns. So the header counts only if it is the first line; otherwise
     StepError proposes what to write into the mapping.

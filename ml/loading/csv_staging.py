@@ -53,12 +53,12 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     """
     given = len(dialect.names)
     broken = [line.decode() for line in block.broken]
-    padded: list[list[str]] = []
+    fitting: list[list[str]] = []
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
         fields = next(csv.reader(io.StringIO(row.text), delimiter=dialect.delimiter), [])
         if dialect.fits(fields):
-            padded.append(fields[:given])
+            fitting.append(fields[:given])
         elif row.text.strip():
             broken.append(row.text)
         return "skip"
@@ -66,7 +66,7 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     table = parse_records(block.records, dialect, set_aside)
     schema = pa.schema([*table.schema, (BROKEN_LINE, pa.string())])
     parts = [table.append_column(BROKEN_LINE, pa.nulls(len(table), pa.string()))]
-    for rows in ([[*fields, None] for fields in padded], [[None] * given + [t] for t in broken]):
+    for rows in ([[*fields, None] for fields in fitting], [[None] * given + [t] for t in broken]):
         columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
         if rows:
             parts.append(pa.table(columns, schema=schema))
@@ -96,7 +96,7 @@ def parse_records(
 def in_order(
     pool: ThreadPoolExecutor, work: Callable[[Block], pa.Table], blocks: Iterator[Block]
 ) -> Iterator[pa.Table]:
-    """Yields the work on each block in order, with READERS of them running at a time."""
+    """Yields the table of each block in order; a few blocks are parsed at the same time."""
     waiting: list[Future[pa.Table]] = []
     for block in blocks:
         waiting.append(pool.submit(work, block))

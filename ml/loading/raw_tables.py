@@ -114,11 +114,12 @@ def are_added(spark: SparkSession, inputs: Inputs) -> bool:
 
 
 def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
-    """Removes the files of an addition that was killed: the table does not know their partition.
+    """Removes the files of an addition that was killed, whose partition the table does not know.
 
-    The lines are then added under a new time, because the models take in only lines that were
-    loaded after all the lines that they have.
+    Their lines are then added under a new time: the models read only lines that were loaded after
+    all the lines that they have.
     """
+    # Dropping a partition removes its files only if the table knows it.
     partition = f"partition (loaded_at = timestamp'{loaded_at:%Y-%m-%d %H:%M:%S}')"
     spark.sql(f"alter table {TRANSACTIONS} add if not exists {partition}")
     spark.sql(f"alter table {TRANSACTIONS} drop {partition}")
