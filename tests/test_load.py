@@ -533,7 +533,7 @@ def test_date_format_reads_only_times_of_its_pattern(spark, tmp_path, times, pat
         ("dd/MM/YYYY", "write 'dd/MM/yyyy'"),
         ("%d/%m/%Y %H:%M", "write 'dd/MM/yyyy HH:mm'"),
         ("dd/mm/yyyy", "m is the minute, M the month; write 'dd/MM/yyyy'"),
-        ("TT.MM.JJJJ", "'T' is no letter of Spark's patterns"),
+        ("TT.MM.JJJJ", "'T' is not a letter of Spark's patterns"),
         ("dd/MM/yyyy hh:mm", "needs a (AM or PM); write 'dd/MM/yyyy HH:mm'"),
         ("EEE, d MMM yyyy", "weekdays"),
     ],

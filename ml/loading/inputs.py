@@ -21,7 +21,7 @@ class Inputs:
 
 
 def read_inputs(transactions: str, customers: str | None, mapping: str | None) -> Inputs:
-    """Returns what these paths name; raises StepError for a mistake that needs no Spark to find."""
+    """Returns what these paths name; raises StepError for a mapping or a path that is wrong."""
     transactions = locate(transactions)
     customers = locate(customers) if customers else None
     paths = [transactions, customers] if customers else [transactions]

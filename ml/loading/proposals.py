@@ -69,7 +69,7 @@ def number_proposal(texts: list[str]) -> str | None:
 
 
 def time_proposal(texts: list[str]) -> str | None:
-    """Returns what reads the texts as times, as a message states it; None if that is unclear.
+    """Returns what to write so that the texts are read as times; None if that is unclear.
 
     Where both orders of day and month fit, both are proposed.
     """

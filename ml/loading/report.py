@@ -22,7 +22,7 @@ def report_lines(lines: DataFrame, path: str) -> None:
     describe(lines.sparkSession, "report")
     (counts,) = lines.agg(
         F.count(F.lit(1)).alias("lines"),
-        F.count_if(F.expr(f"customer_id is null and not {is_unparsed('line')}")).alias("guests"),
+        F.count_if(F.expr(f"customer_id is null and not ({is_unparsed('line')})")).alias("guests"),
         F.min("ordered_at").cast("date").alias("first_day"),
         F.max("ordered_at").cast("date").alias("last_day"),
         F.sum("amount").alias("amount"),

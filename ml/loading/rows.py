@@ -23,7 +23,7 @@ VALUE = "__value_"  # what the expression gives
 TEXT = "__text_"  # the text in the source columns that the expression names
 FILLED = "__filled_"  # whether all these source columns are filled
 TYPED = "__typed_"  # the value in the type of the canonical column
-MISFIT = "__misfit_"  # the text of a value that has no such type
+MISFIT = "__misfit_"  # the text of a value that cannot have that type
 NOTHING_GIVEN = Format()
 
 

@@ -49,7 +49,7 @@ def staging(spark: SparkSession) -> Iterator[Path]:
 
 
 def read_source(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
-    """Returns the rows of a source; they may need `folder` as long as they are used.
+    """Returns the rows of a source, which Spark may read from `folder` when they are used.
 
     From CSV every column is a text, and BROKEN_LINE is null for a sound line. Raises StepError
     when the source cannot be read or has no rows.

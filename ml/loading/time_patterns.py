@@ -33,8 +33,8 @@ def pattern_problem(pattern: str) -> str | None:
     known = f"{READ_LETTERS}{UNREAD_LETTERS}Y"
     if unknown := next((c for c in letters if c.isalpha() and c not in known), ""):
         return (
-            f"'{unknown}' is no letter of Spark's patterns: the year is y, the month M, the day d, "
-            "the hour H, the minute m; write for instance 'dd.MM.yyyy'"
+            f"'{unknown}' is not a letter of Spark's patterns: the year is y, the month M, the day "
+            "d, the hour H, the minute m; write for instance 'dd.MM.yyyy'"
         )
     if "Y" in letters:
         fixed = re.sub("D+", lambda m: "d" * len(m[0]), pattern.replace("Y", "y"))
