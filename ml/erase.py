@@ -1,9 +1,9 @@
-"""Erases one customer from the raw tables; what is made of them is made anew by `make erase`.
+"""Erases one customer from the raw tables; `make erase` then rebuilds everything else.
 
     CUSTOMER_ID=... python -m ml.erase
 
-The id comes by the environment, because every user of a machine can read its command lines, and
-goes to the engine as data, because the text of a query is logged.
+The id comes from the environment because every user of a machine can read command lines. It goes
+to the engine as data because the engine logs the text of queries.
 """
 
 import os
@@ -19,7 +19,7 @@ from ml.tables import (
     table_properties,
 )
 
-# Columns and partition of each table that names customers.
+# The raw tables with a customer_id: columns and partition.
 TABLES = {
     "raw.transactions": (TRANSACTIONS_COLUMNS, TRANSACTIONS_PARTITION),
     "raw.customers": (CUSTOMERS_COLUMNS, None),
@@ -27,33 +27,33 @@ TABLES = {
 
 
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
-    """Rewrites the raw tables without the customer; returns how many rows each has lost.
+    """Rewrites the raw tables without the customer; returns how many rows each table loses.
 
-    What was noted of a table stays, so that a run takes its rows for what was loaded. Raises
-    StepError when no table has the customer.
+    The tables keep their properties, so that the next run does not load or generate them again.
+    Raises StepError when no table has the customer.
     """
     erased = spark.createDataFrame([(customer_id,)], "customer_id string")
 
-    def without(table: str) -> tuple[DataFrame, int]:
+    def without_erased(table: str) -> DataFrame:
         rows = spark.table(table)
-        return (
-            rows.join(erased, "customer_id", "left_anti").select(*rows.columns),
-            rows.join(erased, "customer_id", "left_semi").count(),
-        )
+        return rows.join(erased, "customer_id", "left_anti").select(*rows.columns)
 
-    kept = {table: without(table) for table in TABLES}
-    lost = {table: rows for table, (_, rows) in kept.items()}
+    lost = {
+        table: spark.table(table).join(erased, "customer_id", "left_semi").count()
+        for table in TABLES
+    }
     if not any(lost.values()):
         raise StepError("no raw table has a customer of this CUSTOMER_ID: nothing was erased")
     for table, (columns, partition) in TABLES.items():
         if lost[table]:
-            comment = spark.catalog.getTable(table).description
-            noted = table_properties(spark, table)
-            replace_table(kept[table][0], table, columns, comment, noted, partition)
+            comment = spark.catalog.getTable(table).description or ""
+            properties = table_properties(spark, table)
+            replace_table(without_erased(table), table, columns, comment, properties, partition)
     return lost
 
 
 def main() -> None:
+    """Erases the customer that the environment names."""
     customer_id = os.environ.get("CUSTOMER_ID")
     if not customer_id:
         raise StepError("CUSTOMER_ID is not set; as in: make erase CUSTOMER_ID=C0000042")

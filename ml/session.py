@@ -1,6 +1,6 @@
-"""What every PySpark step shares: its session, the names of its jobs, and its messages.
+"""What all PySpark steps share: the session, the names of jobs in the Spark UI, and messages.
 
-A step runs unchanged over Spark Connect (`SPARK_REMOTE` names the server, as `make run` does) and
+A step runs unchanged over Spark Connect (`SPARK_REMOTE` names the server, as in `make run`) and
 under plain `spark-submit` on any cluster manager.
 """
 
@@ -20,29 +20,29 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession, is_remote
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
-# Below these a rate or a fit says more of chance than of customers: no lifetime value is modelled,
-# and the insight site warns.
+# With fewer buyers or days, rates and fits are mostly chance: no lifetime value is modeled, and the
+# insight site warns.
 FEWEST_BUYERS = 500
 FEWEST_DAYS = 180
 
 
 class StepError(Exception):
-    """A mistake that the user can mend: one line that says what, which value, and what to do."""
+    """A mistake that the user can correct; its one line names the value and what to do."""
 
 
 def start(step: str) -> SparkSession:
     """Returns the session of one step, named `step` in the Spark UI; times and dates are UTC."""
     warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
-    # The client logs the engine's errors with their stack traces; run() makes one line of them.
+    # The client logs errors of the engine with stack traces; run() prints them as one line.
     for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
-    # Over Connect the engine describes jobs by the request, and shows little of it but the user.
+    # Over Connect the Spark UI shows little more of a job's request than its user.
     if "SPARK_REMOTE" in os.environ:
         os.environ["SPARK_USER"] = step
         check_server(os.environ["SPARK_REMOTE"])
     spark = SparkSession.builder.appName(step).getOrCreate()
     if is_remote():
-        # By default the client asks a server that is gone for ten minutes, and says nothing.
+        # By default the client silently retries for ten minutes when the server is gone.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     describe(spark, "read")
@@ -62,11 +62,11 @@ def check_server(remote: str) -> None:
 
 
 def describe(spark: SparkSession, phase: str) -> None:
-    """Names the jobs that follow `<step>: <phase>` in the Spark UI and the history server."""
+    """Names the following jobs `<step>: <phase>` in the Spark UI and the history server."""
     description = f"{spark.conf.get('spark.app.name')}: {phase}"
     if is_remote():
-        # Connect has no call for it: queries heed the setting, and what is none, as the passes of
-        # K-Means, has the tag at least.
+        # Connect has no call for it. Queries use the setting; other jobs, such as the passes of
+        # K-Means, ignore it but carry the tag.
         spark.conf.set("spark.job.description", description)
         spark.clearTags()
         spark.addTag(description)
@@ -76,9 +76,8 @@ def describe(spark: SparkSession, phase: str) -> None:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a step's `main`; a StepError or an engine error becomes one line and exit code 1."""
-    # A fitted model tells the server when it is freed. The collector could free one in the midst of
-    # another call, and as late as Python's own exit: both wait for an answer forever. So it runs
-    # once, between the two.
+    # Python tells the server when it frees a fitted model. Inside another call, or at Python's own
+    # exit, that request would wait forever. So the collector runs only once, after `main`.
     gc.disable()
     try:
         main()
@@ -86,8 +85,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except PySparkException as error:
         if "StatusCode.UNAVAILABLE" in str(error):
-            sys.exit("error: the Spark server is gone; server.log in STATE_DIR says why")
-        sys.exit(f"error: Spark could not do this: {in_one_line(error)}")
+            sys.exit("error: the Spark server is gone; see server.log in STATE_DIR for the reason")
+        sys.exit(f"error: Spark failed: {in_one_line(error)}")
     finally:
         gc.collect()
         if session := SparkSession.getActiveSession():
@@ -95,23 +94,35 @@ def run(main: Callable[[], None]) -> None:
 
 
 def in_one_line(error: PySparkException) -> str:
-    """What an engine error says first and, in brackets, what began it, such as a full disk."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    # Only Connect's errors have it.
+    """Returns an engine error's first line and, in parentheses, its root cause (a full disk)."""
+    line = first_line(str(error))
+    # Only errors of Connect have a stack trace.
     trace = getattr(error, "getStackTrace", str)() or ""
     causes = re.findall(r"(?m)^Caused by: [\w.$]+: (.+)", trace)
-    if causes and causes[-1] not in said:
-        said += f" ({causes[-1]})"
-    return said or type(error).__name__
+    if causes and causes[-1] not in line:
+        line += f" ({causes[-1]})"
+    return line or type(error).__name__
+
+
+def engine_message(error: Exception) -> str:
+    """Returns the first line of an engine error, without its code and its position."""
+    # Without Spark Connect, an error inside a task comes as a bare Java exception.
+    line = first_line(str(getattr(error, "java_exception", error))) or type(error).__name__
+    return re.sub(r"^.*\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE:.*$", "", line)
+
+
+def first_line(text: str) -> str:
+    """Returns the first line that is not blank, stripped; an empty string without one."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def log(text: str) -> None:
-    """Prints one line of progress at once."""
+    """Prints one line of progress, with the time, and flushes it."""
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
 def whole_number(name: str, text: str, least: int | None = None) -> int:
-    """Returns `text` as an int; StepError names the parameter when it is none or below `least`."""
+    """Returns `text` as an int; raises StepError with the parameter's name unless it fits."""
     bound = "" if least is None else f" of at least {least}"
     try:
         number = int(text)

@@ -14,9 +14,9 @@ CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
     registered_on date comment 'Day of registration; null when unknown.',
     age int comment 'Age in years; null when unknown.',
-    gender string comment 'Gender as the source gives it; null when unknown.',
-    region string comment 'Region as the source gives it; null when unknown.',
-    membership_level string comment 'Level of the loyalty programme; null when unknown.'
+    gender string comment 'Gender as in the source; null when unknown.',
+    region string comment 'Region as in the source; null when unknown.',
+    membership_level string comment 'Level of the loyalty program; null when unknown.'
 """
 
 TRANSACTIONS_COLUMNS = """
@@ -28,13 +28,12 @@ TRANSACTIONS_COLUMNS = """
     product_category string comment 'Category of the product; null when unknown.',
     quantity decimal(18,3) comment 'Units, or weight; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
-    payment_method string comment 'How it was paid; null when unknown.',
+    payment_method string comment 'Method of payment; null when unknown.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',
     loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
 """
 
-
-# One folder per load: adding one is a single step, and what reads the new lines reads nothing else.
+# Each load is a folder of its own, so that a load is added in one step and read without the others.
 TRANSACTIONS_PARTITION = "loaded_at"
 
 
@@ -46,12 +45,11 @@ def replace_table(
     properties: dict[str, str] | None = None,
     partitioned_by: str | None = None,
 ) -> int:
-    """Writes `data` as the Parquet table `table` (`database.name`) and returns its number of rows.
+    """Writes `data` as the Parquet table `table` (`database.name`); returns its number of rows.
 
-    The new table is written beside the old one and takes its place when it is whole, so that a
-    failure half-way leaves the old one as it was. `columns` is the DDL of the columns, in order,
-    that of `partitioned_by` last; `properties` are stored on the table, and a `version` that no
-    other table has.
+    The new table is written beside the old one and replaces it when it is complete: a failure
+    leaves the old table unchanged. `columns` is the DDL of the columns, in order, with that of
+    `partitioned_by` last. The table stores `properties`, and a unique `version`.
     """
     spark = data.sparkSession
     describe(spark, table)
@@ -59,14 +57,14 @@ def replace_table(
     beside = f"{table}__next"
     spark.sql(f"create database if not exists {database}")
     spark.sql(f"drop table if exists {beside}")
-    # Registered before it is filled: the drop above then also removes what a killed run wrote.
+    # Created before it is filled, so that the drop above removes the files of a killed run too.
     partitions = f"partitioned by ({partitioned_by})" if partitioned_by else ""
     spark.sql(
         f"create table {beside} ({columns}) using parquet {partitions} comment {quote(comment)}"
     )
     data.write.insertInto(beside, overwrite=True)
-    noted = (properties or {}) | {"version": uuid.uuid4().hex}
-    pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in noted.items())
+    stored = (properties or {}) | {"version": uuid.uuid4().hex}
+    pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in stored.items())
     spark.sql(f"alter table {beside} set tblproperties ({pairs})")
     rows = spark.table(beside).count()
     spark.sql(f"drop table if exists {table}")
@@ -75,20 +73,20 @@ def replace_table(
 
 
 def finish_replacement(spark: SparkSession, table: str) -> None:
-    """Puts the new table in its place, if a run was killed when it had just dropped the old one."""
+    """Completes a replacement that was killed after it dropped the old table."""
     beside = f"{table}__next"
-    # The version is noted last, and so tells that the table is whole.
+    # The version is stored last: a table that has one is complete.
     if not spark.catalog.tableExists(table) and "version" in table_properties(spark, beside):
         spark.sql(f"alter table {beside} rename to {table}")
 
 
 def run_name(*inputs: object) -> str:
-    """Names a run by what goes into it, data and code: the same inputs give the same results."""
+    """Returns a name made of a run's inputs, data and code: same inputs, same name and results."""
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
 
 
 def holds_run(spark: SparkSession, tables: Sequence[str], run_id: str) -> bool:
-    """True when every row of the `ml` tables, and at least one of each, is of that run."""
+    """Returns whether the `ml` tables all have rows, and only rows of that run."""
     return all(
         {row.run_id for row in spark.table(table).select("run_id").distinct().collect()} == {run_id}
         for table in tables
@@ -98,7 +96,7 @@ def holds_run(spark: SparkSession, tables: Sequence[str], run_id: str) -> bool:
 def replace_rows(
     spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date
 ) -> None:
-    """Replaces the contents of an `ml` table; each row says which run and as-of date it is of."""
+    """Replaces the rows of an `ml` table, and adds the run and the as-of date to each row."""
     describe(spark, table)
     stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
     fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
@@ -106,14 +104,14 @@ def replace_rows(
 
 
 def table_properties(spark: SparkSession, table: str) -> dict[str, str]:
-    """Returns the properties stored on `table`; an empty dict when there is no such table."""
+    """Returns the properties stored on `table`; an empty dict when the table does not exist."""
     if not spark.catalog.tableExists(table):
         return {}
     return {row.key: row.value for row in spark.sql(f"show tblproperties {table}").collect()}
 
 
 def is_path(source: str) -> bool:
-    """True when the property `source` of raw.transactions names a user's own file or folder."""
+    """Returns whether the property `source` of raw.transactions names a user's file or folder."""
     return "/" in source
 
 

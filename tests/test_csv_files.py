@@ -1,6 +1,6 @@
-"""The strict reading of CSV: no line is swallowed, and nothing is guessed that is not certain.
+"""CSV files: no line swallows another, and nothing that is not certain is guessed.
 
-These tests need no Spark: the reader's result are Parquet files of texts.
+These tests need no Spark: the result is Parquet files of texts.
 """
 
 import csv
@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.loading import csv_files
-from ml.loading.csv_files import BROKEN_LINE, stage_csv
+from ml.loading import csv_records, csv_text
+from ml.loading.columns import BROKEN_LINE
+from ml.loading.csv_staging import stage_csv
 from ml.loading.files import DataFile, find_files
 from ml.loading.formats import Format
 from ml.session import StepError
@@ -47,29 +48,29 @@ def staged(folder: Path, form: Format = NOTHING_GIVEN) -> tuple[list[str], list[
 
 
 def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name: str = "data.csv"):
-    """Returns what `staged` does of one file."""
+    """Returns column names, rows and broken lines of one file with this content."""
     data = content.encode() if isinstance(content, str) else content
     (folder / name).write_bytes(data)
     return staged(folder, form)
 
 
-# --- no line swallowed ------------------------------------------------------------------
+# --- no line swallows another -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("lines", "broken"),
     [
-        # An open quote, with no other one, with one further on, and with one that closes nothing.
+        # An open quote: the only one, before a quoted field, and before one that closes nothing.
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", "c,2024-01-03,3,z"], [0]),
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,"z"'], [0]),
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,z"'], [0]),
-        # Between two open quotes each line is a record of its own.
+        # Lines between two open quotes are records.
         (['a,2024-01-01,1,"x', "b,2024-01-02,2,y", 'c,2024-01-03,3,"', "d,2024-01-04,4,z"], [0, 2]),
-        # A quote inside a quoted field that is not doubled; doubled ones and plain ones are sound.
+        # A quote in a quoted field must be doubled. A quote in a plain field is sound.
         (['a,2024-01-01,1,"12" x"', 'b,2024-01-02,2,"12"" x"', 'c,2024-01-03,3,12" x'], [0]),
         (['"12" x,2024-01-01,1,', "b,2024-01-02,2,y"], [0]),
         (['a,2024-01-01,1,"12\\" x, y"', "b,2024-01-02,2,y"], [0]),
-        # Too few fields and too many, unless what is too much is blank.
+        # Too few fields, too many, and too many of which the last are blank, which is sound.
         (["a,2024-01-01", "b,2024-01-02,2,y,z", "c,2024-01-03,3,z,,"], [0, 1]),
     ],
 )
@@ -90,7 +91,7 @@ def test_quoted_line_breaks_and_doubled_quotes_stay_one_field(tmp_path: Path):
     assert (rows, broken) == ([("a", "2024-01-01", "1", note), ("b", "2024-01-02", "2", "")], [])
 
 
-def test_open_quotes_at_the_border_of_two_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_open_quotes_at_the_boundary_of_two_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     lines = [
         line
         for number in range(40)
@@ -99,8 +100,8 @@ def test_open_quotes_at_the_border_of_two_chunks(tmp_path: Path, monkeypatch: py
     lines.insert(33, 'e,2024-01-01,1,"open\r')
     expected = None
     for size in (7, 64, 1000, 10_000):
-        monkeypatch.setattr(csv_files, "CHUNK", size)
-        monkeypatch.setattr(csv_files, "MOST_RECORD", 200)
+        monkeypatch.setattr(csv_text, "CHUNK", size)
+        monkeypatch.setattr(csv_records, "MOST_RECORD", 200)
         _, rows, broken = read(tmp_path, HEADER + "\n".join(lines))
         assert broken == ['e,2024-01-01,1,"open']
         assert len(rows) == 80
@@ -114,15 +115,15 @@ plain_rows = st.lists(st.tuples(texts, texts, texts, texts), min_size=1, max_siz
 
 @QUICK
 @given(plain_rows, st.sampled_from(["\n", "\r\n"]), st.sampled_from([16, 50, 2**20]))
-def test_what_is_written_by_the_rules_is_read_as_python_reads_it(
+def test_standard_csv_is_read_as_python_reads_it(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple], line_end: str, chunk: int
 ):
-    folder = tmp_path_factory.mktemp("rules")
+    folder = tmp_path_factory.mktemp("standard")
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end)
     writer.writerows(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_files, "CHUNK", chunk)
+        patch.setattr(csv_text, "CHUNK", chunk)
         _, found, broken = read(folder, HEADER + text.getvalue())
     assert (sorted(found), broken) == (sorted(rows), [])
 
@@ -143,23 +144,23 @@ damaged = st.lists(st.sampled_from(DAMAGED), min_size=1, max_size=40)
 
 @QUICK
 @given(damaged, st.sampled_from([16, 50, 2**20]))
-def test_whatever_quotes_a_file_has_no_line_with_money_goes_into_another(
+def test_no_line_goes_into_another_with_quotes_anywhere(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], chunk: int
 ):
     folder = tmp_path_factory.mktemp("damaged")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_files, "CHUNK", chunk)
+        patch.setattr(csv_text, "CHUNK", chunk)
         _, rows, broken = read(folder, HEADER + "\n".join(lines) + "\n")
-    # Each line that begins with a letter has a customer of its own, in a row or in a kept text.
-    beginnings = [line for line in lines if line != '"']
+    # The customer of each line is in a row or in a kept text.
+    with_customer = [line for line in lines if line != '"']
     found = [row[0] for row in rows] + [line.strip('"')[0] for line in broken if line.strip('"')]
-    assert sorted(found) == sorted(line.strip('"')[0] for line in beginnings)
-    # And its own money.
+    assert sorted(found) == sorted(line.strip('"')[0] for line in with_customer)
+    # Each row has its own amount.
     amounts = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6", "g": "7", "h": "8"}
     assert all(row[2] == amounts[row[0]] for row in rows)
 
 
-def test_line_that_is_no_utf8_is_refused_with_its_number_and_the_likely_encoding(tmp_path: Path):
+def test_line_that_is_not_utf8_is_refused_with_its_number_and_the_likely_encoding(tmp_path: Path):
     content = (
         HEADER.encode() + b"a,2024-01-01,1,x\n" * 3000 + "Müller,2024-01-02,2,\n".encode("cp1252")
     )
@@ -172,7 +173,7 @@ def test_line_that_is_no_utf8_is_refused_with_its_number_and_the_likely_encoding
     assert rows[-1][0] == "Müller"
 
 
-def test_open_quote_before_the_money_gives_nobody_the_money_of_another(tmp_path: Path):
+def test_open_quote_before_the_amount_breaks_only_its_line(tmp_path: Path):
     header = "customer_id,ordered_at,note,amount\n"
     lines = ['a,2024-01-01,"x,1', 'b,2024-01-02,",2', "c,2024-01-03,,3"]
     _, rows, broken = read(tmp_path, header + "\n".join(lines))
@@ -193,14 +194,14 @@ def test_line_break_in_the_first_field_stays_in_it(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "names", "row"),
     [
-        # The index of pandas or R, trailing delimiters of Excel in all lines or in some.
+        # The index column of pandas or R; Excel's trailing delimiters in all lines or in some.
         (",customer_id,ordered_at,amount\n0,a,d,1\n", ["_c0", *sorted(NEEDED)], None),
         ('"",customer_id,ordered_at,amount,\n0,a,d,1,\n', None, ("0", "a", "d", "1", "")),
         ("customer_id,ordered_at,amount\na,d,1,,\n", None, ("a", "d", "1")),
         ("customer_id,ordered_at,amount\na,d,1\nb,d,2,\nc,d,3\n", None, ("a", "d", "1")),
         (" customer_id , ordered_at,amount \na,d,1\n", None, ("a", "d", "1")),
         ('customer_id,ordered_at,"amount","the\nnote"\na,d,1,x\n', None, ("a", "d", "1", "x")),
-        # Repeated names are called by their places, and so is one that looks like a place.
+        # A repeated name becomes its place, also where another column has such a name.
         ("customer_id,ordered_at,amount,Name,NAME,_c3\na,d,1,x,y,z\n",
          ["customer_id", "ordered_at", "amount", "_c3_", "_c4", "_c3"], None),
     ],
@@ -214,7 +215,7 @@ def test_header_with_odd_names_is_read(
     assert not broken
 
 
-def test_files_of_a_folder_are_read_by_name(tmp_path: Path):
+def test_columns_of_several_files_are_matched_by_name(tmp_path: Path):
     for name, content in {
         "2023.csv": "customer_id,ordered_at,amount\na,d1,1\n",
         "2024.csv": "Ordered_At;channel;CUSTOMER_ID;amount\nd2;web;b;2\n",
@@ -241,9 +242,7 @@ ROWS = [("Zoë", "2024-01-05", "10,50"), ("Bo", "2024-01-06", "2")]
     "before", ["", "\n\n", "sep={}\n", "Sales report\n\n", "Report{0}{0}\nof May{0}{0}\n{0}{0}\n"]
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_dialect_is_recognised_where_it_is_certain(
-    tmp_path: Path, delimiter: str, before: str, encoding: str
-):
+def test_certain_dialect_is_recognized(tmp_path: Path, delimiter: str, before: str, encoding: str):
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter).writerows([sorted(NEEDED, reverse=True), *ROWS])
     content = (before.format(delimiter) + text.getvalue()).encode(encoding)
@@ -251,7 +250,7 @@ def test_dialect_is_recognised_where_it_is_certain(
     assert (names, rows, broken) == (["ordered_at", "customer_id", "amount"], ROWS, [])
 
 
-def test_packed_and_carriage_return_files_are_read(tmp_path: Path):
+def test_compressed_files_and_carriage_returns_are_read(tmp_path: Path):
     content = b"customer_id,ordered_at,amount\ra,d,1\rb,d,2\r"
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content))
     assert staged(tmp_path)[1] == [("a", "d", "1"), ("b", "d", "2")]
@@ -260,10 +259,8 @@ def test_packed_and_carriage_return_files_are_read(tmp_path: Path):
         staged(tmp_path)
 
 
-def test_file_that_unpacks_to_far_more_than_real_texts_do_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(csv_files, "CHUNK", 2**16)
+def test_csv_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_text, "CHUNK", 2**16)
     content = HEADER.encode() + b"a,2024-01-01,1,x\n" * 2_000_000
     (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(content))
     with pytest.raises(StepError, match="unpacks to more than 200 times its size"):
@@ -273,13 +270,13 @@ def test_file_that_unpacks_to_far_more_than_real_texts_do_is_refused(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        # Names that nothing is known of: the shape tells what is certain, else both are named.
+        # Unknown names: the shape of the lines decides, or the message proposes both delimiters.
         ("Report of May\nbuyer,day,paid\na,d,1\nb,d,2\n", "format: {skip_lines: 1}"),
         ("Report;of;May;\n;;;\nbuyer;day;paid;x\na;d;1;y\nb;d;2;z\n", None),
         ("buyer,day;paid\na,d;1\nb,d;2\n", "{delimiter: ','} or format: {delimiter: ';'}"),
     ],
 )
-def test_what_is_not_certain_is_proposed(tmp_path: Path, content: str, message: str | None):
+def test_uncertain_dialect_is_proposed(tmp_path: Path, content: str, message: str | None):
     if message is None:
         assert read(tmp_path, content)[1][-1] == ("b", "d", "2", "z")
         return
@@ -300,7 +297,7 @@ def test_given_format_wins(tmp_path: Path):
     "name",
     ["o [1].csv", "o {Q1}.csv", "a*b?.csv", "50%41 #1.csv", "12:30.csv", "\\x.csv", "ä b.CSV"],
 )
-def test_path_means_itself(tmp_path: Path, name: str):
+def test_characters_of_a_path_are_literal(tmp_path: Path, name: str):
     for other in ("o 1.csv", "o Q1.csv", "ab.csv", "50A #1.csv"):
         (tmp_path / other).write_text("customer_id,ordered_at,amount\nwrong,d,1\n")
     path = tmp_path / name
@@ -308,7 +305,7 @@ def test_path_means_itself(tmp_path: Path, name: str):
     assert find_files(str(path)).files == [DataFile(path)]
 
 
-def test_what_is_no_data_in_a_folder_is_left_alone_and_named(tmp_path: Path):
+def test_other_files_of_a_folder_are_ignored_and_named(tmp_path: Path):
     (tmp_path / "sub").mkdir()
     for name in ("README.txt", "orders.xlsx", ".hidden.csv", "_SUCCESS", "sub/more.csv"):
         (tmp_path / name).write_text("x")
@@ -317,10 +314,10 @@ def test_what_is_no_data_in_a_folder_is_left_alone_and_named(tmp_path: Path):
     (tmp_path / "orders.csv").write_text("x")
     found = find_files(str(tmp_path))
     assert [file.path.name for file in found.files] == ["orders.csv"]
-    assert found.left_alone == [".hidden.csv", "README.txt", "orders.xlsx", "sub/more.csv"]
+    assert found.ignored == [".hidden.csv", "README.txt", "orders.xlsx", "sub/more.csv"]
 
 
-def test_spreadsheet_is_refused_with_what_to_do(tmp_path: Path):
+def test_spreadsheet_is_refused_with_advice(tmp_path: Path):
     path = tmp_path / "orders.xlsx"
     path.write_bytes(b"PK")
     with pytest.raises(StepError, match="is a spreadsheet: save the sheet as CSV UTF-8"):

@@ -1,6 +1,6 @@
-"""Property tests of the loader: whatever a file holds, each row is used or kept with a reason.
+"""Property tests of the loader: every row of any file is used, or kept with a reason.
 
-The rules are checked on each value against Python's own reading of its text.
+Each value is checked against Python's own reading of its text.
 """
 
 import csv
@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from ml import load
+from ml.loading.columns import CANONICAL
 from ml.loading.formats import Format
 from ml.loading.mapping import Source
+from ml.loading.rows import transactions, without_ansi
+from ml.loading.sources import read_source
 from ml.session import StepError
 
 WITH_POINT = Format(decimal=".")
@@ -39,11 +41,11 @@ COLUMNS = (
     "amount",
     "product_category",
 )
-# What Unicode calls white space; Python's str.strip() takes more.
+# White space of Unicode; Python's str.strip() removes more.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-# What Spark lets stand around a number: control characters too.
+# Characters that Spark allows around a number: white space and control characters.
 AROUND = BLANKS + "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 HOSTILE = [
     *["NaN", "nan", "Infinity", "-inf", "1e308", "1e-400", "1e99999999", "0x1F", "12d", "1_000"],
@@ -94,15 +96,15 @@ lines = st.tuples(*[texts] * (len(COLUMNS) - 1))
 
 @pytest.fixture(autouse=True)
 def loader_session(spark: SparkSession):
-    """Puts the session in the loader's mode and back."""
+    """Sets the session as the loader does, and restores it after the test."""
     before = spark.conf.get("spark.sql.ansi.enabled")
-    load.without_ansi(spark)
+    without_ansi(spark)
     yield
     spark.conf.set("spark.sql.ansi.enabled", before)
 
 
 def write(path: Path, rows: list[tuple]) -> None:
-    """Writes CSV with every field in quotes, the place of each row as its transaction_id."""
+    """Writes CSV with every field in quotes; transaction_id is the place of the row."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -110,20 +112,19 @@ def write(path: Path, rows: list[tuple]) -> None:
     path.write_bytes(text.getvalue().encode())
 
 
-def said(text: str | None) -> str | None:
-    """What a field says: a blank one nothing."""
+def nonblank(text: str | None) -> str | None:
+    """Returns the text of a field, None for a blank one."""
     return text if (text or "").strip(BLANKS) else None
 
 
 def opened(spark: SparkSession, path: Path) -> DataFrame:
-    """The rows of a file, which pass through a folder beside it."""
+    """Returns the rows of a file, staged in a folder beside it."""
     folder = path.parent / f"staged-{time.time_ns()}"
-    # Hostile values of all kinds side by side: nothing is certain of how numbers are written.
-    return load.read_source(spark, Source(str(path), "transactions"), folder)
+    return read_source(spark, Source(str(path), "transactions"), folder)
 
 
 def number(text: str) -> Decimal:
-    """What a text says as a ledger reads it, with a decimal point."""
+    """Returns the number of a text, read as in a ledger, with a decimal point."""
     plain = text.strip(AROUND)
     if match := re.fullmatch(r"\((.+)\)|([^-]+)-", plain):
         return -number(match[1] or match[2])
@@ -135,12 +136,12 @@ def number(text: str) -> Decimal:
 
 
 def check(given: tuple, found: T.Row) -> str:
-    """Raises unless the line found has all that the given one says; what became of it."""
-    customer, time, quantity, amount, category = map(said, given)
-    unparsed = {column: said(text) for column, text in (found.unparsed or {}).items()}
-    assert (said(found.customer_id), said(found.product_category)) == (customer, category)
+    """Asserts that the found line keeps every given value; returns 'read' or 'unparsed'."""
+    customer, time, quantity, amount, category = map(nonblank, given)
+    unparsed = {column: nonblank(text) for column, text in (found.unparsed or {}).items()}
+    assert (nonblank(found.customer_id), nonblank(found.product_category)) == (customer, category)
 
-    # A number is exactly that of the text, to half a cent; a plain one is always read.
+    # A number is that of the text, rounded half up. A plain number is always read.
     if found.amount is not None:
         exact = number(amount)
         assert found.amount == exact.quantize(Decimal("0.01"), ROUND_HALF_UP), given
@@ -154,7 +155,7 @@ def check(given: tuple, found: T.Row) -> str:
         exact = number(quantity)
         assert found.quantity == exact.quantize(Decimal("0.001"), ROUND_HALF_UP), given
 
-    # A time is of the years that dates of SQL have; a plain date is always read.
+    # A time has a year from 1 to 9999. A plain date is always read.
     if found.ordered_at is not None:
         assert "0001" <= found.ordered_at[:4] <= "9999", given
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", time, re.ASCII):
@@ -167,7 +168,7 @@ def check(given: tuple, found: T.Row) -> str:
 
 
 def collect(rows: DataFrame) -> list[T.Row]:
-    """All rows in the order of the file, times as text, for Python has no year 10000."""
+    """Returns all rows, with times as texts because Python has no year 10000."""
     return rows.selectExpr(
         "transaction_id",
         "customer_id",
@@ -180,7 +181,7 @@ def collect(rows: DataFrame) -> list[T.Row]:
 
 
 def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
-    """Loads as many random files, checks every line, and leaves the files in the folder."""
+    """Loads random files and checks every line; the files stay in the folder."""
     counted = Counter()
 
     @settings(
@@ -193,7 +194,7 @@ def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
     def each(rows: list[tuple]) -> None:
         path = folder / f"{counted['files']}.csv"
         write(path, rows)
-        found = collect(load.transactions(opened(spark, path), None, LOADED_AT, WITH_POINT))
+        found = collect(transactions(opened(spark, path), None, LOADED_AT, WITH_POINT))
         found.sort(key=lambda row: int(row.transaction_id))
         assert [row.transaction_id for row in found] == [str(n) for n in range(len(rows))]
         counted["files"] += 1
@@ -207,7 +208,7 @@ def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
 def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     spark: SparkSession, server: dict[str, str], query: Callable, tmp_path: Path
 ):
-    # Each hostile value in each column, and then what Hypothesis makes up.
+    # Each hostile value in each column, then random files.
     plain = ("ann", "2026-01-05", "1", "10.00", "books")
     spoiled = [
         (*plain[:place], text, *plain[place + 1 :])
@@ -216,7 +217,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     ]
     write(tmp_path / "hostile.csv", spoiled)
     found = collect(
-        load.transactions(opened(spark, tmp_path / "hostile.csv"), None, LOADED_AT, WITH_POINT)
+        transactions(opened(spark, tmp_path / "hostile.csv"), None, LOADED_AT, WITH_POINT)
     )
     found.sort(key=lambda row: int(row.transaction_id))
     counted = Counter(check(*pair) for pair in zip(spoiled, found, strict=True))
@@ -245,24 +246,24 @@ def test_every_line_of_many_random_files_is_kept(spark: SparkSession, tmp_path: 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(min_size=1, max_size=2000), has_header=st.booleans())
-def test_random_bytes_are_rows_or_one_clear_line(
+def test_random_bytes_are_rows_or_an_error_of_one_line(
     spark: SparkSession, tmp_path: Path, content: bytes, has_header: bool
 ):
     path = tmp_path / "bytes.csv"
     path.write_bytes((b"customer_id,ordered_at,amount\n" if has_header else b"") + content)
     try:
-        rows = load.transactions(opened(spark, path), None, LOADED_AT).count()
+        rows = transactions(opened(spark, path), None, LOADED_AT).count()
     except StepError as error:
         assert "\n" not in str(error)
     else:
-        # Without a quote, which may span lines, what is between line breaks is a row.
+        # Only a quoted field may span lines: without a quote every filled line is a row.
         if b'"' not in content:
             filled = [line for line in re.split(r"[\r\n]+", content.decode()) if line.strip()]
             assert rows == len(filled)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "shift-jis"])
-def test_customers_in_another_encoding_stay_apart_or_the_file_is_refused(
+def test_customers_in_another_encoding_stay_different_or_the_file_is_refused(
     spark: SparkSession, tmp_path: Path, encoding: str
 ):
     path = tmp_path / "encoded.csv"
@@ -273,7 +274,7 @@ def test_customers_in_another_encoding_stay_apart_or_the_file_is_refused(
         with pytest.raises(StepError, match=r"line 2 of .* is not UTF-8"):
             opened(spark, path)
         return
-    rows = load.transactions(opened(spark, path), None, LOADED_AT).collect()
+    rows = transactions(opened(spark, path), None, LOADED_AT).collect()
     assert {row.customer_id: row.amount for row in rows} == {first: 1, second: 2}
 
 
@@ -293,7 +294,7 @@ VALUES = {
 }
 
 
-def test_every_type_of_parquet_in_every_column_is_used_kept_or_refused(
+def test_every_parquet_type_in_every_column_is_used_kept_or_refused(
     spark: SparkSession, tmp_path: Path
 ):
     path = tmp_path / "types.parquet"
@@ -301,10 +302,10 @@ def test_every_type_of_parquet_in_every_column_is_used_kept_or_refused(
     source = opened(spark, path)
     plain = {"customer_id": "'ann'", "ordered_at": "date'2026-01-05'", "amount": "1"}
     became = Counter()
-    for column in load.CANONICAL["transactions"]:
+    for column in CANONICAL["transactions"]:
         for name in VALUES:
             try:
-                rows = load.transactions(source, plain | {column: name}, LOADED_AT)
+                rows = transactions(source, plain | {column: name}, LOADED_AT)
             except StepError as error:
                 assert "\n" not in str(error)
                 became["refused"] += 1
@@ -337,16 +338,16 @@ def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, t
     source = opened(spark, path)
     mapping = {"customer_id": "`a``b`", "ordered_at": "'2026-01-05'", "amount": "amount"}
     mapping |= {"product_id": "`a.b`", "product_category": "`'; drop table x; --`"}
-    (row,) = load.transactions(source, mapping, LOADED_AT).collect()
+    (row,) = transactions(source, mapping, LOADED_AT).collect()
     assert (row.customer_id, row.amount) == ("1", len(names))
     assert (row.product_id, row.product_category) == ("3", "0")
-    # A message about so many columns does not name them all.
+    # The message does not name all columns.
     with pytest.raises(StepError, match="and 9,990 more") as error:
-        load.transactions(source, None, LOADED_AT)
+        transactions(source, None, LOADED_AT)
     assert len(str(error.value)) < 2000
 
 
-def test_file_that_unpacks_to_much_more_than_it_is_is_refused(spark: SparkSession, tmp_path: Path):
+def test_parquet_bomb_is_refused(spark: SparkSession, tmp_path: Path):
     path = tmp_path / "bomb.parquet"
     column = pyarrow.array(["x"]).take(pyarrow.array([0] * 5_000_000, pyarrow.int32()))
     pyarrow.parquet.write_table(
@@ -355,19 +356,6 @@ def test_file_that_unpacks_to_much_more_than_it_is_is_refused(spark: SparkSessio
     assert path.stat().st_size < 50_000
     with pytest.raises(StepError, match=r"bomb\.parquet holds 5,000,000 rows in .* bytes"):
         opened(spark, path)
-
-
-def test_mapping_that_multiplies_itself_is_refused(tmp_path: Path):
-    path = tmp_path / "laughs.yml"
-    levels = ["a0: &a0 [lol, lol]"] + [
-        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)
-    ]
-    path.write_text("\n".join([*levels, "transactions: {amount: *a11}"]))
-    with pytest.raises(StepError, match="unknown section 'a0'"):
-        load.read_mapping(str(path))
-    path.write_text("transactions: !!python/object/apply:os.system ['true']")
-    with pytest.raises(StepError, match="is no YAML"):
-        load.read_mapping(str(path))
 
 
 def test_expression_of_a_mapping_reads_no_file(spark: SparkSession, tmp_path: Path):
@@ -388,10 +376,10 @@ def test_expression_of_a_mapping_reads_no_file(spark: SparkSession, tmp_path: Pa
         "amount as x, amount",
     ):
         with pytest.raises(StepError) as refused:
-            load.transactions(source, plain | {"product_id": expression}, LOADED_AT)
+            transactions(source, plain | {"product_id": expression}, LOADED_AT)
         assert "\n" not in str(refused.value)
-    # A function that reads XML does not follow it to files.
+    # A function that reads XML does not open the files that the XML names.
     entity = f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{secret}">]><a>&x;</a>'
     mapping = plain | {"product_id": f"xpath_string('{entity}', 'a')"}
-    (row,) = load.transactions(source, mapping, LOADED_AT).collect()
+    (row,) = transactions(source, mapping, LOADED_AT).collect()
     assert row.product_id is None

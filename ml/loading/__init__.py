@@ -1,1 +1,1 @@
-"""What ml/load.py is made of: files, CSV lines, and the formats of numbers and times in texts."""
+"""The parts of ml/load.py: files, CSV lines, formats, mappings, rows, and the raw tables."""

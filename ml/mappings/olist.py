@@ -1,12 +1,11 @@
-"""Joins the raw files of Olist's Brazilian e-commerce data into the two files that a load needs.
+"""Joins the files of Olist's Brazilian e-commerce data into the two sources of a load.
 
     python -m ml.mappings.olist FOLDER OUTPUT_FOLDER
     make run TRANSACTIONS=OUTPUT_FOLDER/transactions CUSTOMERS=OUTPUT_FOLDER/customers
 
-FOLDER holds olist_orders_dataset.csv and its companions for order items, products, payments and
-customers. Both outputs have canonical names and need no mapping. Times are local to Brazil, taken
-as they stand. Orders that were canceled or whose goods were unavailable brought in no money and are
-left out.
+FOLDER has olist_orders_dataset.csv and the files of order items, products, payments and customers.
+Both outputs have canonical names and need no mapping. Times are local to Brazil and are not
+converted. Canceled orders and orders of unavailable goods earned nothing and are left out.
 """
 
 import argparse
@@ -26,7 +25,7 @@ with payments as (
         row_number() over (
             partition by order_id
             order by sum(cast(payment_value as decimal(18, 2))) desc, payment_type
-        ) as place
+        ) as payment_rank
     from order_payments
     group by order_id, payment_type
 )
@@ -46,11 +45,11 @@ from order_items
 inner join orders on order_items.order_id = orders.order_id
 inner join customers on orders.customer_id = customers.customer_id
 left join products on order_items.product_id = products.product_id
-left join payments on order_items.order_id = payments.order_id and payments.place = 1
+left join payments on order_items.order_id = payments.order_id and payments.payment_rank = 1
 where orders.order_status not in ('canceled', 'unavailable')
 """
 
-# A customer has one customer_id per order; the region is that of the last order.
+# Olist gives a customer a new customer_id per order. The region is that of the last order.
 CUSTOMERS = """
 select
     customers.customer_unique_id as customer_id,
@@ -64,7 +63,7 @@ group by customers.customer_unique_id
 
 
 def joined(spark: SparkSession, folder: str) -> dict[str, DataFrame]:
-    """Returns the transactions and the customers of the raw files in `folder`."""
+    """Returns the transactions and the customers of the files in `folder`."""
     for table in TABLES:
         path = escape_pattern(f"{folder}/olist_{table}_dataset.csv")
         source = spark.read.csv(path, header=True, escape='"', multiLine=True)
@@ -73,9 +72,9 @@ def joined(spark: SparkSession, folder: str) -> dict[str, DataFrame]:
 
 
 def main() -> None:
-    """Reads the command line, joins and writes both folders; see the module's text."""
+    """Reads the command line, joins the files and writes both sources."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="where the raw files are")
+    parser.add_argument("folder", help="where Olist's files are")
     parser.add_argument("output_folder", help="where transactions/ and customers/ go")
     arguments = parser.parse_args()
     spark = start("olist")

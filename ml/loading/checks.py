@@ -1,0 +1,77 @@
+"""Whether the lines of a source can be used, and why not."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ml.loading.proposals import proposal
+from ml.loading.wording import counted
+from ml.session import StepError
+
+# Texts of a column that a proposal is made from.
+SAMPLE_TEXTS = 50
+# Days that systems write for a missing one; staging rejects them too.
+SENTINEL_DAYS = (
+    *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
+    "1753-01-01",
+)
+
+
+def is_unparsed(column: str) -> str:
+    """Returns the SQL condition that `unparsed_values` has a text of `column`."""
+    return f"get_json_object(unparsed_values, '$.{column}') is not null"
+
+
+# Why staging rejects a line, in its order: words for a message -> column and condition.
+REASONS = {
+    "fields that cannot be told apart": ("line", is_unparsed("line")),
+    "an ordered_at that is not a time": ("ordered_at", is_unparsed("ordered_at")),
+    "no ordered_at": ("ordered_at", "ordered_at is null"),
+    "an ordered_at that stands for a missing one": (
+        "ordered_at",
+        f"cast(cast(ordered_at as date) as string) in {SENTINEL_DAYS}",
+    ),
+    "an amount that is not a number": ("amount", is_unparsed("amount")),
+    "no amount": ("amount", "amount is null"),
+    "a quantity that is not a number": ("quantity", is_unparsed("quantity")),
+    "neither quantity nor amount": ("quantity", "quantity = 0 and amount = 0"),
+    "an ordered_at in the future": ("ordered_at", "ordered_at > loaded_at"),
+}
+
+
+def check_usable(lines: DataFrame, path: str) -> None:
+    """Raises StepError when no line of raw.transactions can be used.
+
+    The message has the most frequent reason, an example, and what to write into the mapping.
+    """
+    lines = lines.withColumn("reason", rejection_reason())
+    if not lines.where("reason is null").isEmpty():
+        return
+    counts = lines.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    reason, rejected = counts[0]
+    column, _ = REASONS[reason]
+    texts = sample_texts(lines.where(F.col("reason") == reason), column)
+    example = f", such as {texts[0][:80]!r}" if texts else ""
+    proposed = proposal(column, texts)
+    raise StepError(
+        f"no line of {path} can be used, so nothing is replaced: {rejected:,} of "
+        f"{counted(sum(number for _, number in counts), 'line')} with {reason}{example}"
+        + (f"; {proposed}" if proposed else "")
+    )
+
+
+def rejection_reason() -> Column:
+    """Returns why a line of raw.transactions cannot be used, a key of REASONS, or null."""
+    cases = F.when(F.expr("false"), F.lit(None).cast("string"))
+    for reason, (_, condition) in REASONS.items():
+        cases = cases.when(F.expr(condition), reason)
+    return cases
+
+
+def sample_texts(lines: DataFrame, column: str) -> list[str]:
+    """Returns some texts of `lines` that do not fit `column`, or some of its values."""
+    text = F.coalesce(
+        F.get_json_object("unparsed_values", f"$.{column}"),
+        F.col(column).cast("string") if column in lines.columns else F.lit(None),
+    )
+    found = lines.select(text.alias("text")).where("text is not null").limit(SAMPLE_TEXTS)
+    return [row["text"] for row in found.collect()]

@@ -1,0 +1,26 @@
+"""The canonical columns: what a mapping may name, with the types of the raw tables."""
+
+from ml.tables import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
+
+# Beside the columns of a source: the text of a line whose fields cannot be told apart, or null.
+BROKEN_LINE = "_corrupt_record"
+
+
+def column_types(ddl: str) -> dict[str, str]:
+    """Returns column -> type of a DDL that has one column per line."""
+    return {line.split()[0]: line.split()[1] for line in ddl.strip().splitlines()}
+
+
+RAW_TYPES = column_types(TRANSACTIONS_COLUMNS)
+# By section of a mapping. The loader itself fills the last two columns of raw.transactions.
+CANONICAL = {
+    "transactions": dict(list(RAW_TYPES.items())[:-2]),
+    "customers": column_types(CUSTOMERS_COLUMNS),
+}
+REQUIRED = {
+    "transactions": ("customer_id", "ordered_at", "amount"),
+    "customers": ("customer_id",),
+}
+# All other canonical columns are texts.
+NUMBERS = ("quantity", "amount", "age")
+TIMES = ("ordered_at", "registered_on")

@@ -1,0 +1,60 @@
+"""The columns of several CSV files, matched by name."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of all files of a source."""
+
+    names: list[str]
+    # Names that one header has several times, in lowercase, with their places for a message.
+    repeated: dict[str, str]
+    # For each file, the places of its own columns among `names`.
+    places: list[list[int]]
+
+
+def unique_names(names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Returns the names, unique in any letter case, and the repeated ones with their places.
+
+    A blank or repeated name becomes `_c` and its place, counted from 0.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name.lower(), []).append(place)
+    taken = {name for name, found in places.items() if name and len(found) == 1}
+    unique, repeated = [], {}
+    for place, name in enumerate(names):
+        if name and len(places[name.lower()]) == 1:
+            unique.append(name)
+            continue
+        own = f"_c{place}"
+        while own in taken:
+            own += "_"
+        taken.add(own)
+        unique.append(own)
+        if name:
+            repeated[name.lower()] = " and ".join(
+                f"{names[each]!r} (column {each + 1}, here _c{each})"
+                for each in places[name.lower()]
+            )
+    return unique, repeated
+
+
+def combine_columns(headers: list[list[str]], partitions: list[list[str]]) -> Columns:
+    """Returns the columns of all files, matched in any letter case, in the order they appear.
+
+    `partitions` has for each file the names of its key=value folders.
+    """
+    names: dict[str, str] = {}
+    repeated: dict[str, str] = {}
+    own_names = []
+    for header, partition in zip(headers, partitions, strict=True):
+        own, repeated_here = unique_names(header)
+        repeated |= repeated_here
+        own_names.append([*own, *partition])
+        for name in own_names[-1]:
+            names.setdefault(name.lower(), name)
+    order = {name: place for place, name in enumerate(names)}
+    places = [[order[name.lower()] for name in own] for own in own_names]
+    return Columns(list(names.values()), repeated, places)

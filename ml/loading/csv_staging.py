@@ -1,0 +1,126 @@
+"""Stages CSV files for Spark: every record and every broken line becomes a row of Parquet."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ml.loading.columns import BROKEN_LINE
+from ml.loading.csv_columns import Columns, combine_columns
+from ml.loading.csv_dialect import Covers, Dialect, recognize
+from ml.loading.csv_records import Block, Framer
+from ml.loading.csv_text import text_below
+from ml.loading.files import DataFile
+from ml.loading.formats import Format
+
+# Blocks that are parsed at the same time.
+READERS = 2
+
+
+def stage_csv(files: list[DataFile], given: Format, covers: Covers, folder: Path) -> Columns:
+    """Writes one Parquet file per CSV file into `folder`, all with the columns that are returned.
+
+    A Parquet column is a text named by its place among `Columns.names`; the last is BROKEN_LINE.
+    Raises StepError for a file that cannot be read.
+    """
+    dialects = [recognize(file.path, given, covers) for file in files]
+    columns = combine_columns(
+        [dialect.names for dialect in dialects], [list(file.partition) for file in files]
+    )
+    with ThreadPoolExecutor(READERS) as pool:
+        for number, (file, dialect, places) in enumerate(
+            zip(files, dialects, columns.places, strict=True)
+        ):
+            chunks = text_below(file.path, dialect.encoding, dialect.header_end)
+            blocks = Framer(dialect).blocks(chunks)
+            tables = in_order(pool, partial(parse_block, dialect=dialect), blocks)
+            target = folder / f"part-{number:05}.parquet"
+            write_parquet(tables, list(file.partition.values()), places, len(columns.names), target)
+    return columns
+
+
+def parse_block(block: Block, dialect: Dialect) -> pa.Table:
+    """Returns the fields of a block as texts in columns named by their places, and BROKEN_LINE.
+
+    A record with more or fewer fields than the header is a broken line too, unless all the fields
+    beyond the header are blank.
+    """
+    given = len(dialect.names)
+    broken = [line.decode() for line in block.broken]
+    fitting: list[list[str]] = []
+
+    def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+        fields = next(csv.reader(io.StringIO(row.text), delimiter=dialect.delimiter), [])
+        if dialect.fits(fields):
+            fitting.append(fields[:given])
+        elif row.text.strip():
+            broken.append(row.text)
+        return "skip"
+
+    table = parse_records(block.records, dialect, set_aside)
+    schema = pa.schema([*table.schema, (BROKEN_LINE, pa.string())])
+    parts = [table.append_column(BROKEN_LINE, pa.nulls(len(table), pa.string()))]
+    for rows in ([[*fields, None] for fields in fitting], [[None] * given + [t] for t in broken]):
+        columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+        if rows:
+            parts.append(pa.table(columns, schema=schema))
+    return pa.concat_tables(parts)
+
+
+def parse_records(
+    records: bytes, dialect: Dialect, set_aside: Callable[[pyarrow.csv.InvalidRow], str]
+) -> pa.Table:
+    """Returns the fields of records as texts; `set_aside` gets records of another width."""
+    names = [str(place) for place in range(dialect.width)]
+    given = names[: len(dialect.names)]
+    if not records.strip():
+        return pa.schema([(name, pa.string()) for name in given]).empty_table()
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(records),
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=len(records) + 1, column_names=names),
+        pyarrow.csv.ParseOptions(
+            delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+        ),
+        pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), null_values=[], check_utf8=False
+        ),
+    ).select(given)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Block], pa.Table], blocks: Iterator[Block]
+) -> Iterator[pa.Table]:
+    """Yields the table of each block in order; a few blocks are parsed at the same time."""
+    waiting: list[Future[pa.Table]] = []
+    for block in blocks:
+        waiting.append(pool.submit(work, block))
+        if len(waiting) > READERS:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+def write_parquet(
+    tables: Iterator[pa.Table],
+    partition: list[str | None],
+    places: list[int],
+    width: int,
+    target: Path,
+) -> None:
+    """Writes the rows of one file, its columns at `places` of `width`; the others are null."""
+    schema = pa.schema([(str(n), pa.string()) for n in range(width)] + [(BROKEN_LINE, pa.string())])
+    with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=False) as writer:
+        for table in tables:
+            own = table.columns[:-1] + [
+                pa.array([value] * len(table), pa.string()) for value in partition
+            ]
+            columns = [pa.nulls(len(table), pa.string())] * width + [table[BROKEN_LINE]]
+            for place, column in zip(places, own, strict=True):
+                columns[place] = column
+            writer.write_table(pa.table(columns, schema=schema))

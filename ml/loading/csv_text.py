@@ -1,0 +1,142 @@
+"""The text of a CSV file of this machine, in chunks of UTF-8."""
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml.loading.formats import Format, format_line
+from ml.session import StepError
+
+# Bytes that are read at a time.
+CHUNK = 16 * 2**20
+# A file that unpacks to more than this many times its size is a bomb: real texts reach ten.
+MOST_COMPRESSION = 200
+LINE_END = rb"(?:\r\n|\n|\r)"
+
+
+def open_stream(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Returns the uncompressed bytes of the file."""
+    with path.open("rb") as file:
+        is_compressed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if is_compressed else path.open("rb")
+
+
+def recognize_encoding(head: bytes, given: Format) -> str:
+    """Returns the encoding: by a byte order mark, as given, or by the zeros of UTF-16."""
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if head.startswith(mark):
+            return name
+    if given.encoding:
+        return codecs.lookup(given.encoding).name
+    start = head[:1000]
+    for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros = start[offset::2].count(0)
+        if zeros > 0.4 * len(start) / 2 and start[1 - offset :: 2].count(0) < zeros / 10:
+            return name
+    return "utf-8"
+
+
+def text_below(path: Path, encoding: str, lines: int) -> Iterator[bytes]:
+    """Yields the file below its first `lines` physical lines, as chunks of UTF-8.
+
+    Raises StepError for bytes that the encoding does not have.
+    """
+    with open_stream(path) as stream:
+        chunks = read_chunks(path, stream)
+        if encoding in ("utf-8", "utf-8-sig"):
+            yield from without_first_lines(checked_chunks(path, chunks), lines)
+        else:
+            yield from without_first_lines(decoded_chunks(path, chunks, encoding), lines)
+
+
+def read_chunks(path: Path, stream: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes]:
+    """Yields the bytes; raises StepError for a compressed file that is damaged or a bomb."""
+    most = max(MOST_COMPRESSION * path.stat().st_size, 100 * CHUNK)
+    total = 0
+    try:
+        while chunk := stream.read(CHUNK):
+            total += len(chunk)
+            if isinstance(stream, gzip.GzipFile) and total > most:
+                raise StepError(
+                    f"{path} unpacks to more than {MOST_COMPRESSION} times its size, "
+                    "which no real data do"
+                )
+            yield chunk
+    except (OSError, EOFError, zlib.error) as error:
+        raise StepError(f"{path} cannot be read: {error}") from error
+
+
+def checked_chunks(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the chunks without a byte order mark; raises StepError where they are not UTF-8."""
+    pending, lines = b"", 0
+    for chunk in chunks:
+        if not lines and not pending:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        # Checks only complete lines: the end of a chunk may cut a character in two.
+        pending += chunk
+        end = max(pending.rfind(b"\n"), pending.rfind(b"\r")) + 1
+        check_utf8(path, pending[:end], lines)
+        lines += count_lines(pending[:end])
+        pending = pending[end:]
+        yield chunk
+    check_utf8(path, pending, lines)
+
+
+def decoded_chunks(path: Path, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Yields chunks in another encoding as UTF-8; raises StepError where they do not fit it."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    lines = 0
+    for chunk in chunks:
+        try:
+            text = decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            before = codecs.decode(chunk[: error.start], encoding, "replace").encode()
+            raise StepError(
+                f"line {lines + count_lines(before) + 1:,} of {path} is not {encoding}: "
+                f"{error.reason}; set another encoding in the mapping's format:"
+            ) from error
+        yield (data := text.encode())
+        lines += count_lines(data)
+
+
+def check_utf8(path: Path, block: bytes, lines_before: int) -> None:
+    """Raises StepError for the first line that is not UTF-8, with the encoding it may have."""
+    try:
+        block.isascii() or block.decode()
+    except UnicodeDecodeError as error:
+        line_number = lines_before + count_lines(block[: error.start]) + 1
+        start = max(block.rfind(b"\n", 0, error.start), block.rfind(b"\r", 0, error.start)) + 1
+        line = re.split(rb"[\r\n]", block[start : start + 2000])[0]
+        as_windows = line.decode("windows-1252", "replace")
+        raise StepError(
+            f"line {line_number:,} of {path} is not UTF-8; if it is Windows-1252, where it reads "
+            f"{as_windows[:80]!r}, write into the mapping: {format_line(encoding='windows-1252')}"
+        ) from error
+
+
+def count_lines(data: bytes) -> int:
+    """Returns the number of line ends, of either kind of byte."""
+    return max(data.count(b"\n"), data.count(b"\r"))
+
+
+def without_first_lines(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """Yields the chunks without their first `count` physical lines."""
+    start = b""
+    lines = re.compile(rb"(?:[^\r\n]*+%b){%d}" % (LINE_END, count))
+    for chunk in chunks:
+        start += chunk
+        # One byte more, since a line end may have two.
+        if (found := lines.match(start)) and found.end() < len(start):
+            yield start[found.end() :]
+            yield from chunks
+            return
+    if found := lines.match(start):
+        yield start[found.end() :]

@@ -1,0 +1,46 @@
+"""What one call loads: the paths, the mapping, and a fingerprint of them."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ml.loading.files import find_files, is_remote, locate
+from ml.loading.mapping import Mapping, read_mapping
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one call loads: absolute paths, the mapping, and the fingerprint of all of it."""
+
+    transactions: str
+    customers: str | None
+    mapping: Mapping
+    fingerprint: str
+
+
+def read_inputs(transactions: str, customers: str | None, mapping: str | None) -> Inputs:
+    """Returns what these paths name; raises StepError for a mapping or a path that is wrong."""
+    transactions = locate(transactions)
+    customers = locate(customers) if customers else None
+    paths = [transactions, customers] if customers else [transactions]
+    return Inputs(transactions, customers, read_mapping(mapping), fingerprint(paths, mapping))
+
+
+def fingerprint(paths: list[str], mapping: str | None) -> str:
+    """Returns a hash of the files (name, size, time of change), of the mapping and of this code.
+
+    The files at a path with a scheme are unknown here: its fingerprint is different each time.
+    """
+    code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
+    parts = [code[name].read_text() for name in sorted(code)]
+    parts.append(Path(mapping).read_text() if mapping else "")
+    for path in paths:
+        if is_remote(path):
+            parts += [path, str(time.time_ns())]
+            continue
+        for file in find_files(path).files:
+            status = file.path.stat()
+            parts.append(f"{file.path} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""Texts of numbers: decimal signs, separators of thousands, currencies, and ledger signs."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from ml.loading.formats import Format
+
+# A currency before or after a number: a sign, a code of three letters, or a common short form.
+CURRENCY = r"(?:R\$|kr\.?|Kč|zł|Ft|lei|Rs\.?|Fr\.?|[A-Z]{2,3}\$|[A-Z]{3}|\p{Sc})"
+PYTHON_CURRENCY = CURRENCY.replace(r"\p{Sc}", "[$¢£¤¥֏؋৲৳฿៛₠-₿﷼]")
+# Spaces within a line, also those that keep words together.
+SPACE = r"[ \t\u00a0\u2007\u2009\u202f]"
+SEPARATORS = {" ": SPACE, "'": "['\u2019]", ",": ",", ".": r"\."}
+MINUS = "[-\u2212\u2013]"
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the texts of a column write numbers: the decimal sign, the separator of thousands."""
+
+    decimal: str = "."
+    thousands: str | None = None
+    # False for a mix of currencies, which must not be added up.
+    has_one_currency: bool = True
+
+    def pattern(self, currency: str = CURRENCY) -> str:
+        """Returns the regular expression of a number; NUMBER_PARTS names its groups."""
+        decimal = re.escape(self.decimal)
+        whole = r"\d+"
+        if self.thousands:
+            mark = SEPARATORS[self.thousands]
+            whole = rf"\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+"
+        digits = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?"
+        money = f"(?:{currency if self.has_one_currency else '(?!)'})?"
+        gap = f"{SPACE}*"
+        sign, last_sign = f"({MINUS}|\\+)?", f"({MINUS})?"
+        before, after = (r"(\()?", sign, money, sign), (last_sign, money, last_sign, r"(\))?")
+        return gap.join(("^", *before, f"({digits})", *after, "$"))
+
+
+NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sign", "close")
+
+
+def plain_number(text: Column, form: NumberFormat) -> Column:
+    """Returns the text of a number as SQL reads it (`-1234.50`), any other text unchanged.
+
+    As in a ledger, a number in parentheses or before a minus is negative.
+    """
+    part = {
+        name: F.regexp_extract(text, form.pattern(), group)
+        for group, name in enumerate(NUMBER_PARTS, start=1)
+    }
+    signs = F.concat(*[part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name])
+    digits = part["digits"]
+    if form.thousands:
+        digits = F.regexp_replace(digits, SEPARATORS[form.thousands], "")
+    if form.decimal != ".":
+        digits = F.translate(digits, form.decimal, ".")
+    # A text with two signs or half a pair of parentheses is not a number.
+    is_number = (
+        (digits != "")
+        & (F.length(signs) <= 1)
+        & (F.length(part["open"]) == F.length(part["close"]))
+    )
+    is_negative = ~signs.isin("", "+")
+    number = F.concat(F.when(is_negative, "-").otherwise(""), digits)
+    # Most texts are plain digits: they skip the regular expressions.
+    is_plain = F.translate(text, "0123456789" + ("." if form.decimal == "." else ""), "") == ""
+    return F.when(is_plain, text).when(is_number, number).otherwise(text)
+
+
+@dataclass
+class Evidence:
+    """What the texts of number columns show; each dictionary has one example per sign."""
+
+    decimals: dict[str, str] = field(default_factory=dict)  # 12.50
+    ambiguous: dict[str, str] = field(default_factory=dict)  # 1.234: a fraction or a thousand
+    thousands: set[str] = field(default_factory=set)
+    currencies: set[str] = field(default_factory=set)
+
+    def add(self, digits: str) -> None:
+        """Adds what one number shows, given without its signs and its currency."""
+        marks = re.findall(r"[^\d]", digits)
+        if not marks:
+            return
+        last, kinds = marks[-1], set(marks)
+        others = kinds - {last}
+        if last in (".", ",") and not others:
+            self.add_one_mark(digits, last)
+        elif last in (".", ",") and marks.count(last) == 1 and len(others) == 1:
+            # The last of two marks is the decimal sign, because it stands once.
+            self.decimals[last] = digits
+            self.thousands |= others
+        elif last in (" ", "'") and not others:
+            self.thousands.add(last)
+
+    def add_one_mark(self, digits: str, mark: str) -> None:
+        """Adds what a number shows whose only mark is a point or a comma."""
+        first, *groups = digits.split(mark)
+        is_grouped = 1 <= len(first) <= 3 and all(len(group) == 3 for group in groups)
+        if len(groups) > 1:
+            if is_grouped:
+                self.thousands.add(mark)
+        elif is_grouped and first != "0":
+            self.ambiguous[mark] = digits
+        else:
+            self.decimals[mark] = digits
+
+
+def number_evidence(texts: Iterable[str]) -> Evidence:
+    """Returns what the texts show of decimal signs, thousands and currencies."""
+    found = Evidence()
+    core = re.compile(
+        rf"[\s(+\-\u2212\u2013]*({PYTHON_CURRENCY})?[\s+\-\u2212\u2013]*([\d.,'\u2019\s]*\d[.,]?)"
+        rf"\s*({PYTHON_CURRENCY})?[\s)\-\u2212\u2013]*"
+    )
+    for text in texts:
+        if not (match := core.fullmatch(text)):
+            continue
+        before, digits, after = match.groups()
+        found.currencies |= {sign for sign in (before, after) if sign}
+        found.add(re.sub(r"\s", " ", digits).replace("\u2019", "'").strip())
+    return found
+
+
+def recognized_number_format(evidence: Evidence, given: Format) -> NumberFormat:
+    """Returns the only number format that fits the evidence and `given`, or that of SQL."""
+    decimal = given.decimal or recognized_decimal(evidence)
+    other = "." if decimal == "," else ","
+    is_contradicted = other in evidence.decimals and given.decimal is None
+    thousands = given.thousands
+    if thousands is None and not is_contradicted:
+        usable = evidence.thousands - {decimal}
+        if decimal in evidence.decimals:
+            if decimal == "," and not usable:
+                usable = {"."}
+            if decimal == "." and "," in evidence.ambiguous:
+                usable |= {","}
+        thousands = usable.pop() if len(usable) == 1 else None
+    has_one_currency = len(evidence.currencies) <= 1 or given != Format()
+    return NumberFormat(decimal, thousands, has_one_currency)
+
+
+def recognized_decimal(evidence: Evidence) -> str:
+    """Returns a comma where the evidence shows only that, otherwise a point."""
+    has_comma = "," in evidence.decimals or "." in evidence.thousands
+    has_point = "." in evidence.decimals or "," in evidence.thousands
+    return "," if has_comma and not has_point else "."

@@ -1,0 +1,80 @@
+"""Makes Parquet files of this machine readable for Spark."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml.loading.files import DataFile
+from ml.session import StepError
+
+# Limits that no real file reaches: rows, and uncompressed bytes, for each byte of a Parquet file.
+MOST_ROWS_PER_BYTE = 10
+MOST_COMPRESSION = 1000
+
+
+def stage_parquet(files: list[DataFile], folder: Path) -> None:
+    """Puts the files into `folder` under names that Spark reads, in their key=value folders.
+
+    Spark takes brackets and braces in a path for a pattern and refuses a colon: so each file is
+    linked under a plain name. Spark does not read times in nanoseconds, which pandas writes by
+    default: such a file is copied with times in microseconds.
+    """
+    for number, file in enumerate(files):
+        check_expansion(file.path)
+        target = folder.joinpath(*file.folders, f"part-{number:05}.parquet")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if has_nanoseconds(file.path):
+            write_in_microseconds(file.path, target)
+        else:
+            target.symlink_to(file.path)
+
+
+def check_expansion(file: Path) -> None:
+    """Raises StepError for a small Parquet file that unpacks to so much that it must be a bomb."""
+    try:
+        metadata = pq.read_metadata(file)
+    except (pa.ArrowException, OSError):
+        return  # Spark reports the error
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size, unpacked = file.stat().st_size, sum(group.total_byte_size for group in groups)
+    if max(metadata.num_rows / MOST_ROWS_PER_BYTE, unpacked / MOST_COMPRESSION) > size:
+        raise StepError(
+            f"{file} holds {metadata.num_rows:,} rows in {size:,} bytes, {unpacked:,} unpacked, "
+            "which no real data do: if you do mean to load it, write it again less compressed"
+        )
+
+
+def has_nanoseconds(file: Path) -> bool:
+    """Returns whether a Parquet file has a column of times in nanoseconds, other than INT96."""
+    try:
+        schema = pq.ParquetFile(file).schema
+    except (pa.ArrowException, OSError):
+        return False  # Spark reports the error
+    columns = [schema.column(place) for place in range(len(schema))]
+    return any(
+        column.physical_type == "INT64"
+        and "timeUnit=nanoseconds" in str(column.logical_type)
+        and column.max_repetition_level == 0
+        and column.path == column.name
+        for column in columns
+    )
+
+
+def write_in_microseconds(source: Path, target: Path) -> None:
+    """Copies a Parquet file with its times truncated to microseconds."""
+    file = pq.ParquetFile(source)
+
+    def in_microseconds(column: pa.Field) -> pa.Field:
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+            return column.with_type(pa.timestamp("us", column.type.tz))
+        return column
+
+    schema = pa.schema([in_microseconds(column) for column in file.schema_arrow])
+    with pq.ParquetWriter(target, schema) as writer:
+        for batch in file.iter_batches():
+            columns = [
+                column.cast(kind, safe=False) if column.type != kind else column
+                for column, kind in zip(batch.columns, schema.types, strict=True)
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))

@@ -1,0 +1,117 @@
+"""What to write into a mapping so that texts are read as numbers or times."""
+
+import re
+from datetime import datetime
+
+from ml.loading.columns import NUMBERS, TIMES
+from ml.loading.formats import DECIMALS, THOUSANDS, format_line
+from ml.loading.number_formats import PYTHON_CURRENCY, NumberFormat
+
+# Dates and times of day as texts may hold them, in Spark's patterns: each order of day and month.
+DATES = (
+    *(
+        f"{first}{mark}{second}{mark}{year}"
+        for mark in "/.-"
+        for year in ("yyyy", "yy")
+        for first, second in (("d", "M"), ("M", "d"))
+    ),
+    *("yyyy/M/d", "yyyy.M.d", "yyyyMMdd", "d MMM yyyy", "d-MMM-yyyy", "d-MMM-yy", "d MMMM yyyy"),
+    *("MMM d, yyyy", "MMMM d, yyyy"),
+)
+CLOCKS = (
+    *("", " H:mm", " H:mm:ss", ", H:mm", ", H:mm:ss", "'T'H:mm", "'T'H:mm:ss"),
+    *(" h:mm a", " h:mm:ss a", " h:mma", ", h:mm a", ", h:mm:ss a"),
+)
+# The codes of strptime for Spark's letters.
+PYTHON_LETTERS = {
+    "yyyy": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%m", "dd": "%d",
+    "d": "%d", "H": "%H", "h": "%I", "mm": "%M", "ss": "%S", "a": "%p", "'T'": "T",
+}  # fmt: skip
+
+
+def proposal(column: str, texts: list[str]) -> str | None:
+    """Returns what to write into the mapping so that `column` reads the texts; None if unclear."""
+    proposed = None
+    if texts and column in TIMES:
+        proposed = time_proposal(texts)
+    elif texts and column in NUMBERS:
+        proposed = number_proposal(texts)
+    return proposed and f"write into the mapping: {proposed}"
+
+
+def number_proposal(texts: list[str]) -> str | None:
+    """Returns the `format:` that reads the most texts as numbers; None if there is none.
+
+    Where both decimal signs read equally many, both are proposed.
+    """
+    candidates = [
+        NumberFormat(decimal, thousands)
+        for decimal in DECIMALS
+        for thousands in (None, *THOUSANDS)
+        if decimal != thousands
+    ]
+
+    def read_texts(form: NumberFormat) -> int:
+        pattern = re.compile(form.pattern(PYTHON_CURRENCY))
+        return sum(bool(pattern.match(text)) for text in texts)
+
+    counts = [read_texts(form) for form in candidates]
+    if not (most := max(counts)):
+        return None
+    # The first format of each decimal sign is the simplest.
+    proposals: dict[str, str] = {}
+    for form, count in zip(candidates, counts, strict=True):
+        if count == most:
+            separator = {"thousands": form.thousands} if form.thousands else {}
+            line = format_line(decimal=form.decimal, **separator)
+            proposals.setdefault(form.decimal, line)
+    return " or ".join(proposals.values())
+
+
+def time_proposal(texts: list[str]) -> str | None:
+    """Returns what to write so that the texts are read as times; None if that is unclear.
+
+    Where both orders of day and month fit, both are proposed.
+    """
+    formats = [format_line(date_format=pattern) for pattern in fitting_patterns(texts)]
+    if len(formats) == 2:
+        return f"{formats[0]} if the day comes first, {formats[1]} if the month does"
+    if formats:
+        return formats[0]
+    if all(re.fullmatch(r"\d{10}", text) for text in texts):
+        return "the mapping's ordered_at as timestamp_seconds(cast(<column> as bigint))"
+    if all(re.fullmatch(r"\d{13}", text) for text in texts):
+        return "the mapping's ordered_at as timestamp_millis(cast(<column> as bigint))"
+    return None
+
+
+def fitting_patterns(texts: list[str]) -> list[str]:
+    """Returns the patterns that read all texts: none, one, or one for each order of day, month."""
+
+    def code(letters: re.Match[str]) -> str:
+        return PYTHON_LETTERS[letters[0]]
+
+    fitting = []
+    for pattern in (date + clock for date in DATES for clock in CLOCKS):
+        codes = re.sub("'T'|([yMdHhmsa])\\1*", code, pattern)
+        if all(is_time(text, codes) for text in texts):
+            fitting.append(with_zeros(pattern, texts))
+    return fitting[:2]
+
+
+def is_time(text: str, codes: str) -> bool:
+    """Returns whether strptime reads the text by the codes."""
+    try:
+        datetime.strptime(text.strip(), codes)
+    except ValueError:
+        return False
+    return True
+
+
+def with_zeros(pattern: str, texts: list[str]) -> str:
+    """Returns the pattern with two digits for day, month and hour where every text has two."""
+    if all(re.match(r"\d\d\D\d\d\D", text) for text in texts):
+        pattern = re.sub(r"^([dM])(\W)([dM])(?=\W)", r"\1\1\2\3\3", pattern)
+    if all(re.search(r"\D\d\d:", text) for text in texts):
+        pattern = re.sub("([Hh]):", r"\1\1:", pattern)
+    return pattern

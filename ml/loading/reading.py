@@ -1,0 +1,60 @@
+"""How the numbers of a source are written, recognized from its first rows."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from ml.loading.casts import Reading, identifier
+from ml.loading.columns import NUMBERS
+from ml.loading.expressions import is_arithmetic, named_columns
+from ml.loading.formats import Format
+from ml.loading.number_formats import (
+    Evidence,
+    NumberFormat,
+    number_evidence,
+    recognized_number_format,
+)
+from ml.session import log
+
+# Rows of a source that show how its texts write numbers.
+SAMPLE_ROWS = 1000
+
+
+def recognized_reading(source: DataFrame, expressions: dict[str, str], given: Format) -> Reading:
+    """Returns how to read the texts, from the format given and from the first rows.
+
+    A text is read as a number where the expression is a column or arithmetic over columns. Other
+    SQL, such as regexp_replace, gets the text as it is in the file.
+    """
+    texts = {f.name for f in source.schema.fields if isinstance(f.dataType, T.StringType)}
+    arithmetic: set[str] = set()
+    other: set[str] = set()
+    for column in expressions:
+        if column in NUMBERS:
+            names = texts & set(named_columns(source, column, expressions[column]))
+            (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
+    columns = sorted(arithmetic - other)
+    if not columns:
+        return Reading(given.date_format)
+    rows = source.select(*[F.col(identifier(name)) for name in columns]).limit(SAMPLE_ROWS)
+    evidence = number_evidence(text for row in rows.collect() for text in row if text)
+    numbers = recognized_number_format(evidence, given)
+    log_number_format(columns, numbers, evidence, given)
+    return Reading(given.date_format, numbers, frozenset(columns))
+
+
+def log_number_format(
+    columns: list[str], numbers: NumberFormat, evidence: Evidence, given: Format
+) -> None:
+    """Prints a number format that is not the usual one, and an ambiguous number."""
+    if numbers.decimal == "," or numbers.thousands:
+        separator = f" and the thousands separator {numbers.thousands!r}"
+        log(
+            f"numbers in {', '.join(columns)} are read with the decimal sign {numbers.decimal!r}"
+            + (separator if numbers.thousands else "")
+        )
+    elif "." in evidence.ambiguous and "." not in evidence.decimals and given.decimal is None:
+        log(
+            f"numbers such as {evidence.ambiguous['.']} are read as a fraction; if that is a "
+            "thousand, write into the mapping: format: {decimal: ',', thousands: '.'}"
+        )

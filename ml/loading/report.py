@@ -1,0 +1,70 @@
+"""What a load prints about the lines and the customers that it brings."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ml.loading.checks import is_unparsed, sample_texts
+from ml.loading.proposals import proposal
+from ml.loading.wording import counted
+from ml.session import StepError, describe, log
+
+# Columns of unparsed_values -> what a message calls their lines.
+UNPARSED = {
+    "line": "whose fields cannot be told apart (an open quote, or too many or too few)",
+    "ordered_at": "with a time that cannot be read",
+    "amount": "with an amount that is not a number",
+    "quantity": "with a quantity that is not a number",
+}
+
+
+def report_lines(lines: DataFrame, path: str) -> None:
+    """Prints the number, period and amount of a load's lines, and what could not be read."""
+    describe(lines.sparkSession, "report")
+    (counts,) = lines.agg(
+        F.count(F.lit(1)).alias("lines"),
+        F.count_if(F.expr(f"customer_id is null and not ({is_unparsed('line')})")).alias("guests"),
+        F.min("ordered_at").cast("date").alias("first_day"),
+        F.max("ordered_at").cast("date").alias("last_day"),
+        F.sum("amount").alias("amount"),
+        *[F.count_if(F.expr(is_unparsed(column))).alias(column) for column in UNPARSED],
+    ).collect()
+    number = counted(counts.lines, "line")
+    log(f"{path}: {number} from {counts.first_day} to {counts.last_day}, net {counts.amount}")
+    log(f"{counted(counts.guests, 'line')} without a customer (guests)")
+    for column in UNPARSED:
+        if counts[column]:
+            report_unparsed(lines, column, counts[column])
+
+
+def report_unparsed(lines: DataFrame, column: str, number: int) -> None:
+    """Prints how many texts of a column could not be read, an example, and what would help."""
+    texts = sample_texts(lines.where(is_unparsed(column)), column)
+    proposed = proposal(column, texts)
+    log(
+        f"{counted(number, 'line')} {UNPARSED[column]}, such as {texts[0][:80]!r}: kept in "
+        "raw.transactions, column unparsed_values" + (f"; {proposed}" if proposed else "")
+    )
+
+
+def report_customers(rows: DataFrame, path: str) -> None:
+    """Prints how many customers the rows of a customers file give, and which rows give none.
+
+    Raises StepError when no row has an id.
+    """
+    (counts,) = rows.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.count_distinct("customer_id").alias("customers"),
+        F.count_if(F.col("customer_id").isNull()).alias("without_id"),
+        F.count("unparsed_values").alias("unparsed"),
+    ).collect()
+    if not counts.customers:
+        raise StepError(
+            f"no row of {path} can be used, so nothing is replaced: none of {counts.rows:,} rows "
+            "has a customer_id"
+        )
+    log(
+        f"{path}: {counts.customers:,} customers of {counts.rows:,} rows "
+        f"({counts.without_id:,} rows without an id are left out, "
+        f"{counts.rows - counts.customers - counts.without_id:,} repeat an id, "
+        f"{counts.unparsed:,} have a value that does not fit its column, now null)"
+    )
