@@ -23,7 +23,7 @@ TARGETS = {
     "generate": ("ml.generate", 8),
     "dbt": ("dbt build", 30),
     "server": ("HiveThriftServer2", 60),
-    "make": ("run_alone", 60),
+    "make": ("BEGIN=raw", 60),
     "cluster": ("ml.cluster", 8),
     "lifetime value": ("ml.lifetime_value", 8),
     "insight site": ("reports.build_site", 8),
