@@ -1,4 +1,4 @@
-"""How much memory the Spark server gets: SPARK_DRIVER_MEMORY, or a default that fits the machine."""
+"""The memory of the Spark server: SPARK_DRIVER_MEMORY, or a default that fits the machine."""
 
 import os
 import re
