@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT, Data, asking, on_data
 from test_pipeline import all_tables, fingerprint
 
-# The process to kill: words of its command, and the seconds of its life from which the moment of the
-# kill is drawn.
+# The process to kill: words of its command, and the seconds of its life from which the moment is
+# drawn.
 TARGETS = {
     "generate": ("ml.generate", 8),
     "dbt": ("dbt build", 30),
