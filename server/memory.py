@@ -41,7 +41,7 @@ def driver_memory() -> str:
     if wanted > available:
         raise ServerError(
             f"SPARK_DRIVER_MEMORY={text} is more than this machine's {available} MiB; "
-            "set a smaller one, as in: make run SPARK_DRIVER_MEMORY=2g"
+            f"set a smaller one, as in: make run SPARK_DRIVER_MEMORY={fitting}m"
         )
     if wanted < SMALLEST:
         raise ServerError(
