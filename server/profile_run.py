@@ -42,20 +42,23 @@ def read(files: list[str]) -> duckdb.DuckDBPyConnection:
     return database
 
 
-def short(number: float) -> str:
+def short(number: float | None) -> str:
     """Returns a number of rows or bytes with at most three digits before the unit, as in 12.3M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
+        if number and number >= size:
             return f"{number / size:.1f}{unit}"
     return f"{number}" if number else "-"
 
 
 def cells(row: tuple) -> tuple[str, ...]:
-    """Returns a row of `steps` as text."""
+    """Returns a row of `steps` as text; a step without jobs has nulls."""
     step, seconds, jobs, tasks, task_seconds, collection_seconds, *sizes, skew, _, _ = row
-    times = (f"{each:.1f}" for each in (task_seconds, collection_seconds))
+    times = (f"{each or 0:.1f}" for each in (task_seconds, collection_seconds))
     skew = f"{skew:.1f}" if skew else "-"
-    return (step, f"{seconds:.1f}", f"{jobs}", f"{tasks}", *times, *map(short, sizes), skew)
+    return (
+        *(step, f"{seconds:.1f}", f"{jobs or 0}", f"{tasks or 0}"),
+        *(*times, *map(short, sizes), skew),
+    )
 
 
 def report(rows: list[tuple]) -> str:

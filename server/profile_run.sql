@@ -88,35 +88,39 @@ left join events as ended
     on ended.kind = 'SparkListenerJobEnd' and started.json ->> 'Job ID' = ended.json ->> 'Job ID'
 where started.kind = 'SparkListenerJobStart';
 
-create table stages as
-select
-    operation,
-    (json ->> '$."Stage Info"."Stage ID"')::int as stage_id,
-    (json ->> '$."Stage Info"."Stage Attempt ID"')::int as attempt
-from events
-where kind = 'SparkListenerStageSubmitted';
-
 create table tasks as
-with metrics_of_tasks as (
+with stages as (
     select
-        json,
+        operation,
+        (json ->> '$."Stage Info"."Stage ID"')::int as stage_id,
+        (json ->> '$."Stage Info"."Stage Attempt ID"')::int as attempt
+    from events
+    where kind = 'SparkListenerStageSubmitted'
+),
+
+ended as (
+    select
+        (json ->> 'Stage ID')::int as stage_id,
+        (json ->> 'Stage Attempt ID')::int as attempt,
         json -> 'Task Metrics' as metrics
     from events
     where kind = 'SparkListenerTaskEnd'
 )
 
 select
-    (json ->> 'Stage ID')::int as stage_id,
-    (json ->> 'Stage Attempt ID')::int as attempt,
-    (metrics ->> 'Executor Run Time')::bigint as run_ms,
-    (metrics ->> 'JVM GC Time')::bigint as collection_ms,
-    (metrics ->> '$."Shuffle Read Metrics"."Remote Bytes Read"')::bigint
-    + (metrics ->> '$."Shuffle Read Metrics"."Local Bytes Read"')::bigint as shuffle_read,
-    (metrics ->> '$."Shuffle Write Metrics"."Shuffle Bytes Written"')::bigint as shuffle_write,
-    (metrics ->> 'Disk Bytes Spilled')::bigint as spilled,
-    (metrics ->> '$."Input Metrics"."Records Read"')::bigint as rows_read,
-    (metrics ->> '$."Output Metrics"."Records Written"')::bigint as rows_written
-from metrics_of_tasks;
+    stages.operation,
+    ended.stage_id,
+    ended.attempt,
+    (ended.metrics ->> 'Executor Run Time')::bigint as run_ms,
+    (ended.metrics ->> 'JVM GC Time')::bigint as collection_ms,
+    (ended.metrics ->> '$."Shuffle Read Metrics"."Remote Bytes Read"')::bigint
+    + (ended.metrics ->> '$."Shuffle Read Metrics"."Local Bytes Read"')::bigint as shuffle_read,
+    (ended.metrics ->> '$."Shuffle Write Metrics"."Shuffle Bytes Written"')::bigint as shuffle_write,
+    (ended.metrics ->> 'Disk Bytes Spilled')::bigint as spilled,
+    (ended.metrics ->> '$."Input Metrics"."Records Read"')::bigint as rows_read,
+    (ended.metrics ->> '$."Output Metrics"."Records Written"')::bigint as rows_written
+from ended
+inner join stages on ended.stage_id = stages.stage_id and ended.attempt = stages.attempt;
 
 create view steps as
 with last_run as (
@@ -184,58 +188,51 @@ step_jobs as (
     group by chosen.step
 ),
 
-step_stages as (
+step_tasks as (
     select
         chosen.step,
         count(*) as tasks,
-        sum(tasks.run_ms) as run_ms,
-        sum(tasks.collection_ms) as collection_ms,
+        sum(tasks.run_ms) / 1e3 as task_seconds,
+        sum(tasks.collection_ms) / 1e3 as collection_seconds,
         sum(tasks.shuffle_read) as shuffle_read,
         sum(tasks.shuffle_write) as shuffle_write,
         sum(tasks.spilled) as spilled,
         sum(tasks.rows_read) as rows_read,
-        sum(tasks.rows_written) as rows_written,
+        sum(tasks.rows_written) as rows_written
+    from tasks
+    inner join chosen on tasks.operation = chosen.operation
+    group by chosen.step
+),
+
+stage_skew as (
+    select
+        chosen.step,
         max(tasks.run_ms) - median(tasks.run_ms) as lost_ms,
         max(tasks.run_ms) / greatest(median(tasks.run_ms), 1) as skew
     from tasks
-    inner join stages on tasks.stage_id = stages.stage_id and tasks.attempt = stages.attempt
-    inner join chosen on stages.operation = chosen.operation
+    inner join chosen on tasks.operation = chosen.operation
     group by chosen.step, tasks.stage_id, tasks.attempt
 ),
 
--- Skew is that of the stage whose longest task costs the step most.
-step_tasks as (
+-- The skew of a step is that of the stage that loses most by its longest task.
+step_skew as (
     select
         step,
-        sum(tasks) as tasks,
-        sum(run_ms) as run_ms,
-        sum(collection_ms) as collection_ms,
-        sum(shuffle_read) as shuffle_read,
-        sum(shuffle_write) as shuffle_write,
-        sum(spilled) as spilled,
-        sum(rows_read) as rows_read,
-        sum(rows_written) as rows_written,
         max_by(skew, lost_ms) as skew
-    from step_stages
+    from stage_skew
     group by step
 )
 
 select
     times.step,
     times.covered_ms / 1e3 as seconds,
-    coalesce(step_jobs.jobs, 0) as jobs,
-    coalesce(step_tasks.tasks, 0) as tasks,
-    coalesce(step_tasks.run_ms, 0) / 1e3 as task_seconds,
-    coalesce(step_tasks.collection_ms, 0) / 1e3 as collection_seconds,
-    coalesce(step_tasks.shuffle_read, 0) as shuffle_read,
-    coalesce(step_tasks.shuffle_write, 0) as shuffle_write,
-    coalesce(step_tasks.spilled, 0) as spilled,
-    coalesce(step_tasks.rows_read, 0) as rows_read,
-    coalesce(step_tasks.rows_written, 0) as rows_written,
-    step_tasks.skew,
+    step_jobs.jobs,
+    step_tasks.* exclude (step), -- noqa: RF02
+    step_skew.skew,
     times.started_ms / 1e3 as started,
     times.finished_ms / 1e3 as finished
 from times
 left join step_jobs on times.step = step_jobs.step
 left join step_tasks on times.step = step_tasks.step
+left join step_skew on times.step = step_skew.step
 order by times.covered_ms desc, times.step asc;
