@@ -5,9 +5,10 @@ export AS_OF_DATE ?=
 export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
+export REPLACE_LOADED ?=
 export CUSTOMER_ID ?=
 export SPARK_MASTER ?= local[*]
-export SPARK_DRIVER_MEMORY ?= 6g
+export SPARK_DRIVER_MEMORY ?=
 export SPARK_SETTINGS ?=
 export THRIFT_PORT ?= 10000
 export CONNECT_PORT ?= 15002
@@ -16,83 +17,99 @@ export SITE_PORT ?= 8080
 export HISTORY_PORT ?= 18080
 export STATE_DIR ?= .spark
 
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
-SERVER := .venv/bin/python -m server
-# A PySpark step, sent to the server's Connect door; the token stays out of the command line.
+PYTHON := .venv/bin/python
+DBT := .venv/bin/dbt
+SERVER := $(PYTHON) -m server
+# A PySpark step finds the server by its environment: the token must not show on a command line.
 STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
-	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" .venv/bin/python
-# The shell takes a path from its environment: whatever is in it, it means itself.
+	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" $(PYTHON)
+GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
+	$(if $(REPLACE_LOADED),--replace-loaded)
+# The shell reads a path from its environment, so that no character of it has a second meaning.
 LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
-SITE = $(STEP) -m reports.build_site
-# Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
-KEEP_LOADED = $(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
-GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" $(KEEP_LOADED)
 
-# One at a time: two would build the same tables. To the make below, each parameter looks asked for.
-ALONE = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory KEEP_LOADED="$(KEEP_LOADED)"
+# One lock around all steps: two runs would build the same tables. Two steps run at a time, or as many as
+# a -j of the user allows (the jobserver).
+LOCKED = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory \
+	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
-.PHONY: help run run_alone load_alone erase_alone derive before_ml after_ml cluster_customers lifetime_value load erase test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock audit clean
+.PHONY: help run load erase parameters raw added erased before_ml clusters lifetime_value after_ml \
+	site summary forgotten test test_all bench lint up down status sql history profile docs serve \
+	pictures setup setup-tests lock audit clean
 
-help:  ## what there is to run
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+help:  ## lists the commands
+	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 run:  ## everything: data, models, personas, lifetime value, the sites, and a summary
-	+@$(ALONE) run_alone
+	+@$(LOCKED) BEGIN=raw summary
 
-run_alone: setup
-	@.venv/bin/python -m server.parameters
-	@$(SERVER) up
+load:  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
+	+@$(LOCKED) BEGIN=added added
+
+erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
+	+@$(LOCKED) BEGIN=erased forgotten
+
+# The flow. BEGIN is the step that changes the raw tables. Without BEGIN, as in `make site`, a step takes
+# the tables as they are, and several goals run one after another, with -j too.
+ifeq ($(origin BEGIN),command line)
+up: parameters
+$(BEGIN): up
+before_ml: $(BEGIN)
+clusters lifetime_value: before_ml
+after_ml: clusters lifetime_value
+site: after_ml
+summary: site
+forgotten: summary
+else
+.NOTPARALLEL:
+endif
+
+parameters: setup
+	@$(PYTHON) -m server.parameters
+
+raw:
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
-	@$(MAKE) --no-print-directory derive
 
-derive:
-	@$(MAKE) --no-print-directory before_ml
-	@$(MAKE) --no-print-directory --jobs=2 cluster_customers lifetime_value
-	@$(MAKE) --no-print-directory after_ml
-	@$(SITE)
-	@.venv/bin/python -m reports.summary
+added:
+	@$(LOAD) --append
+
+erased:
+	@$(STEP) -m ml.erase
 
 before_ml after_ml:
-	@dbt build --selector $@ --exclude-resource-type unit_test
+	@$(DBT) build --selector $@ --exclude-resource-type unit_test
 
-# Neither needs the other, and each leaves a core idle.
-cluster_customers:
+# Neither reads the other's tables, and each leaves a core idle: they run side by side.
+clusters:
 	@$(STEP) -m ml.cluster --seed "$(SEED)"
 
 lifetime_value:
 	@$(STEP) -m ml.lifetime_value
 
-load:  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
-	+@$(ALONE) load_alone
+site: up  ## the insight site, and the lineage site in it: target/site/index.html
+	@$(STEP) -m reports.build_site
 
-load_alone: setup
-	@.venv/bin/python -m server.parameters
-	@$(SERVER) up
-	@$(LOAD) --append
+summary:
+	@$(PYTHON) -m reports.summary
 
-erase:  ## erases CUSTOMER_ID from the raw tables, and makes everything anew without
-	+@$(ALONE) erase_alone
-
-erase_alone: setup
-	@$(SERVER) up
-	@$(STEP) -m ml.erase
-	@$(MAKE) --no-print-directory derive
-	@dbt --quiet run-operation drop_earlier_builds
+forgotten:
+	@$(DBT) --quiet run-operation drop_earlier_builds
 	@$(SERVER) forget
 
-test: setup-tests lint  ## lint, then the tests, on ports and state of their own
+test: setup-tests lint  ## lint, then the tests, on their own ports and state
 	@.venv/bin/pytest -m "not slow"
 
-test_all: setup-tests lint
+test_all: setup-tests lint  ## the same, and the tests that take long
 	@.venv/bin/pytest
 
-bench: setup-tests  ## times every step at N_CUSTOMERS, on ports and state of its own, beside other ways to do it
-	@PYTHONPATH=tests .venv/bin/python -m tests.bench.bench --customers "$(N_CUSTOMERS)"
+bench: setup-tests  ## times every step at N_CUSTOMERS, on its own ports and state, beside other implementations
+	@PYTHONPATH=tests $(PYTHON) -m tests.bench.bench --customers "$(N_CUSTOMERS)"
 
-lint: setup-tests  ## ruff, sqlfluff and yamllint
+lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
 	@.venv/bin/yamllint --strict .
 	@.venv/bin/sqlfluff lint
 
@@ -102,32 +119,27 @@ up: setup  ## starts the Spark server and waits until it answers
 down: setup  ## stops the Spark server and the history server; the tables stay
 	@$(SERVER) down
 
-status: setup  ## says what runs where
+status: setup  ## shows what runs where, and with how much memory
 	@$(SERVER) status
 
-sql: setup  ## a SQL prompt on the marts
+sql: setup  ## opens a SQL prompt on the marts
 	@$(SERVER) sql
 
-history: setup  ## Spark's history server: the jobs of past runs
+history: setup  ## starts Spark's history server: the jobs of past runs
 	@$(SERVER) history
 
-profile: setup  ## says where the time of the last run went
-	@.venv/bin/python -m server.profile_run
+profile: setup  ## shows where the time of the last run went
+	@$(PYTHON) -m server.profile_run
 
-docs: setup  ## the lineage site, as one file: target/static_index.html
-	@$(SERVER) up
-	@dbt --quiet docs generate --static
+docs: up  ## the lineage site, as one file: target/static_index.html
+	@$(DBT) --quiet docs generate --static
 	@echo "The lineage site is target/static_index.html"
 
-site: setup  ## the insight site, and the lineage site in it: target/site/index.html
-	@$(SERVER) up
-	@$(SITE)
-
 serve: setup  ## serves both sites on loopback, until Ctrl-C
-	@.venv/bin/python -m server.serve "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
+	@$(PYTHON) -m server.serve "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
 
-pictures: setup-tests  ## takes the README's pictures of the site anew (needs chromium)
-	@.venv/bin/python -m reports.pictures
+pictures: setup-tests  ## takes the README's pictures of the site again (needs chromium)
+	@$(PYTHON) -m reports.pictures
 
 setup: .venv/ready
 
@@ -135,7 +147,7 @@ setup-tests: .venv/ready-for-tests
 
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
-# Made anew when the requirements change, and after an installation that broke off half-way.
+# Rebuilt when the requirements change, and after an installation that stopped halfway.
 .venv/ready: requirements.txt requirements-java.txt
 	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
@@ -150,18 +162,18 @@ INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps -
 	@$(INSTALL) -r requirements-tests.txt
 	@touch .venv/ready-for-tests
 
-lock:  ## pins requirements*.in anew (needs uv)
+lock:  ## pins requirements*.in again (needs uv)
 	@for name in requirements requirements-java requirements-tests; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			$$name.in --output-file $$name.txt; \
 	done
 
-audit:  ## looks the pinned packages up among the known vulnerabilities (needs uv, and the network)
+audit:  ## checks the pinned packages for known vulnerabilities (needs uv, and the network)
 	@for name in requirements requirements-java requirements-tests; do \
 		uvx pip-audit --require-hashes --disable-pip --requirement $$name.txt || exit 1; \
 	done
 
-clean:  ## stops the server and removes the state: tables, logs, docs
+clean:  ## stops the server and removes the state: tables, logs, sites
 	@if [ -x .venv/bin/python ]; then $(SERVER) down; fi
 	@rm -rf "$(STATE_DIR)" target logs

@@ -1,10 +1,20 @@
+{#- AS_OF_DATE as a SQL date, or null when it is not set. `make run` renders this macro before it changes anything
+    (server/parameters.py), so this is the only check of the parameter. -#}
 {% macro given_as_of_date() -%}
     {%- set given = env_var('AS_OF_DATE', '') -%}
     {%- if not given -%}
         cast(null as date)
-    {%- elif modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
-        date '{{ given }}'
     {%- else -%}
-        {{ exceptions.raise_compiler_error("AS_OF_DATE must be a date such as 2026-06-30, not '" ~ given ~ "'") }}
+        {%- set is_date = modules.re.fullmatch('[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])', given) -%}
+        {%- if is_date -%}
+            {#- Counted from the first of the month, February 30 is a day in March. -#}
+            {%- set first = modules.datetime.date(given[:4] | int, given[5:7] | int, 1) -%}
+            {%- set day = first + modules.datetime.timedelta(given[8:] | int - 1) -%}
+            {%- set is_date = day.isoformat() == given -%}
+        {%- endif -%}
+        {%- if not is_date -%}
+            {{ exceptions.raise_compiler_error("AS_OF_DATE must be a date such as 2026-06-30, not '" ~ given ~ "'") }}
+        {%- endif -%}
+        date '{{ given }}'
     {%- endif -%}
 {%- endmacro %}

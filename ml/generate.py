@@ -597,16 +597,18 @@ def truth_rejected_rows(carriers: DataFrame, draw: Draws) -> DataFrame:
     )
 
 
-def generate(spark: SparkSession, customers: int, seed: int, keep_loaded: bool = False) -> None:
+def generate(spark: SparkSession, customers: int, seed: int, replace_loaded: bool = False) -> None:
     """Writes the four tables, unless they are what is asked for already.
 
-    With `keep_loaded`, a user's own data in raw.transactions stay as they are.
+    A user's own data in raw.transactions stay as they are, unless `replace_loaded`.
     """
     for table in ("raw.customers", "raw.transactions"):
         tables.finish_replacement(spark, table)
     source = tables.table_properties(spark, "raw.transactions").get("source", "")
-    if keep_loaded and tables.is_path(source):
-        session.log(f"your data of {source} stay loaded; for generated data set N_CUSTOMERS")
+    if tables.is_path(source) and not replace_loaded:
+        session.log(
+            f"your data of {source} stay loaded; for generated data: make run REPLACE_LOADED=yes"
+        )
         return
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     wanted = {"source": "generated", "customers": f"{customers}", "seed": f"{seed}", "code": code}
@@ -665,7 +667,7 @@ def main() -> None:
     parser.add_argument("--customers", default="100000", help="how many (default %(default)s)")
     parser.add_argument("--seed", default="42", help="same seed, same rows (default %(default)s)")
     parser.add_argument(
-        "--keep-loaded", action="store_true", help="do nothing where own data are loaded"
+        "--replace-loaded", action="store_true", help="replace data that were loaded from files"
     )
     arguments = parser.parse_args()
     customers = session.whole_number("N_CUSTOMERS", arguments.customers, least=1)
@@ -674,7 +676,7 @@ def main() -> None:
     seed = session.whole_number("SEED", arguments.seed)
     spark = session.start("generate")
     quicken(spark)
-    generate(spark, customers, seed, arguments.keep_loaded)
+    generate(spark, customers, seed, arguments.replace_loaded)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 #
 #     server/analysts_server.sh SETTINGS_FILE
 #
-# Spark has no rights of its own: whoever may ask it something may have it do whatever its process may do. So this
-# process may do nothing. It sees Java, Spark and the marts, all read-only, and a /tmp that goes with it; it has no
-# rights on the machine, and its account on the metastore is to have none but to read.
+# Spark has no permissions of its own: a user who may send it a query can use all permissions of its process. So this
+# process has almost none. It sees Java, Spark and the marts, all read-only, and a /tmp that is deleted when it ends. It
+# has no rights on the machine. Give its account on the metastore the right to read, and no other.
 set -euo pipefail
 
 fail() {
@@ -19,7 +19,7 @@ settings=${1:-}
 for program in bwrap pasta; do
     command -v $program >/dev/null || fail "$program is not installed: apt-get install bubblewrap passt"
 done
-[[ $(id -u) != 0 ]] || fail "run it as an account of its own, not as root"
+[[ $(id -u) != 0 ]] || fail "run it with an account of its own, not as root"
 [[ -w /dev/net/tun ]] || fail "/dev/net/tun is not open to this account: chmod 0666 /dev/net/tun"
 
 setting() {
@@ -37,7 +37,7 @@ visible=(--ro-bind /usr /usr --proc /proc --dev /dev --size 4294967296 --tmpfs /
 for link in /bin /sbin /lib /lib64; do
     [[ ! -L $link ]] || visible+=(--symlink "$(readlink "$link")" "$link")
 done
-# With what Java needs of /etc: how names of machines are found, which certificates are trusted, its own settings.
+# Java needs these files of /etc: how to find machines by name, which certificates to trust, its own settings.
 for path in "$spark_home" "$java_home" /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/java-*; do
     visible+=(--ro-bind-try "$path" "$path")
 done
@@ -49,7 +49,7 @@ for path in ${class_path//:/ } $(setting 'spark\.hadoop\.hive\.server2\.keystore
     visible+=(--ro-bind "$path" "$path")
 done
 
-# The settings that no analyst's file is to change stand last.
+# The last of repeated settings wins: the file of the analysts' server cannot change these.
 all_settings() {
     cat "$root/server/spark-defaults.conf" "$settings"
     cat <<'SETTINGS'
@@ -58,12 +58,12 @@ spark.plugins
 spark.ui.enabled         false
 spark.eventLog.enabled   false
 spark.local.dir          /tmp
-# What is forbidden stays so, however long one waits before the next try.
+# Hive repeats a refused statement several times; waiting longer between the tries does not help.
 spark.hadoop.hive.hmshandler.retry.interval  10ms
 SETTINGS
 }
 
-# A network of its own: the doors of the build's server, on this machine's loopback, are not in it.
+# A network of its own, without this machine's loopback, where the build's server listens.
 exec pasta --foreground --quiet --config-net --no-map-gw --udp-ports none --udp-ns none \
     --tcp-ports "$(setting 'spark\.hadoop\.hive\.server2\.thrift\.bind\.host')/$(setting 'spark\.hadoop\.hive\.server2\.thrift\.port')" \
     --tcp-ns "${LOCAL_PORTS:-none}" -- \

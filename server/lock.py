@@ -1,9 +1,10 @@
-"""Runs a command as soon as no other one is at work on the same tables: `make run`, `make load`.
+"""Runs a command once no other one works on the same tables: `make run`, `make load`, `make erase`.
 
     python3 -m server.lock STATE_DIR COMMAND...
 
-The lock is the system's, on a file in STATE_DIR: it ends with the last process that the command
-has started, however that ends, so no kill leaves it behind. The server is not one of them.
+The operating system keeps the lock, on a file in STATE_DIR. The command and all that it starts
+inherit the lock, so it ends with the last of them, and a kill leaves no lock behind. The Spark
+server does not inherit it. Runs with the system's Python, before .venv exists.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ from pathlib import Path
 
 
 def main(state: str, *command: str) -> None:
-    """Becomes `command`, which inherits the lock; waits where another has it, and says so."""
+    """Takes the lock, after waiting for the process that has it, and becomes `command`."""
     path = Path(state) / "at-work"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

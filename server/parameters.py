@@ -1,24 +1,48 @@
-"""Checks the parameters of `make run` before anything is touched: one clear line, exit code 1."""
+"""Checks the parameters of `make run` before it changes anything: one clear line, exit code 1."""
 
+import datetime
 import os
+import re
 import sys
-from datetime import date
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import NoReturn
+
+from jinja2 import Environment
 
 from ml.session import StepError, whole_number
+from server.environment import ROOT
 
 
-def check(parameters: dict[str, str]) -> None:
-    """Raises StepError for the first parameter that cannot be used; an empty one is not given."""
+def refuse(message: str) -> NoReturn:
+    """Stands for dbt's exceptions.raise_compiler_error in check_as_of_date."""
+    raise StepError(message)
+
+
+def check_as_of_date(text: str) -> None:
+    """Raises StepError unless `text` is empty or a date.
+
+    The rule is in the macro that dbt uses; this renders the macro, with what it takes from dbt.
+    """
+    macro = (ROOT / "macros" / "as_of_date.sql").read_text()
+    from_dbt = {
+        "env_var": lambda *_: text,
+        "modules": SimpleNamespace(re=re, datetime=datetime),
+        "exceptions": SimpleNamespace(raise_compiler_error=refuse),
+    }
+    template = Environment(autoescape=True).from_string(macro + "{{ given_as_of_date() }}")
+    template.render(from_dbt)
+
+
+def check(parameters: Mapping[str, str]) -> None:
+    """Raises StepError for the first parameter with a wrong value; an empty one counts as unset."""
     whole_number("N_CUSTOMERS", parameters["N_CUSTOMERS"], least=1)
     whole_number("SEED", parameters["SEED"])
-    if as_of_date := parameters.get("AS_OF_DATE"):
-        try:
-            if date.fromisoformat(as_of_date).isoformat() != as_of_date:
-                raise ValueError
-        except ValueError:
-            raise StepError(
-                f"AS_OF_DATE must be a date such as 2026-06-30, not '{as_of_date}'"
-            ) from None
+    check_as_of_date(parameters.get("AS_OF_DATE", ""))
+    if parameters.get("REPLACE_LOADED", "") not in ("", "yes"):
+        raise StepError(
+            f"REPLACE_LOADED must be yes or empty, not '{parameters['REPLACE_LOADED']}'"
+        )
     for name in ("CUSTOMERS", "MAPPING"):
         if parameters.get(name) and not parameters.get("TRANSACTIONS"):
             raise StepError(
@@ -28,6 +52,6 @@ def check(parameters: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     try:
-        check(dict(os.environ))
+        check(os.environ)
     except StepError as error:
         sys.exit(f"error: {error}")

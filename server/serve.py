@@ -1,4 +1,4 @@
-"""Serves a folder on loopback until it is interrupted: `make serve`.
+"""Serves a folder on loopback until Ctrl-C: `make serve`.
 
 python -m server.serve target/site 8080
 """
@@ -9,10 +9,11 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from server.__main__ import ServerError, check_port
+from server.environment import ServerError, check_port
 
 
 def main(folder: str, port: str) -> None:
+    """Serves `folder`; ends with one line when it has no site or the port is not free."""
     if not (Path(folder) / "index.html").exists():
         sys.exit(f"error: there is no site in {folder}; build it with: make site")
     try:

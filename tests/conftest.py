@@ -42,7 +42,10 @@ spark.sql.shuffle.partitions 2
 spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1 \
     -XX:ReservedCodeCacheSize=512m
 """
-PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING")
+PARAMETERS = (
+    *("N_CUSTOMERS", "SEED", "AS_OF_DATE"),
+    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE_LOADED"),
+)
 
 
 def free_ports(count: int) -> list[str]:
@@ -245,13 +248,15 @@ class Means:
 
 def generated(means: Means) -> Data:
     """3,000 simulated customers."""
-    return Data("generated", printed=means.make("run", "N_CUSTOMERS=3000").stdout)
+    printed = means.make("run", "N_CUSTOMERS=3000", "REPLACE_LOADED=yes").stdout
+    return Data("generated", printed=printed)
 
 
 def generated_until_2025(means: Means) -> Data:
     """The same, as it was at the end of 2025."""
     as_of_date = date(2025, 12, 31)
-    run_step(means.server, "ml.generate", "--customers", "3000", "--seed", "42")
+    size = "--customers", "3000", "--seed", "42"
+    run_step(means.server, "ml.generate", *size, "--replace-loaded")
     build_tables(means.server, as_of_date)
     return Data("generated_until_2025", as_of_date)
 

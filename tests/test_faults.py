@@ -1,4 +1,4 @@
-"""Tests that whatever is killed, and whenever, the next run gives the tables that it should."""
+"""Tests that a run after a kill, of any process at any moment, gives the correct tables."""
 
 import os
 import random
@@ -17,13 +17,13 @@ import pytest
 from conftest import ROOT, Data, asking, on_data
 from test_pipeline import all_tables, fingerprint
 
-# What is killed: words of its command, and the seconds from which the moment is drawn, counted from
-# when it is first seen.
+# The process to kill: words of its command, and the seconds of its life from which the moment is
+# drawn.
 TARGETS = {
     "generate": ("ml.generate", 8),
     "dbt": ("dbt build", 30),
     "server": ("HiveThriftServer2", 60),
-    "make": ("run_alone", 60),
+    "make": ("BEGIN=raw", 60),
     "cluster": ("ml.cluster", 8),
     "lifetime value": ("ml.lifetime_value", 8),
     "insight site": ("reports.build_site", 8),
@@ -31,6 +31,7 @@ TARGETS = {
 
 
 def start_run(environment: dict[str, str], seed: int) -> subprocess.Popen:
+    """Starts a run on 3,000 generated customers."""
     return subprocess.Popen(
         ["make", "run", "N_CUSTOMERS=3000", f"SEED={seed}"],
         cwd=ROOT,
@@ -43,7 +44,7 @@ def start_run(environment: dict[str, str], seed: int) -> subprocess.Popen:
 
 
 def find(words: str, run: subprocess.Popen, state: str) -> psutil.Process | None:
-    """The process of the run, or of its server, whose command has these words."""
+    """Returns the process of the run, or of its server, whose command has these words."""
     processes = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
     pid_file = Path(state) / "server.pid"
     if pid_file.exists() and psutil.pid_exists(pid := int(pid_file.read_text() or 0)):
@@ -60,12 +61,12 @@ def find(words: str, run: subprocess.Popen, state: str) -> psutil.Process | None
 def kill_in_a_run(
     target: str, draw: random.Random, environment: dict[str, str], part: float = 1
 ) -> str:
-    """Begins a run and kills the target in it; says when that was, and what came of the run.
+    """Starts a run and kills the target in it; returns the moment and the result of the run.
 
-    The moment is drawn from the first `part` of its seconds.
+    The moment is drawn from the first `part` of the target's seconds.
     """
     words, seconds = TARGETS[target]
-    # A seed of its own, so that it generates data too.
+    # A new seed, so that the run generates data.
     run = start_run(environment, seed=draw.randint(1, 10**6))
     started = time.monotonic()
     delay = draw.uniform(0, seconds * part)
@@ -82,14 +83,14 @@ def kill_in_a_run(
     else:
         return f"{target}: ended before it was killed"
     printed, _ = run.communicate()
-    said = [line for line in printed.splitlines() if re.match("error|.*Error", line)]
-    return f"{target} after {moment:.1f} s: exit code {run.returncode}, {said[:1]}"
+    errors = [line for line in printed.splitlines() if re.match("error|.*Error", line)]
+    return f"{target} after {moment:.1f} s: exit code {run.returncode}, {errors[:1]}"
 
 
-def assert_tables_are_whole(
+def assert_tables_are_complete(
     environment: dict[str, str], expected: dict[str, tuple], killed: list[str]
 ) -> None:
-    """A run to the end gives the tables expected, and the warehouse has nothing besides."""
+    """Asserts that an undisturbed run gives the expected tables and leaves no other files."""
     run = start_run(environment, seed=42)
     printed, _ = run.communicate()
     assert run.returncode == 0, [*killed, printed]
@@ -116,20 +117,20 @@ class TestKilled:
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
         draw = random.Random()  # noqa: S311
-        # Without those that come late in a run, for the sake of time.
+        # Without the steps that come late in a run, to save time.
         targets = ["generate", "dbt", "server", "make", "dbt"]
         draw.shuffle(targets)
         killed = []
         for target in targets:
             killed.append(kill_in_a_run(target, draw, own_state, part=0.4))
             print(time.strftime("%X"), killed[-1], flush=True)
-        assert_tables_are_whole(own_state, fingerprint(query, all_tables()), killed)
+        assert_tables_are_complete(own_state, fingerprint(query, all_tables()), killed)
 
     @pytest.mark.slow
     def test_the_runs_after_fifty_kills_do(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
-        """Two of five kills are followed by a run to the end, the others by another kill."""
+        """After two of five kills comes a run to the end, after the others another kill."""
         draw = random.Random()  # noqa: S311
         expected = fingerprint(query, all_tables())
         targets = list(islice(cycle(TARGETS), 50))
@@ -139,12 +140,12 @@ class TestKilled:
             killed.append(kill_in_a_run(target, draw, own_state))
             print(time.strftime("%X"), killed[-1], flush=True)
             if draw.random() < 0.4 or len(killed) == len(targets):
-                assert_tables_are_whole(own_state, expected, killed)
-                print(time.strftime("%X"), "the next run: all tables equal, nothing left over")
+                assert_tables_are_complete(own_state, expected, killed)
+                print(time.strftime("%X"), "the next run: all tables equal, no other files")
 
 
 def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
-    """And for what a killed one has left running."""
+    """It also waits for processes that a killed run has left."""
     lock = [sys.executable, "-m", "server.lock", tmp_path]
     first = subprocess.Popen(
         [*lock, "bash", "-c", "exec 9<&0; cat <&9 & echo at work; wait"],
@@ -172,7 +173,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
 
 @pytest.mark.parametrize("content", ["", "no number", str(os.getpid())])
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
-    """Such as one whose number the system has since given to another process."""
+    """For example a file whose number the system has since given to another process."""
     (tmp_path / "server.pid").write_text(content)
     command = [sys.executable, "-m", "server", "status"]
     result = subprocess.run(
@@ -188,7 +189,7 @@ def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
 
 
 @pytest.mark.slow
-def test_a_half_made_installation_is_made_anew(tmp_path: Path):
+def test_an_interrupted_installation_is_repeated(tmp_path: Path):
     files = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
     for name in files.rstrip("\0").split("\0"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

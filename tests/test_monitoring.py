@@ -1,4 +1,4 @@
-"""Tests that Spark's UI and history server name what each job is for, and of `make profile`."""
+"""Tests that Spark's UI and history server name the step of each job; tests of `make profile`."""
 
 import json
 import re
@@ -17,13 +17,13 @@ Make = Callable[..., subprocess.CompletedProcess]
 
 
 def rest(port: str, path: str) -> list[dict]:
-    """What the REST API of Spark's UI or of its history server answers."""
+    """Returns an answer of the REST API of Spark's UI or of its history server."""
     with urllib.request.urlopen(f"http://localhost:{port}/api/v1/applications{path}") as answer:
         return json.load(answer)
 
 
 def steps(jobs: list[dict]) -> set[str]:
-    """What jobs or queries are described by: a node of dbt, or a PySpark step and its phase."""
+    """Returns the dbt nodes, and the PySpark steps with their phases, that describe the jobs."""
     named = re.compile(r'/\* (.+?) \*/|(\w+: [\w. ]+)$|Spark Connect.*user_id: "(\w+)"', re.DOTALL)
     return {
         next(filter(None, match.groups()))
@@ -34,7 +34,7 @@ def steps(jobs: list[dict]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def models(server: dict[str, str]) -> set[str]:
-    """The models that take a job to build."""
+    """Returns the models that Spark builds with a job: all but views."""
     manifest = json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
     nodes = manifest["nodes"].values()
     return {
@@ -72,16 +72,13 @@ class TestGenerated:
         assert models | self.PHASES <= steps(jobs)
         queries = rest(port, f"/{application}/sql?length=3000&details=false&planDescription=false")
         assert models <= steps(queries)
-        # It stays as it is when asked for again.
+        # A second call leaves it running.
         process = (Path(server["STATE_DIR"]) / "history.pid").read_text()
         assert f"http://localhost:{port}" in make("history").stdout
         assert (Path(server["STATE_DIR"]) / "history.pid").read_text() == process
         assert f"http://localhost:{port}" in make("status").stdout
 
-    def test_profile_has_the_sums_of_the_ui(
-        self, make: Make, server: dict[str, str], monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(profile_run, "STATE", Path(server["STATE_DIR"]))
+    def test_profile_has_the_sums_of_the_ui(self, make: Make, server: dict[str, str]):
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         ui = {
             (stage["stageId"], stage["attemptId"]): (
@@ -96,10 +93,11 @@ class TestGenerated:
             )
             for stage in rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
         }
-        sums = profile_run.read(profile_run.last_log()).execute(
+        log_files = profile_run.last_log(Path(server["STATE_DIR"]) / "events")
+        sums = profile_run.read(log_files).execute(
             "select stage_id, attempt, count(*), sum(run_ms), sum(collection_ms), "
             "sum(shuffle_read), sum(shuffle_write), sum(spilled), sum(rows_read), "
-            "sum(rows_written) from task group by stage_id, attempt"
+            "sum(rows_written) from tasks group by stage_id, attempt"
         )
         log = {(stage, attempt): tuple(rest) for stage, attempt, *rest in sums.fetchall()}
         assert ui
@@ -107,11 +105,11 @@ class TestGenerated:
 
         printed = make("profile").stdout
         assert "The 15 slowest of" in printed
-        whole, *parts = map(int, re.findall(r"(\d+) s ", printed.splitlines()[0]))
-        assert sum(parts) == pytest.approx(whole, abs=2)
+        elapsed, *parts = map(int, re.findall(r"(\d+) s ", printed.splitlines()[0]))
+        assert sum(parts) == pytest.approx(elapsed, abs=2)
 
 
-# --- the profile of a log that is small enough to work out by hand ----------------------
+# --- the profile of a log whose numbers can be computed by hand -------------------------
 
 THRIFT = "org.apache.spark.sql.hive.thriftserver.ui.SparkListenerThriftServer"
 CONNECT = "org.apache.spark.sql.connect.service.SparkListenerConnect"
@@ -157,8 +155,8 @@ def job(number: int, properties: dict, started: int, finished: int, tasks: list[
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A log in two files, the second of a server that was killed while it wrote a line."""
+def log(tmp_path: Path) -> Path:
+    """Writes a log in two files; the server was killed while it wrote the last line."""
     tag = "SparkConnect_OperationTag_User_generate_Session_1_Operation_2"
     before = statement("old", "/* model old */ select 1", 0, 500)
     session = {"Event": f"{CONNECT}SessionStarted", "userId": "generate", "eventTime": 1000}
@@ -189,23 +187,22 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, events in enumerate(files, start=1):
         text = "".join(json.dumps(event) + "\n" for event in events)
         (folder / f"events_{number}_local-1.zstd").write_bytes(zstandard.compress(text.encode()))
-    # Spark ends a frame with each flush; this one it did not end.
+    # Spark ends a zstd frame with each flush; the kill left this one open.
     with (folder / "events_2_local-1.zstd").open("ab") as last:
         last.write(zstandard.compress(b'{"Event":"SparkListenerTaskEnd","Stage ID":')[:-4])
-    monkeypatch.setattr(profile_run, "STATE", tmp_path)
-    return folder
+    return folder.parent
 
 
 def test_profile_counts_each_moment_of_a_step_once(log: Path):
-    database = profile_run.read(profile_run.last_log())
-    found = {row[0]: row for row in database.execute(profile_run.STEPS).fetchall()}
+    database = profile_run.read(profile_run.last_log(log))
+    found = {row[0]: row for row in database.execute("from steps").fetchall()}
     assert set(found) == {"all", "jobs", "generate: raw.customers", "model customers", "SQL of ann"}
     # step, seconds, jobs, tasks, task seconds, of collection, shuffle read and written, spilled,
     # rows read and written, skew
     customers = ("model customers", 4.0, 2, 4, 1.25, 0.04, 12, 4000, 0, 200, 20)
     assert found["model customers"][:11] == pytest.approx(customers)
     assert found["model customers"][11] == 4.5  # 900 by the median of 200
-    # What has not finished lasts until the end of the log.
+    # An operation without an end lasts until the end of the log.
     assert found["SQL of ann"][1] == pytest.approx(1.5)
     assert found["all"][1:5] == pytest.approx((7.5, 4, 6, 2.45))
     assert found["jobs"][1] == pytest.approx(1.0 + 2.0 + 0.5 + 0.4)

@@ -1,4 +1,4 @@
-"""Tests of docs/operations.md: a backup that restores, a full disk that loses nothing."""
+"""Tests that docs/operations.md holds: a backup restores, and a full disk loses nothing."""
 
 import os
 import re
@@ -13,13 +13,13 @@ from test_pipeline import all_tables, fingerprint
 
 
 def tables(own_state: dict[str, str]) -> dict[str, tuple]:
-    """The content of every table."""
+    """Returns the fingerprint of every table."""
     with asking(own_state) as query:
         return fingerprint(query, all_tables())
 
 
 def marts(own_state: dict[str, str]) -> dict[str, list[str]]:
-    """The rows of every mart, by queries that need no room on the disk."""
+    """Returns the rows of every mart, by queries that need no space on the disk."""
     with asking(own_state) as query:
         return {
             name: sorted(map(str, query(f"select * from marts.{name}")))
@@ -46,23 +46,23 @@ def test_backup_of_the_page_restores_every_table(own_state: dict[str, str], tmp_
     assert tables(own_state) != before
     run(restore)
     assert tables(own_state) == before
-    # And the restored state can be built on.
+    # A run works on the restored state.
     run_make(own_state, "run")
 
 
 @pytest.fixture
 def small_disk(own_state: dict[str, str]) -> Iterator[Path]:
-    """A disk of its own under STATE_DIR."""
+    """Mounts a small disk at STATE_DIR."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a disk")
     path = Path(own_state["STATE_DIR"])
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", path]
     if subprocess.run(mount, check=False).returncode:
-        pytest.skip("this machine does not let mount a disk")
+        pytest.skip("this machine does not allow mounting a disk")
     yield path
     subprocess.run(["make", "down"], cwd=ROOT, env=own_state, check=True)
-    # The server's Python workers end a moment after it.
+    # Lazy, because the server's Python workers end a moment after it.
     subprocess.run(["umount", "--lazy", path], check=True)
 
 

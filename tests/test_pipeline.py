@@ -203,6 +203,7 @@ class TestGenerated:
             (["SEED=x"], "error: SEED must be a whole number, not 'x'"),
             (["AS_OF_DATE=foo"], "error: AS_OF_DATE must be a date such as 2026-06-30, not 'foo'"),
             (["AS_OF_DATE=2026-02-30"], "error: AS_OF_DATE must be a date"),
+            (["REPLACE_LOADED=no"], "error: REPLACE_LOADED must be yes or empty, not 'no'"),
             (["MAPPING=ml/mappings/cdnow.yml"], "needs TRANSACTIONS too"),
             (["TRANSACTIONS=no/such/file.csv"], "no/such/file.csv does not exist"),
             (["TRANSACTIONS={empty}"], "is empty"),
@@ -406,8 +407,10 @@ def test_own_files_load_add_and_stay(
 
     run_step(server, "ml.load", "--transactions", str(first))
     make("load", f"TRANSACTIONS={more}")
-    printed = make("run").stdout
+    # Generated data take their place only when that is asked for.
+    printed = make("run", "N_CUSTOMERS=50", "SEED=7").stdout
     assert f"your data of {first} stay loaded" in printed
+    assert "make run REPLACE_LOADED=yes" in printed
     assert "No personas: too few customers with a purchase." in printed
     customers = "select customer_id, orders, net_revenue, rfm_score from marts.customers order by 1"
     # Bob bought last and spent less: of two customers the better one scores 5, the other 1. Both

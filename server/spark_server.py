@@ -1,0 +1,130 @@
+"""The Spark server: one JVM with the Thrift server (dbt, analysts) and Spark Connect (ml/)."""
+
+import os
+import shutil
+import socket
+import sys
+
+from pyhive import hive
+
+from server import missing_class
+from server.daemon import Daemon
+from server.environment import EVENTS, PORTS, SPARK_HOME, STATE, check_port
+from server.java import find_java
+from server.settings import SCRATCH, connect_token, write_settings
+
+SERVER = Daemon(
+    "Spark server", "server", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+)
+KEPT_EVENT_LOGS = 20
+
+
+def start() -> None:
+    """Starts the server, unless it runs, and returns when both of its ports answer."""
+    if SERVER.running_pid() and answers():
+        print(f"Spark server is up: {addresses()}")
+        return
+    SERVER.stop()  # it may run without answering
+    for name, port in PORTS.items():
+        check_port(name, port)
+    prepare_state()
+    SERVER.start(server_command(), server_environment(), answers)
+    remove_leftovers()
+    print(f"Spark server started: {addresses()}")
+
+
+def addresses() -> str:
+    """Returns the three addresses of the server, as one line."""
+    return (
+        f"Thrift localhost:{PORTS['THRIFT_PORT']}, Connect localhost:{PORTS['CONNECT_PORT']}, "
+        f"UI http://localhost:{PORTS['SPARK_UI_PORT']}"
+    )
+
+
+def connect() -> hive.Connection:
+    """Returns a session on the Thrift server."""
+    return hive.connect("localhost", int(PORTS["THRIFT_PORT"]), username="server")
+
+
+def answers() -> bool:
+    """Returns true when both ports are open and the Thrift server answers a query."""
+    try:
+        for name in ("THRIFT_PORT", "CONNECT_PORT"):
+            socket.create_connection(("127.0.0.1", int(PORTS[name])), timeout=5).close()
+        with connect() as connection:
+            cursor = connection.cursor()
+            cursor.execute("select 1")
+            return cursor.fetchone() == (1,)
+    except Exception:  # the client library raises errors of many kinds
+        return False
+
+
+def prepare_state() -> None:
+    """Makes the folders of STATE_DIR, and drops the oldest event logs before they fill the disk."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)  # of a server that was killed
+    for folder in (EVENTS, SCRATCH):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Tables and logs hold customers: other accounts of this machine must not read them.
+    STATE.chmod(0o700)
+    missing_class.write(STATE / "classes")
+    logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
+    for log in logs[KEPT_EVENT_LOGS - 1 :]:
+        shutil.rmtree(log)
+
+
+def server_command() -> list[str]:
+    """Returns the command that starts the server, after writing its settings."""
+    thrift_settings = {
+        "hive.server2.thrift.bind.host": "127.0.0.1",
+        "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
+        # A client that went away without closing its session holds resources for an hour at most.
+        "hive.server2.session.check.interval": "1m",
+        "hive.server2.idle.session.timeout": "1h",
+    }
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--class", SERVER.main_class]
+    command += ["--name", "customer-behavior", "--properties-file", str(write_settings())]
+    command += ["spark-internal"]
+    for name, value in thrift_settings.items():
+        command += ["--hiveconf", f"{name}={value}"]
+    return command
+
+
+def server_environment() -> dict[str, str]:
+    """Returns the environment of the server's process."""
+    environment = os.environ | {
+        "JAVA_HOME": find_java(),
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DIST_CLASSPATH": str(STATE / "classes"),
+        # Every user of the machine can read a command line, but not an environment.
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": connect_token(),
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    environment.pop("SPARK_REMOTE", None)
+    return environment
+
+
+def remove_leftovers() -> None:
+    """Removes the files that a killed server was about to write.
+
+    Spark refuses to create a table whose folder exists already.
+    """
+    warehouse = STATE / "warehouse"
+    with connect() as connection:
+        cursor = connection.cursor()
+
+        def column(number: int, sql: str) -> set[str]:
+            cursor.execute(sql)
+            return {row[number] for row in cursor.fetchall()}
+
+        # The warehouse of a cluster is outside STATE_DIR.
+        if column(1, "set spark.sql.warehouse.dir") != {f"file:{warehouse}"}:
+            return
+        for database in column(0, "show databases"):
+            tables = column(1, f"show tables in {database}")
+            for folder in (warehouse / f"{database}.db").glob("*/"):
+                if folder.name not in tables:
+                    shutil.rmtree(folder)
+            for pattern in ("*/_temporary", "*/.spark-staging-*"):
+                for folder in (warehouse / f"{database}.db").glob(pattern):
+                    shutil.rmtree(folder)

@@ -1,0 +1,104 @@
+"""Tests of the server's memory, of the order of a run's steps, and of the check of parameters."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import PARAMETERS, ROOT
+
+from ml.session import StepError
+from server import memory
+from server.environment import ServerError
+from server.parameters import check
+
+GIBIBYTE = 2**30
+# A word of each step's command, in the order of the flow.
+STEPS = (
+    *("server.parameters", "server up", "ml.generate", "before_ml", "ml.cluster"),
+    *("ml.lifetime_value", "after_ml", "reports.build_site", "reports.summary"),
+)
+
+
+@pytest.fixture
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the file with the memory limit of a container; SPARK_DRIVER_MEMORY is unset."""
+    monkeypatch.setattr(memory, "CONTAINER_LIMITS", (tmp_path / "memory.max",))
+    monkeypatch.delenv("SPARK_DRIVER_MEMORY", raising=False)
+    return tmp_path / "memory.max"
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Lets the machine have `size` bytes of memory."""
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": size // 4096}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "expected"), [(64, "6144m"), (12, "6144m"), (8, "4096m"), (1.5, "1024m")]
+)
+def test_default_memory_is_6_gib_or_half_of_the_machine(
+    limit: Path, monkeypatch: pytest.MonkeyPatch, gibibytes: float, expected: str
+):
+    machine(monkeypatch, int(gibibytes * GIBIBYTE))
+    assert memory.driver_memory() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("max", "6144m"), (str(4 * GIBIBYTE), "2048m"), (str(2**63), "6144m")]
+)
+def test_default_memory_fits_the_container(
+    limit: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+):
+    machine(monkeypatch, 64 * GIBIBYTE)
+    limit.write_text(f"{text}\n")
+    assert memory.driver_memory() == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("much", "must be a size such as 4g, not 'much'"),
+        ("512m", "is too little"),
+        ("9g", "more than this machine's 8192 MiB"),
+    ],
+)
+def test_wrong_memory_is_one_clear_line(
+    limit: Path, monkeypatch: pytest.MonkeyPatch, size: str, message: str
+):
+    machine(monkeypatch, 8 * GIBIBYTE)
+    monkeypatch.setenv("SPARK_DRIVER_MEMORY", size)
+    with pytest.raises(ServerError, match=message):
+        memory.driver_memory()
+
+
+@pytest.mark.parametrize("jobs", [(), ("-j1",), ("-j",), ("-j4",)])
+def test_a_run_has_its_steps_in_order_with_any_number_of_jobs(tmp_path: Path, jobs: tuple):
+    """A program that only notes its begin and end takes the place of Python and dbt."""
+    log, program = tmp_path / "log", tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "begin $*" >>{log}; sleep 0.2; echo "end $*" >>{log}\n')
+    program.chmod(0o755)
+    environment = {name: text for name, text in os.environ.items() if name not in PARAMETERS}
+    programs = f"PYTHON={program}", f"DBT={program}", f"STATE_DIR={tmp_path}"
+    (tmp_path / "connect-token").touch()
+    subprocess.run(
+        ["make", *jobs, "run", *programs], cwd=ROOT, env=environment | {"MAKEFLAGS": ""}, check=True
+    )
+    lines = log.read_text().splitlines()
+    noted = [(line.split()[0], name) for line in lines for name in STEPS if name in line]
+    side_by_side = {"ml.cluster", "ml.lifetime_value"}
+    others = [(what, name) for what, name in noted if name not in side_by_side]
+    one_by_one = [name for name in STEPS if name not in side_by_side]
+    assert others == [(what, name) for name in one_by_one for what in ("begin", "end")]
+    place = noted.index(("end", "before_ml")) + 1
+    assert {name for _, name in noted[place : place + 2]} == side_by_side
+    assert [what for what, _ in noted[place : place + 4]] == ["begin", "begin", "end", "end"]
+
+
+@pytest.mark.parametrize("text", ["foo", "2026-2-3", "2026-02-30", "2025-02-29", "2026-13-01", "'"])
+def test_only_a_date_is_an_as_of_date(text: str):
+    parameters = {"N_CUSTOMERS": "1", "SEED": "1"}
+    for right in ("", "2024-02-29", "9999-12-31"):
+        check(parameters | {"AS_OF_DATE": right})
+    with pytest.raises(StepError, match=f"must be a date such as 2026-06-30, not '{text}'"):
+        check(parameters | {"AS_OF_DATE": text})
