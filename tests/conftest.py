@@ -359,6 +359,8 @@ DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "one_line": one_line,
     "nothing": nothing,
 }
+# What nearly every change shows on, in minutes.
+QUICK_DATA_SETS = ("generated", "cdnow")
 
 
 @pytest.fixture(scope="session")
@@ -375,10 +377,17 @@ def data(
 
 
 def on_data(*names: str) -> Callable:
-    """Marks a test or a class of tests to run on each of the data sets `names`."""
+    """Marks a test or a class of tests to run on each of the data sets `names`.
+
+    What is not on a quick data set runs in `make test_all` only.
+    """
+    sets = [
+        pytest.param(name, marks=[] if name in QUICK_DATA_SETS else [pytest.mark.slow])
+        for name in names
+    ]
 
     def mark(tests: Callable) -> Callable:
-        parametrized = pytest.mark.parametrize("data", names, indirect=True)(tests)
+        parametrized = pytest.mark.parametrize("data", sets, indirect=True)(tests)
         return pytest.mark.usefixtures("data")(parametrized)
 
     return mark
