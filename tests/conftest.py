@@ -22,7 +22,7 @@ from pathlib import Path
 
 import duckdb
 import edge_cases
-import pyarrow
+import pyarrow.parquet
 import pytest
 from pyhive import hive
 from pyspark.sql import SparkSession
@@ -32,6 +32,7 @@ from ml import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+DATA = ROOT / "tests" / "data"
 PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT", "HISTORY_PORT")
 # Plans of small data are not worth adapting, nor is their code worth the second compiler's work:
 # each takes a quarter of the server's time. The first compiler's code needs more room. The tests of
@@ -177,6 +178,11 @@ def tiny_project(
     return lambda name: TinyProject(tmp_path_factory.mktemp(name), name, server)
 
 
+def published(name: str) -> list[dict]:
+    """The rows of a file of tests/data, whose README.md says where each comes from."""
+    return pyarrow.parquet.read_table(DATA / f"{name}.parquet").to_pylist()
+
+
 def shared_file(name: str) -> Path:
     """A file of the real data beside the checkout; skips the test where it is absent."""
     path = SHARED / name
@@ -295,7 +301,7 @@ def subscribers(means: Means) -> Data:
 
 def cdnow(means: Means) -> Data:
     """The CDNOW master data: 69,659 purchases of 23,570 customers."""
-    path = shared_file("data/cdnow/cdnow_master.csv")
+    path = DATA / "cdnow_master.parquet"
     mapping = "MAPPING=ml/mappings/cdnow.yml"
     means.make("run", f"TRANSACTIONS={path}", mapping, "AS_OF_DATE=1998-07-01")
     return Data("cdnow", date(1998, 7, 1))
@@ -303,14 +309,14 @@ def cdnow(means: Means) -> Data:
 
 def online_retail(means: Means) -> Data:
     """The UCI Online Retail data as published: 541,909 lines with returns and guests."""
-    path = shared_file("data/online_retail/online_retail.parquet")
+    path = DATA / "online_retail.parquet"
     means.make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
     return Data("online_retail")
 
 
 def online_retail_subset(means: Means) -> Data:
     """The purchases of known customers among them, which most publications use."""
-    source = shared_file("data/online_retail/online_retail.parquet")
+    source = DATA / "online_retail.parquet"
     subset = means.folder / "online_retail_subset.parquet"
     duckdb.sql(
         f"copy (from '{source}' where CustomerID is not null and Quantity > 0 and UnitPrice > 0 "
@@ -358,6 +364,8 @@ DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "one_line": one_line,
     "nothing": nothing,
 }
+# What nearly every change shows on, in minutes.
+QUICK_DATA_SETS = ("generated", "cdnow")
 
 
 @pytest.fixture(scope="session")
@@ -374,10 +382,17 @@ def data(
 
 
 def on_data(*names: str) -> Callable:
-    """Marks a test or a class of tests to run on each of the data sets `names`."""
+    """Marks a test or a class of tests to run on each of the data sets `names`.
+
+    What is not on a quick data set runs in `make test_all` only.
+    """
+    sets = [
+        pytest.param(name, marks=[] if name in QUICK_DATA_SETS else [pytest.mark.slow])
+        for name in names
+    ]
 
     def mark(tests: Callable) -> Callable:
-        parametrized = pytest.mark.parametrize("data", names, indirect=True)(tests)
+        parametrized = pytest.mark.parametrize("data", sets, indirect=True)(tests)
         return pytest.mark.usefixtures("data")(parametrized)
 
     return mark

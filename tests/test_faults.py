@@ -126,7 +126,7 @@ class TestKilled:
             print(time.strftime("%X"), killed[-1], flush=True)
         assert_tables_are_complete(own_state, fingerprint(query, all_tables()), killed)
 
-    @pytest.mark.slow
+    @pytest.mark.hours
     def test_the_runs_after_fifty_kills_do(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):

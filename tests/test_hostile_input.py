@@ -239,7 +239,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     print(f"{counted['files'] + 1} files, {total} lines: {reasons}")
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 def test_every_line_of_many_random_files_is_kept(spark: SparkSession, tmp_path: Path):
     print(try_files(500, spark, tmp_path))
 

@@ -1,30 +1,25 @@
-"""Published and independently computed numbers on real data (../shared/reference/README.md)."""
+"""Published and independently computed numbers on real data (tests/data/README.md)."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 import duckdb
 import pytest
-from conftest import Data, dbt, on_data, shared_file
+from conftest import DATA, Data, dbt, on_data, published
 
 Query = Callable[[str], list[tuple]]
 
 ISO_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def cohort_file(name: str) -> dict[tuple[str, int], Decimal]:
-    """The filled cells of a file of cohorts: (first month, months since) -> value."""
-    with shared_file(f"reference/{name}.csv").open() as lines:
-        return {
-            (f"{row['c']}-01", int(months)): Decimal(value)
-            for row in csv.DictReader(lines)
-            for months, value in row.items()
-            if months != "c" and value
-        }
+def published_cohorts(name: str) -> dict[tuple[str, int], Decimal]:
+    """The filled cells of a table of cohorts: (first month, months since) -> value."""
+    return {
+        (str(row["cohort_month"]), row["months_since"]): Decimal(row["value"])
+        for row in published(name)
+    }
 
 
 def assert_cohorts_are(query: Query, column: str, expected: dict[tuple[str, int], Decimal]):
@@ -61,7 +56,7 @@ class TestCdnow:
         ],
     )
     def test_cohorts_by_first_month(self, query: Query, column: str, file: str):
-        assert_cohorts_are(query, column, cohort_file(file))
+        assert_cohorts_are(query, column, published_cohorts(file))
 
     def test_first_and_last_purchases(self, query: Query):
         assert query(
@@ -70,18 +65,16 @@ class TestCdnow:
         ) == [("1997-01-01", "1997-03-25", "1998-06-30")]
 
     def test_weekdays_are_those_of_the_file(self, query: Query):
-        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
-            days = {(row["customer_id"], row["date"][:10]) for row in csv.DictReader(lines)}
-        expected = Counter(date.fromisoformat(day).isoweekday() for _, day in days)
+        days = {(row["customer_id"], row["date"]) for row in published("cdnow_master")}
+        expected = Counter(day.isoweekday() for _, day in days)
         found = query("select weekday, orders from marts.purchases_by_weekday_hour")
         assert dict(found) == expected
 
     def test_concentration_is_that_of_the_file(self, query: Query):
         """By the mean difference: Gini = sum of |x - y| over all pairs / (2 n sum of x)."""
         spent: dict[str, Fraction] = defaultdict(Fraction)
-        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
-            for row in csv.DictReader(lines):
-                spent[row["customer_id"]] += Fraction(row["dollar_value"])
+        for row in published("cdnow_master"):
+            spent[row["customer_id"]] += Fraction(row["dollar_value"])
         values = sorted(spent.values(), reverse=True)
         total, below, pairs = sum(values), Fraction(0), Fraction(0)
         for count, value in enumerate(reversed(values)):
@@ -95,7 +88,7 @@ class TestCdnow:
 
     def test_segments_tell_who_buys_again(self, query: Query, holdout_from_october: None):
         """Champions and Hibernating from the file, by the scores' rules on 1997-09-30."""
-        path = shared_file("data/cdnow/cdnow_master.csv")
+        path = DATA / "cdnow_master.parquet"
         expected = duckdb.sql(f"""
             with customers as (
                 select
@@ -155,7 +148,7 @@ class TestOnlineRetailSubset:
         ]
 
     def test_cohorts_by_first_month(self, query: Query):
-        expected = cohort_file("online_retail_clean_cohort_customers")
+        expected = published_cohorts("online_retail_subset_cohort_customers")
         assert_cohorts_are(query, "active_customers", expected)
 
     def test_orders_by_weekday(self, query: Query):
@@ -165,13 +158,10 @@ class TestOnlineRetailSubset:
         ) == [(1, 2863), (2, 3184), (3, 3455), (4, 4032), (5, 2829), (7, 2169)]
 
     def test_orders_by_weekday_and_hour(self, query: Query):
-        with shared_file("reference/online_retail_orders_dow_hour.csv").open() as lines:
-            expected = {
-                (ISO_WEEKDAYS.index(row["dow"]) + 1, int(hour)): int(orders)
-                for row in csv.DictReader(lines)
-                for hour, orders in row.items()
-                if hour != "dow" and int(orders)
-            }
+        expected = {
+            (ISO_WEEKDAYS.index(row["weekday"]) + 1, row["hour"]): row["orders"]
+            for row in published("online_retail_orders_by_weekday_hour")
+        }
         found = query("select weekday, hour, orders from marts.purchases_by_weekday_hour")
         assert {(weekday, hour): orders for weekday, hour, orders in found} == expected
 

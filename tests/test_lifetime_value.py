@@ -1,14 +1,14 @@
 """Lifetime value: the mathematics against published numbers, and the step on data."""
 
-import csv
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import numpy as np
 import pytest
-from conftest import ROOT, Data, dbt, on_data, shared_file, step_environment
+from conftest import ROOT, Data, dbt, on_data, published, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
@@ -24,15 +24,14 @@ PUBLISHED_SPEND = SpendModel(6.25, 3.744, 15.44)
 
 def cdnow_sample(name: str) -> dict[str, np.ndarray]:
     """Columns of a file about the 2,357 customers of the CDNOW sample."""
-    with shared_file(name).open() as lines:
-        rows = list(csv.DictReader(lines))
+    rows = published(name)
     return {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
 
 
 @pytest.fixture(scope="module")
 def histories() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, t_x and T of the CDNOW sample up to 1997-09-30, as the papers have them."""
-    customers = cdnow_sample("data/cdnow/cdnow_customers_summary.csv")
+    customers = cdnow_sample("cdnow_sample_customers")
     # The file rounds to two digits of a week; purchases are dated by the day.
     t_x, t = (np.rint(7 * customers[name]) / 7 for name in ("recency", "T"))
     return customers["frequency"], t_x, t
@@ -41,16 +40,15 @@ def histories() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def predictions() -> dict[str, np.ndarray]:
     """What the library lifetimes predicts for each customer of the sample."""
-    return cdnow_sample("reference/cdnow_sample_bgnbd_predictions.csv")
+    return cdnow_sample("cdnow_sample_predictions")
 
 
 def repeat_spend_of_cdnow_sample() -> tuple[np.ndarray, np.ndarray]:
     """Purchase days after the first up to 1997-09-30 and the average spend on them."""
     spent: dict[str, Counter] = defaultdict(Counter)
-    with shared_file("data/cdnow/cdnow_sample.csv").open() as lines:
-        for row in csv.DictReader(lines):
-            if row["date"][:10] <= "1997-09-30":
-                spent[row["sample_id"]][row["date"][:10]] += round(100 * float(row["dollar_value"]))
+    for row in published("cdnow_sample"):
+        if row["date"] <= date(1997, 9, 30):
+            spent[row["sample_id"]][row["date"]] += int(100 * row["dollar_value"])
     repeats = [[days[day] for day in sorted(days)[1:]] for days in spent.values()]
     x = np.array([len(cents) for cents in repeats], dtype=float)
     total = np.array([sum(cents) / 100 for cents in repeats])
@@ -313,17 +311,11 @@ class TestCdnow:
     def test_published_numbers_on_the_first_39_weeks(
         self, query: Query, held_out_from_october: None
     ):
-        with shared_file("data/cdnow/cdnow_sample.csv").open() as lines:
-            sample = {row["sample_id"]: row["master_id"] for row in csv.DictReader(lines)}
-        with shared_file("data/cdnow/cdnow_customers_summary.csv").open() as lines:
-            published = {
-                sample[row["ID"].zfill(4)]: (
-                    int(row["frequency"]),
-                    float(row["recency"]),
-                    float(row["T"]),
-                )
-                for row in csv.DictReader(lines)
-            }
+        sample = {row["sample_id"]: row["master_id"] for row in published("cdnow_sample")}
+        expected = {
+            sample[row["ID"].zfill(4)]: (row["frequency"], row["recency"], row["T"])
+            for row in published("cdnow_sample_customers")
+        }
         found = {
             customer: (x, t_x / 7, t / 7)
             for customer, x, t_x, t in query(
@@ -331,8 +323,8 @@ class TestCdnow:
                 "from intermediate.int_customer_purchase_history where is_holdout_start"
             )
         }
-        assert len(published) == 2357
-        for customer, (x, t_x, t) in published.items():
+        assert len(expected) == 2357
+        for customer, (x, t_x, t) in expected.items():
             # Two digits of a week.
             assert found[customer] == (
                 x,
@@ -370,9 +362,8 @@ class TestCdnow:
 
     def test_holdout_is_what_the_orders_say(self, query: Query):
         """Purchase days after 1998-04-02; every customer had bought by then."""
-        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
-            days = {(row["customer_id"], row["date"][:10]) for row in csv.DictReader(lines)}
-        later = sum(day > "1998-04-02" for _, day in days)
+        days = {(row["customer_id"], row["date"]) for row in published("cdnow_master")}
+        later = sum(day > date(1998, 4, 2) for _, day in days)
         for forecast, came in evaluation(query, "holdout_orders", "all").values():
             assert came == later
             assert forecast == pytest.approx(came, rel=0.15)
@@ -383,10 +374,9 @@ class TestCdnow:
 
     def test_spend_of_the_holdout_is_what_the_orders_say(self, query: Query):
         """All spend after 1998-04-02, per purchase day and per customer; nothing was returned."""
-        with shared_file("data/cdnow/cdnow_master.csv").open() as lines:
-            later = [row for row in csv.DictReader(lines) if row["date"][:10] > "1998-04-02"]
+        later = [row for row in published("cdnow_master") if row["date"] > date(1998, 4, 2)]
         spent = sum(float(row["dollar_value"]) for row in later)
-        days = len({(row["customer_id"], row["date"][:10]) for row in later})
+        days = len({(row["customer_id"], row["date"]) for row in later})
         for metric, model, expected in (
             ("order_value", "gamma_gamma", spent / days),
             ("value_per_customer", "mbg_nbd_gamma_gamma", spent / 23_570),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Data, dbt, on_data, run_step, shared_file
+from conftest import DATA, Data, dbt, on_data, published, run_step, shared_file
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -284,12 +284,7 @@ class TestCdnow:
         assert query("select sum(orders) from marts.customers") == [(67591,)]
 
     def test_scores_equal_an_independent_computation(self, query: Query):
-        path = shared_file("reference/cdnow_master_rfm_scores.csv")
-        expected = duckdb.sql(
-            "select customer_id, recency, frequency, monetary::decimal(18, 2), r_score, f_score, "
-            f"m_score from read_csv('{path}', types={{'customer_id': 'varchar'}}) "
-            "order by customer_id"
-        ).fetchall()
+        expected = [tuple(row.values()) for row in published("cdnow_master_rfm_scores")]
         found = query(
             "select customer_id, recency_days, frequency, monetary, r_score, f_score, m_score "
             "from marts.customer_rfm order by customer_id"
@@ -308,7 +303,7 @@ class TestCdnow:
 @pytest.fixture(scope="class")
 def lines() -> duckdb.DuckDBPyConnection:
     """The source in DuckDB, with what the specification says of a line, written from it."""
-    path = shared_file("data/online_retail/online_retail.parquet")
+    path = DATA / "online_retail.parquet"
     connection = duckdb.connect()
     connection.sql(
         f"""
