@@ -5,6 +5,7 @@ export AS_OF_DATE ?=
 export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
+export REPLACE_LOADED ?=
 export CUSTOMER_ID ?=
 export SPARK_MASTER ?= local[*]
 export SPARK_DRIVER_MEMORY ?= 6g
@@ -25,12 +26,11 @@ STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
 SITE = $(STEP) -m reports.build_site
-# Generated data take the place of loaded ones only when asked for by N_CUSTOMERS or SEED.
-KEEP_LOADED = $(if $(filter-out file,$(origin N_CUSTOMERS) $(origin SEED)),,--keep-loaded)
-GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" $(KEEP_LOADED)
+GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
+	$(if $(filter yes,$(REPLACE_LOADED)),--replace-loaded)
 
-# One at a time: two would build the same tables. To the make below, each parameter looks asked for.
-ALONE = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory KEEP_LOADED="$(KEEP_LOADED)"
+# One at a time: two would build the same tables.
+ALONE = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory
 
 .PHONY: help run run_alone load_alone erase_alone derive before_ml after_ml cluster_customers lifetime_value load erase test test_all bench lint up down status sql history profile docs site serve pictures setup setup-tests lock audit clean
 

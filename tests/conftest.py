@@ -245,13 +245,15 @@ class Means:
 
 def generated(means: Means) -> Data:
     """3,000 simulated customers."""
-    return Data("generated", printed=means.make("run", "N_CUSTOMERS=3000").stdout)
+    return Data(
+        "generated", printed=means.make("run", "N_CUSTOMERS=3000", "REPLACE_LOADED=yes").stdout
+    )
 
 
 def generated_until_2025(means: Means) -> Data:
     """The same, as it was at the end of 2025."""
     as_of_date = date(2025, 12, 31)
-    run_step(means.server, "ml.generate", "--customers", "3000", "--seed", "42")
+    run_step(means.server, "ml.generate", "--customers", "3000", "--replace-loaded")
     build_tables(means.server, as_of_date)
     return Data("generated_until_2025", as_of_date)
 
