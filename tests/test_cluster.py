@@ -83,7 +83,7 @@ class TestGenerated:
         assert reason == "highest silhouette"
         assert query("select count(distinct cluster) from ml.customer_clusters") == [(k,)]
 
-    def test_centres_are_the_averages_of_their_customers(self, data: Data, query: Query):
+    def test_centers_are_the_averages_of_their_customers(self, data: Data, query: Query):
         """In the features' own scales, one number, one share and one level of a word for all."""
         rows = query("""
             select
@@ -96,13 +96,13 @@ class TestGenerated:
             group by clusters.cluster
         """)
         averages = {row[0]: row[1:] for row in rows}
-        centres = query("""
-            select cluster, feature, value from ml.cluster_centres
+        centers = query("""
+            select cluster, feature, value from ml.cluster_centers
             where feature in ('orders', 'weekend_order_share') or level = 'Books'
         """)
         places = {"orders": 0, "weekend_order_share": 1, "favourite_category": 2}
-        assert len(centres) == 3 * len(averages)
-        for number, feature, value in centres:
+        assert len(centers) == 3 * len(averages)
+        for number, feature, value in centers:
             assert value == pytest.approx(averages[number][places[feature]], abs=0.01), feature
 
 

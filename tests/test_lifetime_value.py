@@ -12,7 +12,9 @@ from conftest import ROOT, Data, dbt, on_data, shared_file, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from ml import lifetime_value, purchase_models
+from ml import purchase_models
+from ml.churn import risk_thresholds
+from ml.evaluation import area_under_curve, auc_difference
 from ml.purchase_models import PurchaseModel, SpendModel
 
 Query = Callable[[str], list[tuple]]
@@ -219,7 +221,7 @@ def test_auc_of_few_customers_by_hand():
     """Outcome yes at scores 3 and 1, no at 2, 1 and 0: of 6 pairs 4 are right, 1 is a tie."""
     score = np.array([3.0, 2, 1, 0])
     positives, negatives = np.array([1.0, 0, 1, 0]), np.array([0.0, 1, 1, 1])
-    area, _, _ = purchase_models.area_under_curve(score, positives, negatives)
+    area, _, _ = area_under_curve(score, positives, negatives)
     assert area == pytest.approx(4.5 / 6)
 
 
@@ -231,7 +233,7 @@ def test_error_of_a_difference_of_auc_by_resampling():
         outcome = random.random(400) < 0.4
         better = outcome + random.normal(0, 1.0, 400)
         worse = better + random.normal(0, 0.7, 400)
-        return purchase_models.auc_difference(better, worse, outcome * 1.0, ~outcome * 1.0)
+        return auc_difference(better, worse, outcome * 1.0, ~outcome * 1.0)
 
     differences, errors = np.array([sample() for _ in range(2000)]).T
     assert errors.mean() == pytest.approx(differences.std(), rel=0.08)
@@ -283,7 +285,7 @@ def assert_predicts_nothing(query: Query) -> None:
 def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     """Fits to what was known on 1997-09-30, as the papers do, and puts the 90 days back."""
     given = server | {"AS_OF_DATE": str(data.as_of_date)}
-    rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history")
+    rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history+")
     dbt(given, *rebuild, "--vars", "holdout_days: 274")
     step(server)
     yield
@@ -303,7 +305,7 @@ def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
 )
 def test_risk_counts_ties_in_the_customers_favor(customers: dict, thresholds: tuple):
     score, counts = np.array(list(customers)), np.array(list(customers.values()))
-    assert lifetime_value.risk_thresholds(score, counts) == thresholds
+    assert risk_thresholds(score, counts) == thresholds
 
 
 @on_data("cdnow")
@@ -435,7 +437,7 @@ class TestGenerated:
         )
         p_alive = np.array([row[0] for row in rows], dtype=float)
         stays = np.array([row[1] for row in rows], dtype=float)
-        area, _, _ = purchase_models.area_under_curve(p_alive, stays, 1 - stays)
+        area, _, _ = area_under_curve(p_alive, stays, 1 - stays)
         assert area > 0.75
         # The models leave after a purchase, the simulation at any time: the level is off by some.
         assert p_alive.mean() == pytest.approx(stays.mean(), abs=0.15)

@@ -22,12 +22,13 @@ READ = (
     "marts.customer_features",
     "marts.segment_validation",
     "intermediate.int_as_of_date",
+    "intermediate.int_customer_holdout",
     "intermediate.int_customer_purchase_history",
-    "intermediate.int_orders",
+    "intermediate.int_holdout_weeks",
 )
 FILLED = (
     "ml.cluster_selection",
-    "ml.cluster_centres",
+    "ml.cluster_centers",
     "ml.customer_clusters",
     "ml.lifetime_value",
     "ml.lifetime_value_models",
