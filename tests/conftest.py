@@ -42,7 +42,10 @@ spark.sql.shuffle.partitions 2
 spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1 \
     -XX:ReservedCodeCacheSize=512m
 """
-PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING")
+PARAMETERS = (
+    *("N_CUSTOMERS", "SEED", "AS_OF_DATE", "TRANSACTIONS", "CUSTOMERS", "MAPPING"),
+    "REPLACE_LOADED",
+)
 
 
 def free_ports(count: int) -> list[str]:
