@@ -1,10 +1,9 @@
 """The risk of churn: which score predicts repurchase best, and from which score on it is high."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Row
 
 from ml.evaluation import EvaluationRow, Points, auc_difference, evaluate_score, rank_points
 from ml.histories import Holdout
@@ -62,15 +61,6 @@ def evaluate_recency_levels(holdout: Holdout) -> Iterator[EvaluationRow]:
     """The same for the levels of risk by recency, which needs no model."""
     thresholds = risk_thresholds(holdout.recency, holdout.customers)
     yield from evaluate_levels(holdout, "recency", holdout.recency, thresholds)
-
-
-def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
-    """The same for each segment, from the rows of marts.segment_validation."""
-    rows = sorted(segments, key=lambda row: row.segment)
-    customers = sum(row.customers for row in rows)
-    overall = sum(row.customers * row.repurchase_rate for row in rows) / max(customers, 1)
-    for row in rows:
-        yield EvaluationRow("rfm", "repurchase_rate", row.segment, row.repurchase_rate, overall)
 
 
 def choose_churn_score(

@@ -1,14 +1,15 @@
 """How well scores and forecasts of the start of the holdout predicted what happened in it.
 
-No Spark. A score is better the more often customers who bought again have the higher score (AUC); a
+A score is better the more often customers who bought again have the higher score (AUC); a
 forecast is better the nearer it is to the actual orders and spend.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from pyspark.sql import Row
 
 from ml.histories import Holdout, HoldoutSpend
 from ml.purchase_models import PurchaseModel, SpendModel
@@ -114,6 +115,18 @@ def evaluate_baselines(holdout: Holdout) -> Iterator[EvaluationRow]:
     """AUC of the scores that need no model: recency and frequency."""
     yield from evaluate_score(holdout, "recency", "auc", holdout.recency)
     yield from evaluate_score(holdout, "frequency", "auc", holdout.x)
+
+
+def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
+    """The share that bought again of each segment, against that of all customers.
+
+    `segments` are the rows of marts.segment_validation.
+    """
+    rows = sorted(segments, key=lambda row: row.segment)
+    customers = sum(row.customers for row in rows)
+    overall = sum(row.customers * row.repurchase_rate for row in rows) / max(customers, 1)
+    for row in rows:
+        yield EvaluationRow("rfm", "repurchase_rate", row.segment, row.repurchase_rate, overall)
 
 
 # --- forecasts: how many orders, and how much -------------------------------------------

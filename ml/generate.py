@@ -126,9 +126,9 @@ def compile_each_draw_once(spark: SparkSession) -> None:
     rules = ("PushDownPredicates", "InferFiltersFromGenerate")
     excluded = ",".join(f"{OPTIMIZER}.{rule}" for rule in rules)
     spark.conf.set("spark.sql.optimizer.excludedRules", excluded)
-    # The JVM only interprets methods of more bytes than this: better fuse fewer operators.
+    # The JVM does not compile methods of more bytes than this; below it Spark fuses fewer operators.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
-    # Its checks for overflow make an object per addition; no number here comes near the limits.
+    # ANSI mode makes an object per addition to check for overflow; no number here can overflow.
     spark.conf.set("spark.sql.ansi.enabled", "false")
 
 
@@ -138,7 +138,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--customers", default="100000", help="how many (default %(default)s)")
     parser.add_argument("--seed", default="42", help="same seed, same rows (default %(default)s)")
     parser.add_argument(
-        "--replace-loaded", action="store_true", help="replace your own loaded data, too"
+        "--replace-loaded", action="store_true", help="replace data that you loaded"
     )
     given = parser.parse_args()
     given.customers = whole_number("N_CUSTOMERS", given.customers, least=1)

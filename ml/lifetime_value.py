@@ -26,13 +26,14 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.churn import choose_churn_score, evaluate_recency_levels, evaluate_segments
+from ml.churn import choose_churn_score, evaluate_recency_levels
 from ml.code_version import code_version
 from ml.evaluation import (
     SPEND_MODEL,
     EvaluationRow,
     evaluate_baselines,
     evaluate_purchases,
+    evaluate_segments,
     evaluate_spend,
     is_off,
 )
