@@ -126,7 +126,7 @@ def compile_each_draw_once(spark: SparkSession) -> None:
     rules = ("PushDownPredicates", "InferFiltersFromGenerate")
     excluded = ",".join(f"{OPTIMIZER}.{rule}" for rule in rules)
     spark.conf.set("spark.sql.optimizer.excludedRules", excluded)
-    # The JVM does not compile methods of more bytes than this; below it Spark fuses fewer operators.
+    # The JVM does not compile methods of more bytes than this; with it Spark fuses fewer operators.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
     # ANSI mode makes an object per addition to check for overflow; no number here can overflow.
     spark.conf.set("spark.sql.ansi.enabled", "false")
