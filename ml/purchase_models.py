@@ -16,18 +16,25 @@ The two purchase models are one here: with c the occasions to drop out that a cu
 have lived through or to have left at, BG/NBD has c = x and MBG/NBD c = x + 1.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln, digamma, gammaln, hyp2f1
 
-# Parameters are searched for between these. One at or near an end tells that the data do not show
-# what the parameter stands for: a = 1e-8, say, is a shop that nobody ever leaves.
+# The search for parameters stays between these. A parameter at or near an end means that the data
+# do not show what it stands for: with a = 1e-8, for example, nobody ever leaves.
 LEAST, MOST = 1e-8, 1e6
 SOUND_LEAST, SOUND_MOST = 1e-4, 1e4
-# So does a chance to leave, a / (a + b) on average, of less than one in a thousand purchases.
+# The same holds for a chance to leave, a / (a + b) on average, of less than one in 1,000 purchases.
 LEAST_DROPOUT = 1e-3
+
+
+def has_extreme_parameter(*parameters: float) -> bool:
+    """True when a parameter is so near an end of the search that it means nothing."""
+    return not all(SOUND_LEAST < value < SOUND_MOST for value in parameters)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,14 @@ class PurchaseModel:
     b: float
     first_may_be_last: bool = False
 
+    @property
+    def degenerate(self) -> bool:
+        """True when the data do not show what the parameters stand for."""
+        return (
+            has_extreme_parameter(self.r, self.alpha, self.a, self.b)
+            or self.a / (self.a + self.b) < LEAST_DROPOUT
+        )
+
     def occasions(self, x: np.ndarray) -> np.ndarray:
         """Occasions to drop out, up to and including the last purchase."""
         return x + 1 if self.first_may_be_last else x
@@ -49,7 +64,7 @@ class PurchaseModel:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log-likelihoods of a history together with being active at T, and with having left.
 
-        Equation (6) of Fader, Hardie and Lee and its like, without the factor that both share.
+        Equation (6) of Fader, Hardie and Lee, and the same for MBG/NBD, without the shared factor.
         """
         c = self.occasions(x)
         stayed = betaln(self.a, self.b + c) - betaln(self.a, self.b)
@@ -88,23 +103,27 @@ class PurchaseModel:
         return np.exp(alive - np.logaddexp(alive, gone))
 
     def expected_purchases(
-        self, weeks: np.ndarray, x: np.ndarray = 0, t_x: np.ndarray = 0, t: np.ndarray = 0
+        self,
+        weeks: float | np.ndarray,
+        x: float | np.ndarray = 0.0,
+        t_x: float | np.ndarray = 0.0,
+        t: float | np.ndarray = 0.0,
     ) -> np.ndarray:
         """Purchases expected in the `weeks` after T; without a history, those of a new customer.
 
-        Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) grows past
-        all bounds with x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
-        2F1(w - u, w - v; w; z), leaves one whose first two arguments do not depend on x.
+        Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) overflows
+        for large x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
+        2F1(w - u, w - v; w; z), leaves a series whose first two arguments do not depend on x.
         """
         x, t_x, t = (np.asarray(values, dtype=float) for values in (x, t_x, t))
         c = self.occasions(x)
-        # At a = 1 the formula is 0 / 0; so close to it, it is the limit to six digits.
+        # At a = 1 the formula is 0 / 0; this close to 1 it equals the limit to six digits.
         a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6
-        whole = a + self.b + c - 1
+        w = a + self.b + c - 1
         rate = self.alpha + t
-        left = (rate / (rate + weeks)) ** (a - 1)
-        series = hyp2f1(a - 1, whole - self.r - x, whole, weeks / (rate + weeks))
-        return self.p_alive(x, t_x, t) * whole / (a - 1) * (1 - left * series)
+        power = (rate / (rate + weeks)) ** (a - 1)
+        series = hyp2f1(a - 1, w - self.r - x, w, weeks / (rate + weeks))
+        return self.p_alive(x, t_x, t) * w / (a - 1) * (1 - power * series)
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,12 @@ class SpendModel:
     p: float
     q: float
     gamma: float
+
+    @property
+    def degenerate(self) -> bool:
+        """True when the data do not show what the parameters stand for."""
+        # With q of at most 1 the mean spend is infinite.
+        return has_extreme_parameter(self.p, self.q, self.gamma) or self.q <= 1
 
     def log_likelihood(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
         """Log-likelihood of the average spend over x purchases (equation 1a)."""
@@ -141,18 +166,29 @@ class SpendModel:
         )
 
     def expected_spend(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
-        """Spend expected per purchase (equation 5): the customer's average, drawn to everybody's.
+        """Spend expected per purchase (equation 5): between the customer's and the overall average.
 
-        Without a repeat purchase (x = 0) it is everybody's, p * gamma / (q - 1).
+        Without a repeat purchase (x = 0) it is the overall average, p * gamma / (q - 1).
         """
         return self.p * (self.gamma + x * spend) / (self.p * x + self.q - 1)
 
 
+def average_spend(cents: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Average spend of x repeat purchases, from their cents; a net spend below 0 counts as 0.
+
+    With x = 0 it has no meaning, and `expected_spend` does not use it.
+    """
+    return np.maximum(cents, 0) / 100 / np.maximum(x, 1)
+
+
+Model = TypeVar("Model", PurchaseModel, SpendModel)
+
+
 @dataclass(frozen=True)
-class Fit:
+class Fit(Generic[Model]):
     """A model with the parameters of the greatest likelihood, and how the search ended."""
 
-    model: PurchaseModel | SpendModel
+    model: Model
     log_likelihood: float
     converged: bool
 
@@ -165,13 +201,8 @@ class Fit:
 
     @property
     def degenerate(self) -> bool:
-        """True when the parameters tell that the data do not show what the model speaks of."""
-        if not all(SOUND_LEAST < value < SOUND_MOST for value in self.parameters.values()):
-            return True
-        if isinstance(self.model, PurchaseModel):
-            return self.model.a / (self.model.a + self.model.b) < LEAST_DROPOUT
-        # With q of at most 1 the mean spend is infinite.
-        return self.model.q <= 1
+        """True when the data do not show what the parameters stand for."""
+        return self.model.degenerate
 
 
 def fit_purchases(
@@ -180,18 +211,23 @@ def fit_purchases(
     t: np.ndarray,
     customers: np.ndarray,
     first_may_be_last: bool = False,
-) -> Fit:
+) -> Fit[PurchaseModel]:
     """Fits BG/NBD or MBG/NBD to histories, each with the number of customers that have it."""
     mean_t = float((customers * t).sum() / customers.sum())
+
+    def model_of(values: Iterable[float]) -> PurchaseModel:
+        r, alpha, a, b = values
+        return PurchaseModel(r, alpha, a, b, first_may_be_last)
+
     return _fit(
-        lambda values: PurchaseModel(*values, first_may_be_last),
+        model_of,
         (x, t_x, t),
         customers,
         start=(0.5, max(mean_t / 4, 0.1), 0.7, 2.5),
     )
 
 
-def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit:
+def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit[SpendModel]:
     """Fits Gamma-Gamma to averages of x >= 1 purchases, all of them above 0."""
     mean_spend = float((customers * spend).sum() / customers.sum())
     # In units of the mean, so that the search is the same in any currency.
@@ -206,12 +242,17 @@ def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit:
 
 
 def significant(value: float) -> float:
-    """Without the digits that no data can show and that differ between machines."""
+    """A value without the digits that no data can show and that differ between machines."""
     return float(f"{value:.7g}")
 
 
-def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
-    """Maximises the likelihood over the logarithms of the parameters, which keeps them above 0."""
+def _fit(
+    model_of: Callable[[Iterable[float]], Model],
+    data: tuple[np.ndarray, ...],
+    customers: np.ndarray,
+    start: tuple[float, ...],
+) -> Fit[Model]:
+    """Maximizes the likelihood over the logarithms of the parameters, which keeps them above 0."""
     total = customers.sum()
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
@@ -229,52 +270,7 @@ def _fit(model_of, data: tuple, customers: np.ndarray, start: tuple) -> Fit:
         bounds=[(np.log(LEAST), np.log(MOST))] * len(start),
         options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8},
     )
-    # A search that ends for lack of digits has converged if the slope says so.
+    # A search that ends for lack of digits has converged when the slope is flat.
     flat = np.abs(found.jac).max() < 1e-5
     model = model_of([significant(value) for value in np.exp(found.x)])
     return Fit(model, -float(found.fun * total), bool(found.success or flat))
-
-
-# --- judging a score by what customers then did ------------------------------------------
-
-
-def percent_rank(values: np.ndarray, customers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct values, ascending, and the share of customers below each; of equals, half count."""
-    distinct, place = np.unique(values, return_inverse=True)
-    counts = np.bincount(place, weights=customers)
-    return distinct, (np.cumsum(counts) - counts / 2) / counts.sum()
-
-
-def area_under_curve(
-    score: np.ndarray, positives: np.ndarray, negatives: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """AUC of a score, and of each row its placements, which the standard error is made of.
-
-    A row stands for customers with the same score: so many with the outcome, so many without.
-    AUC is the chance that one with the outcome scores higher than one without; ties count half.
-    Placements: the share of the negatives below the row, and of the positives above it.
-    """
-    _, place = np.unique(score, return_inverse=True)
-    with_outcome = np.bincount(place, weights=positives)
-    without = np.bincount(place, weights=negatives)
-    below = (np.cumsum(without) - without / 2) / without.sum()
-    above = 1 - (np.cumsum(with_outcome) - with_outcome / 2) / with_outcome.sum()
-    area = float((with_outcome * below).sum() / with_outcome.sum())
-    return area, below[place], above[place]
-
-
-def auc_difference(
-    score: np.ndarray, baseline: np.ndarray, positives: np.ndarray, negatives: np.ndarray
-) -> tuple[float, float]:
-    """AUC of `score` less that of `baseline` on the same customers, and its standard error.
-
-    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3), 837-845.
-    """
-    area, below, above = area_under_curve(score, positives, negatives)
-    base, base_below, base_above = area_under_curve(baseline, positives, negatives)
-    difference = area - base
-    variance = 0.0
-    for gap, weights in ((below - base_below, positives), (above - base_above, negatives)):
-        count = weights.sum()
-        variance += (weights * (gap - difference) ** 2).sum() / (count - 1) / count
-    return difference, float(np.sqrt(variance))

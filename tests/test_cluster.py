@@ -1,4 +1,4 @@
-"""Personas: what the number of clusters is chosen by, and the truth they are held against."""
+"""Personas: how the number of clusters is chosen, and how far clusters agree with the truth."""
 
 import csv
 from collections import Counter
@@ -17,10 +17,10 @@ Query = Callable[[str], list[tuple]]
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        # Of the 15 pairs of items 2 are together in both, 6 in the one and 3 in the other.
+        # Of the 15 pairs of items 2 are together in both, 6 in the first and 3 in the second.
         ("aaabbb", "aabbcc", (2 - 6 * 3 / 15) / ((6 + 3) / 2 - 6 * 3 / 15)),
         ("aaabbb", "xxxyyy", 1.0),
-        # Every pair that the one puts together the other parts.
+        # The second separates every pair that the first puts together.
         ("aabb", "xyxy", (0 - 2 * 2 / 6) / (2 - 2 * 2 / 6)),
         ("aaaa", "xxxx", 1.0),
     ],
@@ -38,11 +38,11 @@ def candidate(k: int, silhouette: float, stability: float = 0.9, share: float = 
     ("candidates", "chosen"),
     [
         ([candidate(3, 0.2), candidate(4, 0.3), candidate(5, 0.25)], 4),
-        # Not stable, and a cluster of 1%: the best silhouette does not save them.
+        # One is not stable, one has a cluster of 1%: the best silhouette does not help.
         ([candidate(3, 0.2), candidate(4, 0.4, stability=0.79), candidate(5, 0.5, share=0.01)], 3),
-        # Equally good: the fewer.
+        # Equally good: fewer clusters win.
         ([candidate(4, 0.3), candidate(3, 0.3)], 3),
-        # None is sound: the most stable one.
+        # None is sound: the most stable one wins.
         ([candidate(3, 0.9, stability=0.2), candidate(4, 0.1, stability=0.5)], 4),
     ],
 )
@@ -52,7 +52,7 @@ def test_best_silhouette_of_the_sound_ones_is_chosen(candidates: list, chosen: i
 
 @on_data("generated")
 class TestGenerated:
-    """Personas of generated customers, whose truth is known."""
+    """Personas of generated customers, where the truth is known."""
 
     def test_clusters_agree_with_the_planted_personas(self, data: Data, query: Query):
         def agreement(condition: str) -> float:
@@ -70,9 +70,7 @@ class TestGenerated:
         assert agreement("true") > 0.6
         assert agreement("customers.orders > 1") > 0.8
 
-    def test_chosen_number_of_clusters_is_sound_and_the_reason_says_why(
-        self, data: Data, query: Query
-    ):
+    def test_chosen_number_of_clusters_is_sound_and_has_a_reason(self, data: Data, query: Query):
         rows = query(
             "select k, stability, smallest_share, chosen, reason from ml.cluster_selection"
         )
@@ -83,8 +81,8 @@ class TestGenerated:
         assert reason == "highest silhouette"
         assert query("select count(distinct cluster) from ml.customer_clusters") == [(k,)]
 
-    def test_centres_are_the_averages_of_their_customers(self, data: Data, query: Query):
-        """In the features' own scales, one number, one share and one level of a word for all."""
+    def test_centers_are_the_averages_of_their_customers(self, data: Data, query: Query):
+        """In the features' own scales: a number, a share and a level stand for all features."""
         rows = query("""
             select
                 clusters.cluster,
@@ -96,17 +94,17 @@ class TestGenerated:
             group by clusters.cluster
         """)
         averages = {row[0]: row[1:] for row in rows}
-        centres = query("""
-            select cluster, feature, value from ml.cluster_centres
+        centers = query("""
+            select cluster, feature, value from ml.cluster_centers
             where feature in ('orders', 'weekend_order_share') or level = 'Books'
         """)
         places = {"orders": 0, "weekend_order_share": 1, "favorite_category": 2}
-        assert len(centres) == 3 * len(averages)
-        for number, feature, value in centres:
+        assert len(centers) == 3 * len(averages)
+        for number, feature, value in centers:
             assert value == pytest.approx(averages[number][places[feature]], abs=0.01), feature
 
 
-# What each word of seeds/persona_traits.csv claims of a persona's customers, beside all of them.
+# What each word of seeds/persona_traits.csv claims about the customers of a persona.
 CLAIMS = {
     "Active": "avg(recency_days) < 90",
     "Lapsed": "avg(recency_days) > 180",
@@ -140,7 +138,7 @@ def test_each_word_has_its_claim_here():
 
 
 def split(words: str, known: Collection[str]) -> Iterator[str]:
-    """The known words that a text is made of; a level such as `Bank transfer` has several parts."""
+    """The known words in a text; a level such as `Bank transfer` is one word."""
     while words:
         word = max((each for each in known if f"{words} ".startswith(f"{each} ")), key=len)
         yield word
@@ -184,7 +182,7 @@ def test_each_word_is_true_of_the_personas_customers(spark: SparkSession):
 
 @on_data("subscribers")
 def test_customers_of_several_orders_are_not_one_time(query: Query):
-    """They differ in how they pay and in how often, four times at least, and in nothing else."""
+    """These customers bought four times or more; they differ only in how they pay and how often."""
     personas = query("select persona, average_orders from marts.personas order by average_orders")
     assert [orders for _, orders in personas] == [4.0, 5.0, 6.0, 7.0, 8.0, 8.0]
     assert not any("One-Time" in persona for persona, _ in personas)

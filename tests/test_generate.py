@@ -1,25 +1,38 @@
-"""The simulation: same rows however it is run, and rows that say what was planted."""
+"""The simulation: the same rows however it runs, and rows that show what was planted."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml import generate, session
+from ml import session
+from ml.generate import compile_each_draw_once
+from ml.generation import raw_tables, shop, truth
+from ml.generation.dirty_rows import DEFECTS, defect_carriers
+from ml.generation.draws import Draws
+from ml.generation.personas import PERSONAS
+from ml.generation.profiles import customers_and_guests
 
 CUSTOMERS = 2_000
-DRAW = generate.Draws(7)
+DRAW = Draws(7)
 
 
 def build(spark: SparkSession, customers: int, tasks: int = 2) -> dict[str, DataFrame]:
-    """Returns the four tables of so many customers, by name, not yet computed."""
-    people, guests, carriers = generate.people_guests_and_carriers(spark, customers, DRAW, tasks)
+    """The four tables of so many customers, by name, not yet computed."""
+    people, guests = customers_and_guests(spark, customers, DRAW, tasks)
+    carriers = defect_carriers(spark, customers, DRAW, tasks)
     return {
-        "customers": generate.raw_customers(people, DRAW),
-        "transactions": generate.raw_transactions(people, guests, carriers, DRAW),
-        "truth": generate.truth_customers(people, DRAW),
-        "rejected": generate.truth_rejected_rows(carriers, DRAW),
+        "customers": raw_tables.raw_customers(people, DRAW),
+        "transactions": raw_tables.raw_transactions(people, guests, carriers, DRAW),
+        "truth": truth.truth_customers(people, DRAW),
+        "rejected": truth.truth_rejected_rows(carriers, DRAW),
     }
 
 
@@ -31,7 +44,7 @@ def simulated(spark: SparkSession) -> Iterator[dict[str, DataFrame]]:
         "spark.sql.ansi.enabled",
     )
     before = {name: spark.conf.get(name, None) for name in settings}
-    generate.quicken(spark)
+    compile_each_draw_once(spark)
     tables = {name: data.coalesce(2).cache() for name, data in build(spark, CUSTOMERS).items()}
     yield tables
     for data in tables.values():
@@ -50,7 +63,7 @@ def good(simulated: dict[str, DataFrame]) -> DataFrame:
 
 
 def fingerprint(rows: DataFrame) -> tuple:
-    """Returns the number of rows and the sum of their hashes: equal for equal rows in any order."""
+    """The number of rows and the sum of their hashes: equal for equal rows in any order."""
     return tuple(rows.agg(F.count("*"), F.sum(F.xxhash64("*").cast("decimal(20,0)"))).first())
 
 
@@ -64,7 +77,7 @@ def test_rows_do_not_depend_on_how_the_work_is_split(spark, simulated):
             assert fingerprint(again) == fingerprint(simulated[name]), name
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
-        generate.quicken(spark)
+        compile_each_draw_once(spark)
 
 
 def test_fewer_customers_are_a_prefix_of_more(spark, simulated):
@@ -78,9 +91,9 @@ def test_fewer_customers_are_a_prefix_of_more(spark, simulated):
 
 
 def test_another_seed_gives_other_rows(spark, simulated):
-    draw = generate.Draws(8)
-    people, _, _ = generate.people_guests_and_carriers(spark, 100, draw, tasks=1)
-    other = generate.raw_customers(people, draw)
+    draw = Draws(8)
+    people, _ = customers_and_guests(spark, 100, draw, tasks=1)
+    other = raw_tables.raw_customers(people, draw)
     assert other.join(simulated["customers"], ["customer_id", "registered_on", "age"]).count() < 5
 
 
@@ -97,7 +110,7 @@ def test_planted_dirty_rows_are_those_of_the_plan(simulated):
     }
     planned = {row.reason: row["rows"] for row in simulated["rejected"].collect()}
     # Customer numbers 1 to 2,000 pass each place among 500 four times.
-    assert found == planned == dict.fromkeys(generate.DEFECTS, 4)
+    assert found == planned == dict.fromkeys(DEFECTS, 4)
     unparsed = rows.where("unparsed_values is not null").select("unparsed_values").distinct()
     assert [row[0] for row in unparsed.collect()] == ['{"amount":"n/a"}']
 
@@ -177,7 +190,7 @@ def test_personas_have_their_share_and_their_habits(good, simulated):
     truth = simulated["truth"]
     counts = truth.groupBy("persona").count().collect()
     shares = {row.persona: row["count"] / CUSTOMERS for row in counts}
-    planted = {persona.name: persona.share for persona in generate.PERSONAS}
+    planted = {persona.name: persona.share for persona in PERSONAS}
     assert shares == pytest.approx(planted, abs=0.03)
     habits = (
         good.where("quantity > 0")
@@ -188,14 +201,14 @@ def test_personas_have_their_share_and_their_habits(good, simulated):
             F.avg((F.month("ordered_at") >= 11).cast("int")).alias("holiday"),
             *(
                 F.avg((F.col("product_category") == name).cast("int")).alias(name)
-                for name in generate.CATEGORIES
+                for name in shop.CATEGORIES
             ),
         )
     )
     found = {row.persona: row for row in habits.collect()}
-    for persona in generate.PERSONAS:
+    for persona in PERSONAS:
         assert found[persona.name].weekend == pytest.approx(persona.weekend_share, abs=0.08)
-        mix = [found[persona.name][name] for name in generate.CATEGORIES]
+        mix = [found[persona.name][name] for name in shop.CATEGORIES]
         assert mix == pytest.approx(persona.categories, abs=0.1)
     assert found["Holiday gift giver"].holiday > 0.8 > 2 * found["Senior home regular"].holiday
 
@@ -228,3 +241,20 @@ def test_bad_number_is_refused_in_one_line(text, problem):
     with pytest.raises(session.StepError) as refusal:
         session.whole_number("N_CUSTOMERS", text, least=1)
     assert str(refusal.value) == problem
+
+
+def test_code_version_is_the_same_in_a_zip(tmp_path: Path):
+    """As `spark-submit --py-files` passes it; and it changes with any module of the package."""
+    package = tmp_path / "ml"
+    shutil.copytree(ROOT / "ml", package, ignore=shutil.ignore_patterns("__pycache__"))
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, "ml")
+    ask = "from ml.code_version import code_version as v; print(v('generate.py', 'generation'))"
+
+    def version(root: Path | str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        command = [sys.executable, "-c", ask]
+        return subprocess.check_output(command, cwd="/", env=environment, text=True)
+
+    assert version(tmp_path) == version(archive)
+    (package / "generation" / "draws.py").write_text("")
+    assert version(tmp_path) != version(archive)

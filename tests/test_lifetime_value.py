@@ -12,7 +12,9 @@ from conftest import ROOT, Data, dbt, on_data, published, step_environment
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from ml import lifetime_value, purchase_models
+from ml import purchase_models
+from ml.churn import risk_thresholds
+from ml.evaluation import area_under_curve, auc_difference
 from ml.purchase_models import PurchaseModel, SpendModel
 
 Query = Callable[[str], list[tuple]]
@@ -56,13 +58,13 @@ def repeat_spend_of_cdnow_sample() -> tuple[np.ndarray, np.ndarray]:
 
 
 def counted(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The distinct rows, and how often there is each."""
+    """The distinct rows, and how often each occurs."""
     distinct, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
     return *distinct, counts
 
 
 class TestPublishedNumbers:
-    """The CDNOW sample, which every paper on these models begins with."""
+    """The CDNOW sample, which the papers on these models use."""
 
     @pytest.fixture
     def fit(self, histories) -> purchase_models.Fit:
@@ -142,7 +144,7 @@ class TestPublishedNumbers:
 
 @pytest.mark.parametrize("first_may_be_last", [False, True])
 class TestFormulas:
-    """What the closed forms stand for, computed in another way."""
+    """The closed forms against independent computations."""
 
     def test_one_history_by_hand(self, first_may_be_last: bool):
         """r = alpha = a = b = 1, bought once again after 1 week of 2.
@@ -189,7 +191,7 @@ class TestFormulas:
 
 
 def test_shop_that_nobody_leaves_is_degenerate():
-    """Whoever buys again buys to the last day: there is no leaving to be seen."""
+    """All repeat buyers buy to the last day: nobody is seen to leave."""
     x, t_x = np.array([0.0, 2, 5, 9]), np.array([0.0, 52, 52, 52])
     fit = purchase_models.fit_purchases(x, t_x, np.full(4, 52.0), np.array([300.0, 90, 60, 50]))
     assert fit.parameters["a"] < purchase_models.SOUND_LEAST
@@ -197,7 +199,7 @@ def test_shop_that_nobody_leaves_is_degenerate():
 
 
 def test_parameters_of_a_simulation_come_back():
-    """50,000 customers who buy and leave as MBG/NBD says."""
+    """50,000 customers who buy and leave as MBG/NBD assumes."""
     random = np.random.default_rng(7)
     size, true = 50_000, PurchaseModel(0.6, 7.0, 0.9, 2.0, first_may_be_last=True)
     rate, leaves = random.gamma(true.r, 1 / true.alpha, size), random.beta(true.a, true.b, size)
@@ -217,19 +219,19 @@ def test_auc_of_few_customers_by_hand():
     """Outcome yes at scores 3 and 1, no at 2, 1 and 0: of 6 pairs 4 are right, 1 is a tie."""
     score = np.array([3.0, 2, 1, 0])
     positives, negatives = np.array([1.0, 0, 1, 0]), np.array([0.0, 1, 1, 1])
-    area, _, _ = purchase_models.area_under_curve(score, positives, negatives)
+    area, _, _ = area_under_curve(score, positives, negatives)
     assert area == pytest.approx(4.5 / 6)
 
 
 def test_error_of_a_difference_of_auc_by_resampling():
-    """DeLong's standard error is what 2,000 samples of the same size scatter by."""
+    """DeLong's standard error equals the standard deviation over 2,000 samples of the same size."""
     random = np.random.default_rng(3)
 
     def sample() -> tuple[float, float]:
         outcome = random.random(400) < 0.4
         better = outcome + random.normal(0, 1.0, 400)
         worse = better + random.normal(0, 0.7, 400)
-        return purchase_models.auc_difference(better, worse, outcome * 1.0, ~outcome * 1.0)
+        return auc_difference(better, worse, outcome * 1.0, ~outcome * 1.0)
 
     differences, errors = np.array([sample() for _ in range(2000)]).T
     assert errors.mean() == pytest.approx(differences.std(), rel=0.08)
@@ -259,12 +261,12 @@ def evaluation(query: Query, metric: str, audience: str) -> dict[str, tuple[floa
 
 
 def statuses(query: Query) -> set[tuple[str, str]]:
-    """Every verdict on every model."""
+    """Every status of every model."""
     return set(query("select distinct model, status from ml.lifetime_value_models"))
 
 
 def assert_predicts_nothing(query: Query) -> None:
-    """Each customer with a purchase has a row, without a promise; recency tells the risk."""
+    """Each customer with a purchase has a row without a prediction; the risk is by recency."""
     assert query(
         "select count(*), count(p_alive), count(expected_orders_90d), count(predicted_value_12m), "
         "count(churn_score) from ml.lifetime_value"
@@ -281,7 +283,7 @@ def assert_predicts_nothing(query: Query) -> None:
 def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     """Fits to what was known on 1997-09-30, as the papers do, and puts the 90 days back."""
     given = server | {"AS_OF_DATE": str(data.as_of_date)}
-    rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history")
+    rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history+")
     dbt(given, *rebuild, "--vars", "holdout_days: 274")
     step(server)
     yield
@@ -301,12 +303,12 @@ def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
 )
 def test_risk_counts_ties_in_the_customers_favor(customers: dict, thresholds: tuple):
     score, counts = np.array(list(customers)), np.array(list(customers.values()))
-    assert lifetime_value.risk_thresholds(score, counts) == thresholds
+    assert risk_thresholds(score, counts) == thresholds
 
 
 @on_data("cdnow")
 class TestCdnow:
-    """CDNOW master, of which the papers' sample is every tenth customer."""
+    """CDNOW master; the papers' sample is every tenth customer of it."""
 
     def test_published_numbers_on_the_first_39_weeks(
         self, query: Query, held_out_from_october: None
@@ -352,7 +354,7 @@ class TestCdnow:
 
     def test_models_are_sound_and_used(self, query: Query):
         assert {status for _, status in statuses(query)} == {"converged"}
-        # MBG/NBD is the likelier one: those who bought once may have left.
+        # MBG/NBD is the likelier one: one-time buyers may have left.
         used = query("select model from ml.lifetime_value_models where is_used order by model")
         assert used == [("gamma_gamma",), ("mbg_nbd",)]
         assert query(
@@ -399,15 +401,15 @@ class TestCdnow:
 
 
 @on_data("online_retail")
-def test_degenerate_fit_is_said_and_not_used(query: Query):
+def test_degenerate_fit_is_reported_and_not_used(query: Query):
     """Up to the holdout nobody is seen to leave: a = 1e-8 or so."""
     assert ("bg_nbd", "degenerate") in statuses(query)
     assert_predicts_nothing(query)
 
 
 @on_data("olist")
-def test_one_time_buyers_get_no_promise(query: Query):
-    """97% bought once: whatever the others did, it says little of these."""
+def test_one_time_buyers_get_no_prediction(query: Query):
+    """97% bought once: the other customers tell little about them."""
     assert {("bg_nbd", "too few repeat buyers"), ("mbg_nbd", "too few repeat buyers")} <= statuses(
         query
     )
@@ -416,7 +418,7 @@ def test_one_time_buyers_get_no_promise(query: Query):
 
 @on_data("generated")
 class TestGenerated:
-    """The simulation, which knows who has left and what everybody does next."""
+    """The simulation knows who has left and what every customer does next."""
 
     def test_alive_are_those_who_have_not_left(self, query: Query):
         rows = query(
@@ -425,19 +427,19 @@ class TestGenerated:
         )
         p_alive = np.array([row[0] for row in rows], dtype=float)
         stays = np.array([row[1] for row in rows], dtype=float)
-        area, _, _ = purchase_models.area_under_curve(p_alive, stays, 1 - stays)
+        area, _, _ = area_under_curve(p_alive, stays, 1 - stays)
         assert area > 0.75
         # The models leave after a purchase, the simulation at any time: the level is off by some.
         assert p_alive.mean() == pytest.approx(stays.mean(), abs=0.15)
 
     def test_expected_orders_come(self, query: Query):
-        """About: the simulation has seasons, of which the models know nothing."""
+        """Roughly: the simulation has seasons, which the models do not know."""
         ((expected, came),) = query(
             "select sum(expected_orders_90d), sum(future_orders_90d) from ml.lifetime_value "
             "inner join truth.customers using (customer_id)"
         )
         assert expected == pytest.approx(came, rel=0.35)
 
-    def test_terminal_says_what_was_decided(self, data: Data):
+    def test_terminal_reports_what_was_decided(self, data: Data):
         for words in ("bg_nbd: ", "gamma_gamma: ", "orders forecast", "churn risk by "):
             assert words in data.printed, words

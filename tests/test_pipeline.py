@@ -70,7 +70,7 @@ def shuffle(
 def all_tables() -> list[str]:
     """Every table that a run makes, from raw to marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
-    clusters = ("cluster_selection", "cluster_centres", "customer_clusters")
+    clusters = ("cluster_selection", "cluster_centers", "customer_clusters")
     value = ("lifetime_value_models", "lifetime_value", "model_evaluation")
     ml = [f"ml.{name}" for name in (*clusters, *value)]
     return raw + ml + [f"marts.{mart}" for mart in MARTS]

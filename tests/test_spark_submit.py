@@ -10,24 +10,25 @@ import duckdb
 import pytest
 from conftest import ROOT, on_data
 
-# Another number of cores, of partitions and of rows per batch than the server has.
+# Cores, partitions and rows per batch differ from those of the server.
 OTHER_PARALLELISM = {
     "spark.master": "local[1]",
     "spark.sql.shuffle.partitions": "7",
     "spark.sql.files.maxPartitionBytes": "100k",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "700",
 }
-# What the steps read; the rest they make.
+# The steps read these tables and fill the others.
 READ = (
     "marts.customer_features",
     "marts.segment_validation",
     "intermediate.int_as_of_date",
+    "intermediate.int_customer_holdout",
     "intermediate.int_customer_purchase_history",
-    "intermediate.int_orders",
+    "intermediate.int_holdout_weeks",
 )
 FILLED = (
     "ml.cluster_selection",
-    "ml.cluster_centres",
+    "ml.cluster_centers",
     "ml.customer_clusters",
     "ml.lifetime_value",
     "ml.lifetime_value_models",
@@ -37,7 +38,7 @@ FILLED = (
 
 @pytest.fixture
 def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
-    """Runs a script on a Spark of its own, with an empty metastore at first."""
+    """Runs a script on a Spark of its own, with an empty metastore."""
     java_home = subprocess.run(
         [sys.executable, "-m", "server", "find-java"],
         cwd=ROOT,
@@ -60,7 +61,7 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
     command += ["--properties-file", ROOT / "server" / "spark-defaults.conf"]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
-    # Not of os.environ: a Connect client in this process leaves word there that all are such.
+    # Not os.environ: the Connect client of this process has set variables there for its children.
     environment = server | {
         "JAVA_HOME": java_home,
         "PYSPARK_PYTHON": sys.executable,
@@ -86,11 +87,11 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
 def test_steps_give_the_tables_of_the_server(
     submit: Callable[..., None], spark, server: dict[str, str], tmp_path: Path
 ):
-    """Row for row, though the work is cut into other pieces."""
+    """Row for row, though the work is split differently."""
     for table in (*READ, *FILLED):
         rows = spark.table(table).limit(0) if table in FILLED else spark.table(table)
         rows.write.parquet(str(tmp_path / "copies" / table))
-    # In one process for the sake of time; each step begins and ends a session of its own.
+    # In one process to save time; each step begins and ends its own session.
     steps = tmp_path / "steps.py"
     steps.write_text(f"""
 import runpy, sys

@@ -17,7 +17,7 @@ results as (
         'cluster' as step,
         run_id,
         as_of_date
-    from {{ source('ml', 'cluster_centres') }}
+    from {{ source('ml', 'cluster_centers') }}
     union
     select
         'cluster' as step,

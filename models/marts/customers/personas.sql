@@ -2,8 +2,8 @@ with clusters as (
     select * from {{ source('ml', 'customer_clusters') }}
 ),
 
-centres as (
-    select * from {{ source('ml', 'cluster_centres') }}
+centers as (
+    select * from {{ source('ml', 'cluster_centers') }}
 ),
 
 customers as (
@@ -117,36 +117,36 @@ measures as (
     inner join profiles on level_counts.cluster = profiles.cluster
 ),
 
--- What sets a cluster apart, the most unusual first: what its centre is far from the average customer
+-- What sets a cluster apart, the most unusual first: what its center is far from the average customer
 -- in, if the word for it is true of the cluster and not just truer than of the others. That few have
 -- a level is no trait, that many have it is.
 ranked_traits as (
     select /*+ broadcast(traits) */
-        centres.cluster,
+        centers.cluster,
         traits.word_order,
-        {{ with_level('traits.adjective', 'centres.level') }} as adjective,
-        {{ with_level('traits.recommended_action', 'centres.level') }} as recommended_action,
+        {{ with_level('traits.adjective', 'centers.level') }} as adjective,
+        {{ with_level('traits.recommended_action', 'centers.level') }} as recommended_action,
         row_number() over (
-            partition by centres.cluster
+            partition by centers.cluster
             order by
-                abs(centres.standardised_value) * sqrt(centres.weight) desc,
+                abs(centers.standardized_value) * sqrt(centers.weight) desc,
                 traits.adjective asc,
-                centres.level asc
+                centers.level asc
         ) as trait_number
-    from centres
+    from centers
     inner join traits
         on
-            centres.feature = traits.feature
+            centers.feature = traits.feature
             and traits.direction = case
-                when centres.level is not null and centres.standardised_value > 0 then 'level'
-                when centres.level is null and centres.standardised_value >= 0 then 'high'
-                when centres.level is null then 'low'
+                when centers.level is not null and centers.standardized_value > 0 then 'level'
+                when centers.level is null and centers.standardized_value >= 0 then 'high'
+                when centers.level is null then 'low'
             end
     inner join measures
         on
-            centres.cluster = measures.cluster
-            and centres.feature = measures.feature
-            and centres.level is not distinct from measures.level
+            centers.cluster = measures.cluster
+            and centers.feature = measures.feature
+            and centers.level is not distinct from measures.level
     where
         (traits.above is null or measures.average > traits.above)
         and (traits.below is null or measures.average < traits.below)

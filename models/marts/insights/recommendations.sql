@@ -166,7 +166,7 @@ activity_findings as (
             {{ counted('lapsed_customers.customers', 'customer') }},
             ' active then placed no order since'
         ) as finding,
-        'Remind them now, in their favourite category, before the gap grows.' as action,
+        'Remind them now, in their favorite category, before the gap grows.' as action,
         lapsed_customers.customers,
         lapsed_customers.value_at_stake
     from active_customers

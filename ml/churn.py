@@ -1,0 +1,105 @@
+"""The risk of churn: which score predicts repurchase best, and from which score on it is high."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.evaluation import EvaluationRow, Points, auc_difference, evaluate_score, rank_points
+from ml.histories import Holdout
+from ml.purchase_models import PurchaseModel
+
+# Fifths of the other customers with a better score at the start of the holdout: with this many or
+# more the risk is high, with fewer than this many it is low. By recency these are the scores 1 and
+# 2, and 4 and 5. Ties count in the customer's favor.
+HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
+
+
+@dataclass(frozen=True)
+class ChurnScore:
+    """A score for repurchase: purchases expected in some weeks, optionally ranked with recency."""
+
+    weeks: float
+    ranks: tuple[Points, Points] | None = None  # of expected purchases, and of recency
+
+    def of(self, model: PurchaseModel, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Score of each history, higher is better; with recency, the mean of both ranks."""
+        expected = np.round(model.expected_purchases(self.weeks, x, t_x, t), 6)
+        if self.ranks is None:
+            return expected
+        by_expected, by_recency = self.ranks
+        ranks = np.interp(expected, *by_expected) + np.interp(t_x - t, *by_recency)
+        return np.round(ranks / 2, 6)
+
+
+def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, float]:
+    """The lowest scores of medium and of low risk."""
+    distinct, place = np.unique(score, return_inverse=True)
+    counts = np.bincount(place, weights=customers)
+    better, others = counts.sum() - np.cumsum(counts), max(counts.sum() - 1, 1)
+    medium, low = (
+        distinct[5 * better < fifths * others][0]
+        for fifths in (HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS)
+    )
+    return float(medium), float(low)
+
+
+def evaluate_levels(
+    holdout: Holdout, name: str, score: np.ndarray, thresholds: tuple[float, float]
+) -> Iterator[EvaluationRow]:
+    """The share that bought again of each level of risk, against that of all customers."""
+    level = np.digitize(score, thresholds)
+    overall = holdout.buyers.sum() / holdout.customers.sum()
+    for number, audience in enumerate(("high risk", "medium risk", "low risk")):
+        chosen = level == number
+        if chosen.any():
+            rate = holdout.buyers[chosen].sum() / holdout.customers[chosen].sum()
+            yield EvaluationRow(name, "repurchase_rate", audience, rate, overall)
+
+
+def evaluate_recency_levels(holdout: Holdout) -> Iterator[EvaluationRow]:
+    """The same for the levels of risk by recency, which needs no model."""
+    thresholds = risk_thresholds(holdout.recency, holdout.customers)
+    yield from evaluate_levels(holdout, "recency", holdout.recency, thresholds)
+
+
+def choose_churn_score(
+    holdout: Holdout, name: str, model: PurchaseModel, weeks: float
+) -> tuple[list[EvaluationRow], ChurnScore | None]:
+    """The best of recency, expected purchases and both, and how each did in the holdout.
+
+    From simple to elaborate, each must beat the best one before it by more than two standard
+    errors. None as score means recency, which needs no model.
+    """
+    expected = ChurnScore(weeks)
+    expected_values = expected.of(model, *holdout.history)
+    ranks = ranks_with_recency(holdout, expected_values)
+    combined = ChurnScore(weeks, ranks)
+    combined_values = combined.of(model, *holdout.history)
+    combined_name = f"{name}_and_recency"
+    rows = list(evaluate_score(holdout, combined_name, "auc", combined_values))
+    others = holdout.customers - holdout.buyers
+    winner, score, best = None, None, holdout.recency
+    for candidate, rule, values in (
+        (name, expected, expected_values),
+        (combined_name, combined, combined_values),
+    ):
+        difference, error = auc_difference(values, best, holdout.buyers, others)
+        if difference > 2 * error:
+            winner, score, best = candidate, rule, values
+    if winner:
+        rows += evaluate_winner(holdout, winner, best)
+    return rows, score
+
+
+def ranks_with_recency(holdout: Holdout, expected: np.ndarray) -> tuple[Points, Points]:
+    """Ranks of the customers by expected purchases, and by recency."""
+    return rank_points(expected, holdout.customers), rank_points(holdout.recency, holdout.customers)
+
+
+def evaluate_winner(holdout: Holdout, name: str, score: np.ndarray) -> Iterator[EvaluationRow]:
+    """The levels of risk by a score, and their thresholds."""
+    thresholds = risk_thresholds(score, holdout.customers)
+    yield from evaluate_levels(holdout, name, score, thresholds)
+    for level, threshold in zip(("medium risk", "low risk"), thresholds, strict=True):
+        yield EvaluationRow(name, "churn_threshold", level, threshold)

@@ -1,0 +1,19 @@
+"""The version of the code that made a table, so that other code makes it again."""
+
+import hashlib
+from importlib.resources import files
+
+
+def code_version(*names: str) -> str:
+    """Hash of source files under `ml`, such as `cluster.py`; a folder stands for all its modules.
+
+    Reads them as resources of the package, which works in a folder and in a zip (`--py-files`).
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        source = files("ml") / name
+        modules = [source] if source.is_file() else sorted(source.iterdir(), key=lambda m: m.name)
+        for module in modules:
+            if module.name.endswith(".py"):
+                digest.update(f"{module.name}\n".encode() + module.read_bytes())
+    return digest.hexdigest()[:12]
