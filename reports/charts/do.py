@@ -73,15 +73,15 @@ def weekday_hour(rows: Iterable[Row], width: int, label: str) -> str:
 def cohorts(rows: Iterable[Row], width: int, label: str) -> str:
     """Draws retention: a row per month of the first purchase, a column per month since then."""
     rows = [row for row in rows if row.months_since > 0]
-    thresholds = even_steps(row.retention_rate.value for row in rows)
-    colors = [step(row.retention_rate.value, thresholds) for row in rows]
+    thresholds = even_steps(row.retention_rate.amount for row in rows)
+    colors = [step(row.retention_rate.amount, thresholds) for row in rows]
     data = [
         {
             "cohort": row.cohort_month.isoformat(),
             "since": row.months_since,
             "color": color,
             "ink": contrast(color),
-            "text": f"{100 * row.retention_rate.value:.0f}",
+            "text": f"{100 * row.retention_rate.amount:.0f}",
         }
         for row, color in zip(rows, colors, strict=True)
     ]
@@ -112,7 +112,7 @@ def concentration(rows: Iterable[Row], width: int, label: str) -> str:
     for row in rows:
         share = row.cumulative_share
         text = share.text if row.decile in (1, 2, 5) else ""
-        data.append({"customers": row.decile / 10, "revenue": share.value, "text": text})
+        data.append({"customers": row.decile / 10, "revenue": share.amount, "text": text})
     across = alt.Axis(
         format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], title="Share of customers, best first"
     )

@@ -49,8 +49,8 @@ def shares(rows: Iterable[Row], width: int, label: str) -> str:
     data = [
         {
             "segment": row.segment,
-            "customers": row.customer_share.value,
-            "revenue": row.revenue_share.value,
+            "customers": row.customer_share.amount,
+            "revenue": row.revenue_share.amount,
         }
         for row in rows
     ]

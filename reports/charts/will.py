@@ -22,8 +22,8 @@ def forecast(rows: Iterable[Row], width: int, label: str, *, title: str) -> str:
     data = [
         {
             "name": int(row.audience.split()[1]),
-            "forecast": row.forecast.value,
-            "actual": row.actual.value,
+            "forecast": row.forecast.amount,
+            "actual": row.actual.amount,
         }
         for row in rows
     ]
