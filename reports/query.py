@@ -24,7 +24,7 @@ from reports.project import PROJECT
 Row = SimpleNamespace
 
 FORM = re.compile(
-    r"(--.*\n)*"
+    r"(--[^\n]*\n)*"
     r"select\s+(?P<columns>.*?)"
     r"\s+from (?P<relation>\w+\.\w+)"
     r"(\s+where (?P<where>.*?))?"

@@ -1,4 +1,4 @@
-"""The insight site, held against the marts that it is made of, and looked at in a browser."""
+"""The insight site: compared with the marts that it is built from, and opened in a browser."""
 
 import json
 import re
@@ -55,11 +55,11 @@ def tables(unchanged_tables: SimpleNamespace) -> SimpleNamespace:
     return deepcopy(unchanged_tables)
 
 
-# --- what the page says -----------------------------------------------------------------
+# --- the text of the page -----------------------------------------------------------------
 
 
 class Numbers(HTMLParser):
-    """Collects the numbers of a page: query, unit, exact value and what a reader sees."""
+    """Collects the numbers of a page: query, unit, exact value, and the text that a reader sees."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -79,7 +79,7 @@ class Numbers(HTMLParser):
 
 
 def shown(value: object, unit: str) -> set[str]:
-    """How the page may show a value, by decimal arithmetic: a tie may go either way."""
+    """Returns how the page may show a value, by decimal arithmetic; a tie may round either way."""
     if unit == "date":
         return {f"{value:%d %B %Y}".lstrip("0")}
     places = {"price": 2, "rate": 1, "change": 1, "points": 1, "ratio": 2, "score": 3}
@@ -92,7 +92,7 @@ def shown(value: object, unit: str) -> set[str]:
 
 
 def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
-    """Runs the queries in DuckDB, on copies of the tables that they read."""
+    """Runs the queries in DuckDB, on copies of the tables."""
     database = duckdb.connect()
     for relation in {name for query in queries for name in re.findall(r"from (\w+\.\w+)", query)}:
         copied = spark.table(relation).toArrow()  # noqa: F841 - DuckDB finds it by its name
@@ -182,7 +182,7 @@ def test_published_numbers_are_on_the_page(site: Path):
 
 
 def text_of(page: str) -> str:
-    """The text of a page, without markup."""
+    """Returns the text of a page, without markup."""
     body = re.sub(r"<(style|svg|details).*?</\1>", "", page, flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", "", body).split())
 
@@ -194,7 +194,7 @@ def with_number(row: SimpleNamespace, name: str, value: object) -> None:
 
 @on_data("generated")
 class TestWords:
-    def test_a_fall_is_called_a_fall(self, tables: SimpleNamespace):
+    def test_the_page_names_a_decrease_as_a_decrease(self, tables: SimpleNamespace):
         (revenue,) = [row for row in tables.metrics if row.metric == "net_revenue"]
         for rate, words in ((-0.25, "down 25.0%"), (0.25, "up 25.0%"), (0.0, "unchanged")):
             with_number(revenue, "change_rate", rate)
@@ -202,14 +202,14 @@ class TestWords:
         with_number(revenue, "change_rate", None)
         assert "on the 90 before" not in text_of(render(tables, {}))
 
-    def test_one_is_not_many(self, tables: SimpleNamespace):
+    def test_one_customer_is_singular(self, tables: SimpleNamespace):
         (risk,) = [row for row in tables.metrics if row.metric == "high_risk_customers"]
         with_number(risk, "value", 1)
         assert "1 customer is at high risk" in text_of(render(tables, {}))
         with_number(risk, "value", 2)
         assert "2 customers are at high risk" in text_of(render(tables, {}))
 
-    def test_each_section_says_when_there_is_too_little(self, tables: SimpleNamespace):
+    def test_each_section_warns_of_too_little_data(self, tables: SimpleNamespace):
         warning = "Too little to rely on"
         assert warning not in render(tables, {})
         few, short = deepcopy(tables), deepcopy(tables)
@@ -218,7 +218,7 @@ class TestWords:
         for thin in (few, short):
             assert render(thin, {}).count(warning) == len(SECTIONS)
 
-    def test_what_is_not_known_is_said_so(self, tables: SimpleNamespace):
+    def test_the_page_explains_what_is_missing(self, tables: SimpleNamespace):
         for name in ("personas", "models", "forecasts", "tenths", "moves", "tests", "cohorts"):
             setattr(tables, name, [])
         for name in ("expected_orders", "predicted_value"):
@@ -235,7 +235,7 @@ class TestWords:
             assert sentence in text
         assert "forecast of the last" not in text
 
-    def test_a_page_of_thousands_of_categories_says_what_it_leaves_out(
+    def test_a_page_on_thousands_of_categories_names_what_it_leaves_out(
         self, tables: SimpleNamespace
     ):
         left_out = "the table has the largest 50", "Only the 200 most frequent categories"
@@ -258,7 +258,7 @@ class TestWords:
 
 
 @on_data("cdnow")
-def test_a_source_of_days_and_amounts_alone_gets_no_more_than_it_has(site: Path):
+def test_a_source_with_only_days_and_amounts_has_no_other_charts(site: Path):
     text = text_of((site / "index.html").read_text())
     assert "The source does not give the category of a product" in text
     assert "The source does not give the payment method of an order" in text
@@ -280,9 +280,7 @@ def test_the_page_is_small_and_needs_nothing_else(site: Path):
 
 
 @on_data(*DATA_SETS)
-def test_lists_hold_the_customers_that_are_recommended(
-    site: Path, query: Callable[[str], list[tuple]]
-):
+def test_lists_hold_the_recommended_customers(site: Path, query: Callable[[str], list[tuple]]):
     recommended = query(
         "select priority, customers, value_at_stake from marts.recommendations "
         "where customers is not null"
@@ -353,14 +351,14 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path, monkeypatch: pyt
 
 
 def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
-    """Runs what `make serve` runs, which is expected to end at once."""
+    """Runs the command of `make serve`, which must end at once here."""
     command = [sys.executable, "-m", "server.serve", folder, str(port)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
 
 
-def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int):
+def test_serving_explains_a_failure_in_one_line(tmp_path: Path, taken_port: int):
     assert "make site" in serve(tmp_path, 8080).stderr
     (tmp_path / "index.html").write_text("page")
     for wrong in (taken_port, "web"):
@@ -375,7 +373,7 @@ def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int)
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; skips the test where there is none."""
+    """A headless Chromium; skips the test where it is not installed."""
     chromium = Path("/usr/bin/chromium")
     if not chromium.exists():
         pytest.skip("needs the browser Chromium: apt-get install chromium")
@@ -416,7 +414,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @on_data(*DATA_SETS)
-def test_everybody_can_read_it(page: Page, address: str):
+def test_the_page_is_accessible_on_screen_and_phone(page: Page, address: str):
     for scheme, width in (("light", 1280), ("dark", 360)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
@@ -424,8 +422,8 @@ def test_everybody_can_read_it(page: Page, address: str):
         findings = Axe().run(page).response["violations"]
         assert not [each for each in findings if each["impact"] in ("serious", "critical")]
         if width == 1280:
-            # On a phone a table may be wider than the page and scroll; here it would look cut off.
-            # Those in a closed `details` nobody sees.
+            # On a phone a wide table may scroll; here it would look cut off. A closed `details`
+            # hides its table.
             cut = """tables => tables.filter(each =>
                 !each.closest('details:not([open])') && each.scrollWidth > each.clientWidth
             ).length"""

@@ -9,6 +9,7 @@ from reports.charts.bars import bars
 from reports.charts.theme import (
     ACCENT,
     BROAD,
+    INK,
     MUTED,
     PAPER,
     RULE,
@@ -19,7 +20,6 @@ from reports.charts.theme import (
     step,
     svg,
 )
-from reports.charts.theme import INK as NAME_COLOR
 from reports.query import Row
 
 # The measures in which a persona is compared with the others, and their names.
@@ -55,7 +55,7 @@ def shares(rows: Iterable[Row], width: int, label: str) -> str:
         for row in rows
     ]
     axis = alt.Axis(format=".0%", grid=True, tickCount=4)
-    names = alt.Axis(labelColor=NAME_COLOR, labelPadding=12)
+    names = alt.Axis(labelColor=INK, labelPadding=12)
     chart = base(data).encode(y=alt.Y("segment:N", sort=None, axis=names))
     customers = chart.encode(x=alt.X("customers:Q", axis=axis))
     lines = customers.mark_rule(color=MUTED).encode(x2="revenue:Q")
@@ -82,7 +82,7 @@ def profile(persona: Row, personas: Iterable[Row], width: int, label: str) -> st
                 "text": number.text,
             }
         )
-    names = alt.Axis(labelColor=NAME_COLOR, labelPadding=12)
+    names = alt.Axis(labelColor=INK, labelPadding=12)
     chart = base(data).encode(y=alt.Y("name:N", sort=None, axis=names))
     others = (
         chart.transform_flatten(["others"], as_=["other"])
