@@ -64,36 +64,31 @@ def headline(cursor: hive.Cursor) -> str:
         return "No line of the source can be used."
     if first_on is None:
         return f"No usable line of the source is dated {as_of_date} or earlier."
-    metrics = {
-        metric: (value, previous)
-        for metric, value, previous in query(
-            cursor, "select metric, value, previous_value from marts.executive_summary"
-        )
-    }
-    customers, revenue, retention, high_risk, at_stake = (
-        metrics[metric][0]
-        for metric in (
-            "customers",
-            "lifetime_net_revenue",
-            "retention_rate",
-            "high_risk_customers",
-            "revenue_at_stake",
-        )
+    value, previous = metrics(cursor)
+    known = (
+        f"{counted(value['customers'], 'customer')}, "
+        f"{money(value['lifetime_net_revenue'])} net revenue"
     )
-    known = f"{counted(customers, 'customer')}, {money(revenue)} net revenue"
+    retained = value["retention_rate"]
     lines = [
-        f"As of {as_of_date}: {known if customers else 'no line names a customer'}.",
-        f"Last {WINDOW_DAYS} days: {money(metrics['net_revenue'][0])} net revenue"
-        f"{trend(*metrics['net_revenue'])}, "
-        + counted(metrics["active_customers"][0], "active customer")
-        + ("." if retention is None else f", {percent(retention)} retained."),
-        no_comparison(metrics["net_revenue"][1], *map(day, (as_of_date, first_on, last_on))),
+        f"As of {as_of_date}: {known if value['customers'] else 'no line names a customer'}.",
+        f"Last {WINDOW_DAYS} days: {money(value['net_revenue'])} net revenue"
+        f"{trend(value['net_revenue'], previous['net_revenue'])}, "
+        + counted(value["active_customers"], "active customer")
+        + ("." if retained is None else f", {percent(retained)} retained."),
+        no_comparison(previous["net_revenue"], *map(day, (as_of_date, first_on, last_on))),
     ]
-    if high_risk is not None:
-        lines.append(
-            f"At high risk of churn: {counted(high_risk, 'customer')}, {money(at_stake)} at stake."
-        )
+    if value["high_risk_customers"] is not None:
+        at_risk = counted(value["high_risk_customers"], "customer")
+        at_stake = money(value["revenue_at_stake"])
+        lines.append(f"At high risk of churn: {at_risk}, {at_stake} at stake.")
     return "\n".join(filter(None, lines))
+
+
+def metrics(cursor: hive.Cursor) -> tuple[dict, dict]:
+    """Returns the metrics of the executive summary, now and in the window before."""
+    rows = query(cursor, "select metric, value, previous_value from marts.executive_summary")
+    return {metric: now for metric, now, _ in rows}, {metric: before for metric, _, before in rows}
 
 
 def trend(value: float, previous: float | None) -> str:
