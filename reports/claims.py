@@ -1,20 +1,21 @@
-"""What the rows of the marts let the insight page claim, whatever they are.
+"""What the insight page may claim, in any state of the marts.
 
-The marts can be in any state: empty, guests only, one customer, a loss. A sentence stands on the
-page only where it is true of them. Rows come from build_site.py; their numbers have a `value`.
+The marts may be empty, or hold guests only, one customer, or a loss. A sentence stands on the page
+only where it is true. The rows are those of query.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from types import SimpleNamespace
 
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+from reports.numbers import Number
 from reports.project import PROJECT
+from reports.query import Row
 
-WINDOW_DAYS = PROJECT["vars"]["window_days"]
-# From so many customers or orders on a share says something of them, as in recommendations: the
-# best tenth of nine people is nobody.
-ENOUGH = 30
+WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
+# Of fewer customers or orders the page reports no share: the best tenth of nine people is nobody.
+MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
 
 HEADLINE = {
     "net_revenue": "Net revenue",
@@ -29,35 +30,35 @@ HEADLINE = {
 }
 
 
-def enough(number: object) -> bool:
-    """Whether there are enough customers or orders for a claim about all of them."""
-    return (number.value or 0) >= ENOUGH
+def enough(number: Number) -> bool:
+    """Whether these are enough customers or orders for a claim about all of them."""
+    return number.amount >= MINIMUM_SAMPLE
 
 
-def telling(share: object, count: object) -> bool:
-    """Whether a share of `count` customers or orders can be told as a part of the whole.
+def telling(share: Number, count: Number) -> bool:
+    """Whether a share of `count` customers or orders means something to a reader.
 
-    Where returns outweigh the purchases of some, the others bring more than the whole. Less than
-    0.05% would read as nothing.
+    Where some customers return more than they bought, the share of others can exceed 1. A share
+    below 0.05% would be shown as 0.
     """
-    return enough(count) and share.value is not None and 0.0005 <= share.value <= 1
+    return enough(count) and share.value is not None and 0.0005 <= share.amount <= 1
 
 
-def outstanding(decile: SimpleNamespace, buyers: object) -> bool:
-    """Whether the customers of the best deciles, up to this one, have brought more than the others.
+def outstanding(decile: Row, buyers: Number) -> bool:
+    """Whether the best deciles, up to this one, brought more than the others.
 
-    Of customers who all brought the same, none are the best.
+    Where all customers brought the same, none are the best.
     """
     share = decile.cumulative_share
-    return telling(share, buyers) and share.value > decile.decile / 10
+    return telling(share, buyers) and share.amount > decile.decile / 10
 
 
 def missing(tables: SimpleNamespace) -> dict[str, str]:
-    """The sections that have nothing to show, and why."""
-    reasons = {}
+    """Returns the sections that have nothing to show, and why."""
+    reasons: dict[str, str] = {}
     if not tables.weekdays:
         reasons |= {"happened": "There is no line to show.", "do": "There is no line to show."}
-    if not any(row.customers.value for row in tables.segments):
+    if not tables.segments:
         reasons["who"] = "No line names a customer."
     if not tables.totals[0].buyers.value:
         reasons["will"] = "No known customer has bought yet."
@@ -73,6 +74,7 @@ def is_thin(tables: SimpleNamespace) -> bool:
 
 
 def month_is_over(today: date | None) -> bool:
+    """Whether the as-of date is the last day of its month."""
     return today is None or (today + timedelta(1)).day == 1
 
 
@@ -80,38 +82,36 @@ def month_is_over(today: date | None) -> bool:
 
 
 def days_covered(tables: SimpleNamespace) -> int:
-    """Days from the first that the data cover to the as-of date."""
+    """Returns the days from the first that the data cover to the as-of date."""
     first_day, today = tables.period[0].first_on.value, tables.as_of[0].as_of_date.value
     return 0 if first_day is None else (today - first_day).days + 1
 
 
-def headline(metrics: dict[str, SimpleNamespace]) -> list[SimpleNamespace]:
-    """The rows of the headline table: of a rate the change is in points."""
+def headline(metrics: Mapping[str, Row]) -> list[Row]:
+    """Returns the rows of the headline table; the change of a rate is in percentage points."""
     return [
-        SimpleNamespace(
+        Row(
             label=label,
-            value=metrics[metric].value,
-            change=metrics[metric].difference
-            if metrics[metric].unit == "rate"
-            else metrics[metric].change_rate,
-            before=metrics[metric].previous_value,
+            value=row.value,
+            change=row.value.minus(row.previous_value) if row.unit == "rate" else row.change_rate,
+            before=row.previous_value,
         )
-        for metric, label in HEADLINE.items()
+        for row, label in ((metrics[metric], label) for metric, label in HEADLINE.items())
     ]
 
 
-def has_gaps(rows: list[SimpleNamespace]) -> bool:
-    """Whether a number of the headline table is missing, other than for want of a comparison."""
+def has_gaps(rows: Sequence[Row]) -> bool:
+    """Whether a column of the headline table has some values, but not all."""
     return any(
         0 < sum(getattr(row, column).value is None for row in rows) < len(rows)
         for column in ("value", "change", "before")
     )
 
 
-def uncompared(metrics: dict[str, SimpleNamespace], days: int) -> list[str]:
-    """The headline metrics that alone have no comparison, because it takes more days than others.
+def uncompared(metrics: Mapping[str, Row], days: int) -> list[str]:
+    """Returns the headline metrics that have no comparison although the others have one.
 
-    Who is new, and who has come back, shows only against the time before the window.
+    Who is new, and who came back, shows only against the time before the window.
     """
     if metrics["net_revenue"].previous_value.value is None or days >= 3 * WINDOW_DAYS:
         return []
@@ -125,31 +125,27 @@ def uncompared(metrics: dict[str, SimpleNamespace], days: int) -> list[str]:
 # --- customers --------------------------------------------------------------------------
 
 
-def segments(tables: SimpleNamespace) -> list[SimpleNamespace]:
-    """The segments that have customers, best first, with what they mean and what they gained."""
-    playbook = {row.segment: row for row in tables.playbook}
-    gains = {row.segment: row.gained for row in tables.gains}
-    rows = [
-        SimpleNamespace(
-            **vars(row), gained=gains.get(row.segment), meaning=playbook[row.segment].meaning
-        )
-        for row in tables.segments
-        if row.customers.value
+def segments(tables: SimpleNamespace) -> list[Row]:
+    """Returns the segments that have customers, best first, with their meaning."""
+    rows = {row.segment: row for row in tables.segments}
+    return [
+        Row(**vars(rows[playbook.segment]), meaning=playbook.meaning)
+        for playbook in tables.playbook
+        if playbook.segment in rows
     ]
-    return sorted(rows, key=lambda row: playbook[row.segment].display_order)
 
 
 # --- purchases --------------------------------------------------------------------------
 
 
-def busiest(hours: Iterable[SimpleNamespace]) -> SimpleNamespace | None:
-    """The hour of the week with the most orders; None where another has as many."""
+def busiest(hours: Iterable[Row]) -> Row | None:
+    """Returns the hour of the week with the most orders; None where another has as many."""
     *_, second, first = sorted(hours, key=lambda row: row.timed_orders.value)
     return first if first.timed_orders.value > second.timed_orders.value else None
 
 
-def has_hours(hours: list[SimpleNamespace], timing: SimpleNamespace) -> bool:
-    """Whether the times of day are times: of a tenth of the orders or more, in several hours."""
+def has_hours(hours: Sequence[Row], timing: Row) -> bool:
+    """Whether the times of day mean something: a tenth of the orders have one, in several hours."""
     if len({row.hour for row in hours}) < 2:
         return False
     return 10 * timing.timed_orders.value >= timing.orders.value

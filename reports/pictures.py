@@ -2,36 +2,36 @@
 
     python -m reports.pictures
 
-Needs the browser Chromium. The pictures in the repository are of generated data as `make run` makes
-them.
+Needs the browser Chromium. The pictures in the repository show the data that `make run` generates.
 """
 
-import os
 import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
-SITE = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "site" / "index.html"
+from reports.project import ROOT, TARGET
+
+SITE = TARGET / "site" / "index.html"
 CHROMIUM = Path("/usr/bin/chromium")
 WIDTH = 1200
-# Picture -> the first thing in it, and its height.
+# For each picture the element at its top, and its height in pixels.
 PICTURES = {"overview": ("header", 480), "segments": ("#who", 830)}
 
 
 def main() -> None:
+    """Takes all pictures."""
     for needed in (SITE, CHROMIUM):
         if not needed.exists():
-            sys.exit(
-                f"error: there is no {needed}; make site and apt-get install chromium bring it"
-            )
+            sys.exit(f"error: {needed} is missing; run make site, and apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
         page.goto(SITE.as_uri())
         for name, (selector, height) in PICTURES.items():
-            top = page.locator(selector).bounding_box()["y"]
+            top = page.evaluate(
+                "selector => document.querySelector(selector).getBoundingClientRect().top", selector
+            )
             page.screenshot(
                 path=ROOT / "reports" / "pictures" / f"{name}.png",
                 full_page=True,

@@ -1,6 +1,7 @@
-"""Prints what a run found, from the marts: the last lines of `make run`."""
+"""Prints the result of a run, from the marts: the last lines of `make run`."""
 
 import os
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -8,34 +9,34 @@ from pyhive import hive
 
 from reports.project import PROJECT
 
-WINDOW_DAYS = PROJECT["vars"]["window_days"]
+WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
 
 Row = tuple
 
 
 def query(cursor: hive.Cursor, sql: str) -> list[Row]:
-    """All rows of a query on the marts."""
+    """Returns all rows of a query on the marts."""
     cursor.execute(sql)
     return cursor.fetchall()
 
 
 def money(value: Decimal | float | None) -> str:
-    """A sum of money, without its cents."""
+    """Formats an amount of money, without its cents."""
     return "-" if value is None else f"{value:,.0f}"
 
 
 def percent(value: float | None) -> str:
-    """A fraction as a percentage."""
+    """Formats a fraction as a percentage."""
     return "-" if value is None else f"{100 * value:.1f}%"
 
 
 def counted(value: float, noun: str) -> str:
-    """A number and its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
+    """Formats a number with its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
     return f"{value:,.0f} {noun}" + ("" if value == 1 else "s")
 
 
-def table(rows: list[Row], align: str) -> str:
-    """Rows of text as aligned columns; `align` has < or > for each column."""
+def table(rows: Sequence[Sequence[str]], align: str) -> str:
+    """Aligns rows of text in columns; `align` has < or > for each column."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(align))]
     lines = [
         "  ".join(
@@ -47,13 +48,13 @@ def table(rows: list[Row], align: str) -> str:
 
 
 def warnings(cursor: hive.Cursor) -> str:
-    """What looks wrong and what to do about it; nothing where nothing does."""
+    """Describes what looks wrong in the data, and what to do about it; empty if nothing does."""
     rows = query(cursor, "select finding, advice from marts.data_warnings order by display_order")
     return "\n  ".join(["Look at this first", *map(" ".join, rows)]) if rows else ""
 
 
 def headline(cursor: hive.Cursor) -> str:
-    """Customers, money, the period that the numbers are of, and what may be lost."""
+    """Describes customers, revenue, the last window, and the value at stake."""
     ((as_of_date, first_on, last_on),) = query(
         cursor,
         "select as_of_date, first_on, last_on "
@@ -63,47 +64,42 @@ def headline(cursor: hive.Cursor) -> str:
         return "No line of the source can be used."
     if first_on is None:
         return f"No usable line of the source is dated {as_of_date} or earlier."
-    metrics = {
-        metric: (value, previous)
-        for metric, value, previous in query(
-            cursor, "select metric, value, previous_value from marts.executive_summary"
-        )
-    }
-    customers, revenue, retention, high_risk, at_stake = (
-        metrics[metric][0]
-        for metric in (
-            "customers",
-            "lifetime_net_revenue",
-            "retention_rate",
-            "high_risk_customers",
-            "revenue_at_stake",
-        )
+    value, previous = metrics(cursor)
+    known = (
+        f"{counted(value['customers'], 'customer')}, "
+        f"{money(value['lifetime_net_revenue'])} net revenue"
     )
-    known = f"{counted(customers, 'customer')}, {money(revenue)} net revenue"
+    retained = value["retention_rate"]
     lines = [
-        f"As of {as_of_date}: {known if customers else 'no line names a customer'}.",
-        f"Last {WINDOW_DAYS} days: {money(metrics['net_revenue'][0])} net revenue"
-        f"{trend(*metrics['net_revenue'])}, "
-        + counted(metrics["active_customers"][0], "active customer")
-        + ("." if retention is None else f", {percent(retention)} retained."),
-        alone(metrics["net_revenue"][1], *map(day, (as_of_date, first_on, last_on))),
+        f"As of {as_of_date}: {known if value['customers'] else 'no line names a customer'}.",
+        f"Last {WINDOW_DAYS} days: {money(value['net_revenue'])} net revenue"
+        f"{trend(value['net_revenue'], previous['net_revenue'])}, "
+        + counted(value["active_customers"], "active customer")
+        + ("." if retained is None else f", {percent(retained)} retained."),
+        no_comparison(previous["net_revenue"], *map(day, (as_of_date, first_on, last_on))),
     ]
-    if high_risk is not None:
-        lines.append(
-            f"At high risk of churn: {counted(high_risk, 'customer')}, {money(at_stake)} at stake."
-        )
+    if value["high_risk_customers"] is not None:
+        at_risk = counted(value["high_risk_customers"], "customer")
+        at_stake = money(value["revenue_at_stake"])
+        lines.append(f"At high risk of churn: {at_risk}, {at_stake} at stake.")
     return "\n".join(filter(None, lines))
 
 
+def metrics(cursor: hive.Cursor) -> tuple[dict, dict]:
+    """Returns the metrics of the executive summary, now and in the window before."""
+    rows = query(cursor, "select metric, value, previous_value from marts.executive_summary")
+    return {metric: now for metric, now, _ in rows}, {metric: before for metric, _, before in rows}
+
+
 def trend(value: float, previous: float | None) -> str:
-    """The change against the window before; of nothing, or of a loss, there is none in percent."""
+    """Describes the change against the window before; empty if that brought nothing, or a loss."""
     if previous is None or previous <= 0:
         return ""
     return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} before)"
 
 
-def alone(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:
-    """Why the window is not compared with the one before; nothing where it is."""
+def no_comparison(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:
+    """Explains why there is no comparison with the window before; empty if there is one."""
     if previous is not None:
         return ""
     begins_late = (as_of_date - first_on).days + 1 < 2 * WINDOW_DAYS
@@ -112,12 +108,12 @@ def alone(previous: float | None, as_of_date: date, first_on: date, last_on: dat
 
 
 def day(value: date | str) -> date:
-    """A day as PyHive gives it, which is a text."""
+    """Converts a day, which PyHive returns as text."""
     return date.fromisoformat(str(value))
 
 
 def segments(cursor: hive.Cursor) -> str:
-    """Segments with their shares of customers and revenue, best first."""
+    """Lists segments with their shares of customers and revenue, best first."""
     rows = query(
         cursor,
         """
@@ -135,13 +131,13 @@ def segments(cursor: hive.Cursor) -> str:
         for segment, customers, share, revenue, revenue_share in rows
     ]
     cells.insert(0, ("Segment", "customers", "share", "revenue", "share"))
-    # Of no revenue, or of a loss, there are no shares.
+    # No revenue and a loss have no shares.
     shown = 4 if rows[0][4] is None else 5
     return table([row[:shown] for row in cells], "<>>>>"[:shown])
 
 
 def personas(cursor: hive.Cursor) -> str:
-    """Personas with their shares and profiles, largest first."""
+    """Lists personas with their shares and profiles, largest first."""
     rows = query(
         cursor,
         "select persona, customers, customer_share, description from marts.personas "
@@ -157,7 +153,7 @@ def personas(cursor: hive.Cursor) -> str:
 
 
 def data_quality(cursor: hive.Cursor) -> str:
-    """Lines that are not in the marts, by reason."""
+    """Lists the lines that are not in the marts, by reason."""
     rows = query(
         cursor,
         "select reason, rows, amount from marts.data_quality where rows > 0 "
@@ -169,12 +165,12 @@ def data_quality(cursor: hive.Cursor) -> str:
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
-        "They are in staging.rejected_transactions, those after the as-of date in raw.transactions."
+        "staging.rejected_transactions has them, raw.transactions those after the as-of date."
     )
 
 
 def text(cursor: hive.Cursor) -> str:
-    """What the marts say in short, in paragraphs."""
+    """Returns the complete summary, in paragraphs."""
     parts = [part(cursor) for part in (warnings, headline, segments, personas, data_quality)]
     return "\n\n".join(filter(None, parts))
 
@@ -188,10 +184,16 @@ def main() -> None:
         "Where to look next\n"
         + table(
             [
-                ("make sql", "a SQL prompt on the marts, as in: select * from customers limit 5;"),
+                (
+                    "make sql",
+                    "a SQL prompt on the marts; try: select * from customers limit 5;",
+                ),
                 (f"jdbc:hive2://localhost:{port}/marts", "the same for DBeaver, Superset, ..."),
-                ("target/site/index.html", "all this and more on one page, with its lineage"),
-                (f"http://localhost:{ui_port}", "the jobs of this run in the Spark UI"),
+                (
+                    "target/site/index.html",
+                    "all this and more on one page, with its lineage",
+                ),
+                (f"http://localhost:{ui_port}", "the Spark UI with the jobs of this run"),
                 ("make down", "stops the Spark server; the tables stay"),
             ],
             "<<",

@@ -440,14 +440,52 @@ CUSTOMER_MARTS = {
         group by all
         """,
     ),
+    "rfm_cells": Mart(
+        ("r_score", "f_score"),
+        """
+        select
+            r_score::int as r_score,
+            f_score::int as f_score,
+            segment_of(r_score, f_score) as segment,
+            count(customer_id) as customers,
+            sum(net_revenue) / nullif(count(customer_id), 0) as average_revenue
+        from range(1, 6) as r (r_score)
+        cross join range(1, 6) as f (f_score)
+        left join features using (r_score, f_score)
+        group by r_score, f_score
+        """,
+    ),
     "segment_summary": Mart(
         ("segment",),
         f"""
+        with ends as (
+            select month_end, row_number() over (order by month_end desc) as months_ago
+            from month_ends
+            order by month_end desc
+            limit 2
+        ),
+
+        -- Who bought first in the month was a prospect before.
+        gains as (
+            select
+                segment,
+                count(*) filter (where months_ago = 1) - count(*) filter (where months_ago = 2)
+                    as gained
+            from history
+            inner join ends on history.day = ends.month_end
+            group by segment
+        )
+
         select
             playbook.segment,
             count(features.customer_id) as customers,
             count(features.customer_id) / nullif((select count(*) from features), 0)
                 as customer_share,
+            case
+                when (select count(*) from ends) < 2 or not exists (from gains) then null
+                when playbook.segment = 'Prospects' then -(select sum(gained) from gains)
+                else coalesce(gained, 0)
+            end::bigint as customers_gained,
             money(sum(net_revenue)) as net_revenue,
             money(sum(net_revenue))
             / nullif(greatest((select sum(net_revenue) from features), 0), 0) as revenue_share,
@@ -457,7 +495,8 @@ CUSTOMER_MARTS = {
             playbook.recommended_action
         from read_csv('{SEEDS}/segment_playbook.csv') as playbook
         left join features using (segment)
-        group by playbook.segment, playbook.recommended_action
+        left join gains using (segment)
+        group by playbook.segment, playbook.recommended_action, gained
         """,
     ),
     "segment_validation": Mart(
@@ -822,6 +861,19 @@ BEHAVIOR_MARTS = {
 
 INSIGHT_MARTS = {
     # Window 0 is the last one up to the as-of date, 1 the one before it, 2 the one before that.
+    "forecast_accuracy": Mart(
+        ("model", "audience"),
+        """
+        select
+            model,
+            audience,
+            value as forecast_orders,
+            baseline as actual_orders,
+            (value - baseline) / nullif(baseline, 0) as error_rate
+        from model_evaluation
+        where metric = 'holdout_orders'
+        """,
+    ),
     "executive_summary": Mart(
         ("metric",),
         f"""

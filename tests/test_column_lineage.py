@@ -53,7 +53,7 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
         assert {table for each in sources for table, _ in each} <= parents, name
         assert all(column in tables[table] for each in sources for table, column in each), name
         assert any(sources), name
-    # By hand, from the SQL of the models.
+    # Read from the SQL of the models by hand.
     assert found["marts.customers", "persona"] == {("marts.personas", "persona")}
     assert found["marts.customer_rfm", "monetary"] == {("marts.customer_features", "net_revenue")}
     assert found["marts.segment_summary", "customers"] == set()

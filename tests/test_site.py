@@ -1,4 +1,4 @@
-"""The insight site, held against the marts that it is made of, and looked at in a browser."""
+"""The insight site: compared with the marts that it is built from, and opened in a browser."""
 
 import json
 import re
@@ -19,12 +19,18 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, Data, on_data
 from playwright.sync_api import Browser, Page, sync_playwright
 from pyspark.sql import SparkSession
 
-from reports import build_site
+from ml.session import StepError
+from reports import audiences, build_site
+from reports.numbers import UNITS
+from reports.page import render
+from reports.query import Query, Relation, relations_of
+from reports.query import read as read_tables
 
 DATA_SETS = ("generated", "cdnow", "online_retail")
 SECTIONS = ["happened", "who", "do", "will", "act", "trust"]
@@ -37,22 +43,23 @@ def site(server: dict[str, str]) -> Path:
 
 
 @pytest.fixture(scope="class")
-def read(data: Data, spark: SparkSession) -> SimpleNamespace:
-    """What the page is made of."""
-    return build_site.read(spark)
+def unchanged_tables(data: Data, server: dict[str, str], spark: SparkSession) -> SimpleNamespace:
+    """The rows that the page shows."""
+    manifest = json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    return read_tables(spark, relations_of(manifest))
 
 
 @pytest.fixture
-def tables(read: SimpleNamespace) -> SimpleNamespace:
-    """The same, to change and to make a page of."""
-    return deepcopy(read)
+def tables(unchanged_tables: SimpleNamespace) -> SimpleNamespace:
+    """The same rows, for a test to change and to render."""
+    return deepcopy(unchanged_tables)
 
 
-# --- what the page says -----------------------------------------------------------------
+# --- the text of the page -----------------------------------------------------------------
 
 
 class Numbers(HTMLParser):
-    """Collects the numbers of a page: query, unit, exact value and what a reader sees."""
+    """Collects the numbers of a page: query, unit, exact value, and the text that a reader sees."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -72,10 +79,10 @@ class Numbers(HTMLParser):
 
 
 def shown(value: object, unit: str) -> set[str]:
-    """How the page may show a value, by decimal arithmetic: a tie may go either way."""
+    """Returns how the page may show a value, by decimal arithmetic; a tie may round either way."""
     if unit == "date":
         return {f"{value:%d %B %Y}".lstrip("0")}
-    places = {"price": 2, "rate": 1, "change": 1, "points": 1, "decimal": 2, "score": 3}
+    places = {"price": 2, "rate": 1, "change": 1, "points": 1, "ratio": 2, "score": 3}
     step = Decimal(1).scaleb(-places.get(unit, 0))
     number = Decimal(value) * (100 if unit in ("rate", "change", "points") else 1)
     sign = "+" if unit in ("change", "points", "gain") and value else ""
@@ -85,7 +92,7 @@ def shown(value: object, unit: str) -> set[str]:
 
 
 def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
-    """Runs the queries in DuckDB, on copies of the tables that they read."""
+    """Runs the queries in DuckDB, on copies of the tables."""
     database = duckdb.connect()
     for relation in {name for query in queries for name in re.findall(r"from (\w+\.\w+)", query)}:
         copied = spark.table(relation).toArrow()  # noqa: F841 - DuckDB finds it by its name
@@ -94,11 +101,52 @@ def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
     return {query: database.execute(query).fetchone()[0] for query in queries}
 
 
-def test_only_the_best_rows_are_read_where_there_may_be_many():
-    query = build_site.Query("marts.a", key="k", numbers="n", where="n > 1", best="n desc, k")
-    assert query.sql == "select k, n as n from marts.a where n > 1 order by n desc, k limit 50"
-    assert build_site.QUERIES["pairs"].sql.endswith("limit 50")
-    assert build_site.QUERIES["categories"].sql.endswith("limit 50")
+# --- queries and units ------------------------------------------------------------------
+
+
+def test_a_query_gives_each_number_a_short_query_of_its_own():
+    query = Query.parse(
+        "-- Why.\nselect\n    region,\n    status,\n    sum(orders) as orders\n"
+        "from marts.a\nwhere orders > 1\ngroup by region, status\norder by region\nlimit 7\n"
+    )
+    assert query.limit == 7
+    relation = Relation({"orders": "count", "region": "text", "status": "text"}, ("id",))
+    found = [{"region": "O'Fallon", "status": "new", "orders": 3}]
+    spark = SimpleNamespace(
+        sql=lambda _: SimpleNamespace(toArrow=lambda: pa.Table.from_pylist(found))
+    )
+    (row,) = query.rows(spark, {"marts.a": relation})
+    assert (row.region, row.status, row.orders.value) == ("O'Fallon", "new", 3)
+    assert row.orders.query == (
+        "select sum(orders) from marts.a "
+        "where orders > 1 and region = 'O''Fallon' and status = 'new'"
+    )
+
+
+def test_a_complete_key_is_the_only_condition_of_a_number():
+    query = Query.parse("select\n    id,\n    orders as n\nfrom marts.a\nwhere orders > 1")
+    spark = SimpleNamespace(
+        sql=lambda _: SimpleNamespace(toArrow=lambda: pa.table({"id": [1], "n": [3]}))
+    )
+    (row,) = query.rows(spark, {"marts.a": Relation({"orders": "count"}, ("id",))})
+    assert row.n.query == "select orders from marts.a where id = 1"
+
+
+def test_a_query_of_another_form_is_refused():
+    for sql in ("select 1", "select a from marts.a join marts.b using (a)", "with a as (select 1)"):
+        with pytest.raises(ValueError, match="form"):
+            Query.parse(sql)
+
+
+def test_every_column_of_the_marts_has_a_known_unit():
+    for file in (ROOT / "models" / "marts").rglob("_*.yml"):
+        for model in yaml.safe_load(file.read_text()).get("models", []):
+            for column in model["columns"]:
+                unit = column.get("config", {}).get("meta", {}).get("unit")
+                assert unit in UNITS, (model["name"], column["name"])
+
+
+# --- numbers ----------------------------------------------------------------------------
 
 
 @on_data(*DATA_SETS)
@@ -115,7 +163,7 @@ def test_every_number_is_what_its_query_gives(site: Path, spark: SparkSession):
 
 @on_data("edge_cases")
 def test_rare_cases_do_not_break_the_page(tables: SimpleNamespace, spark: SparkSession):
-    numbers = Numbers(build_site.page(tables, {})).found
+    numbers = Numbers(render(tables, {})).found
     expected = answers(spark, {number["data-query"] for number in numbers})
     for number in numbers:
         assert number["text"] in shown(expected[number["data-query"]], number["data-unit"]), number
@@ -134,7 +182,7 @@ def test_published_numbers_are_on_the_page(site: Path):
 
 
 def text_of(page: str) -> str:
-    """The text of a page, without markup."""
+    """Returns the text of a page, without markup."""
     body = re.sub(r"<(style|svg|details).*?</\1>", "", page, flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", "", body).split())
 
@@ -146,62 +194,62 @@ def with_number(row: SimpleNamespace, name: str, value: object) -> None:
 
 @on_data("generated")
 class TestWords:
-    def test_a_fall_is_called_a_fall(self, tables: SimpleNamespace):
+    def test_the_page_names_a_decrease_as_a_decrease(self, tables: SimpleNamespace):
         (revenue,) = [row for row in tables.metrics if row.metric == "net_revenue"]
         for rate, words in ((-0.25, "down 25.0%"), (0.25, "up 25.0%"), (0.0, "unchanged")):
             with_number(revenue, "change_rate", rate)
-            assert f"{words} on the 90 before" in text_of(build_site.page(tables, {}))
+            assert f"{words} on the 90 before" in text_of(render(tables, {}))
         with_number(revenue, "change_rate", None)
-        assert "on the 90 before" not in text_of(build_site.page(tables, {}))
+        assert "on the 90 before" not in text_of(render(tables, {}))
 
-    def test_one_is_not_many(self, tables: SimpleNamespace):
+    def test_one_customer_is_singular(self, tables: SimpleNamespace):
         (risk,) = [row for row in tables.metrics if row.metric == "high_risk_customers"]
         with_number(risk, "value", 1)
-        assert "1 customer is at high risk" in text_of(build_site.page(tables, {}))
+        assert "1 customer is at high risk" in text_of(render(tables, {}))
         with_number(risk, "value", 2)
-        assert "2 customers are at high risk" in text_of(build_site.page(tables, {}))
+        assert "2 customers are at high risk" in text_of(render(tables, {}))
 
-    def test_each_section_says_when_there_is_too_little(self, tables: SimpleNamespace):
+    def test_each_section_warns_of_too_little_data(self, tables: SimpleNamespace):
         warning = "Too little to rely on"
-        assert warning not in build_site.page(tables, {})
+        assert warning not in render(tables, {})
         few, short = deepcopy(tables), deepcopy(tables)
         with_number(few.totals[0], "buyers", 499)
         with_number(short.totals[0], "first_order_on", short.as_of[0].as_of_date.value)
         for thin in (few, short):
-            assert build_site.page(thin, {}).count(warning) == len(SECTIONS)
+            assert render(thin, {}).count(warning) == len(SECTIONS)
 
-    def test_what_is_not_known_is_said_so(self, tables: SimpleNamespace):
+    def test_the_page_explains_what_is_missing(self, tables: SimpleNamespace):
         for name in ("personas", "models", "forecasts", "tenths", "moves", "tests", "cohorts"):
             setattr(tables, name, [])
-        for name in ("orders", "predicted_value"):
+        for name in ("expected_orders", "predicted_value"):
             with_number(tables.totals[0], name, None)
-        text = text_of(build_site.page(tables, {}))
+        text = text_of(render(tables, {}))
         for sentence in (
             "too few customers with a purchase to group",
             "There is no forecast of orders: too few customers with a purchase",
-            "No model of purchases is fitted",
+            "No purchase model is fitted",
             "There is no month end before the last one",
             "No data test has run",
-            "No month after a first purchase is over",
+            "No month after a first purchase is complete",
         ):
             assert sentence in text
         assert "forecast of the last" not in text
 
-    def test_a_page_of_thousands_of_categories_says_what_it_leaves_out(
+    def test_a_page_on_thousands_of_categories_names_what_it_leaves_out(
         self, tables: SimpleNamespace
     ):
-        left_out = "the table has the largest 50", "Compared are the 200 most frequent categories"
-        assert not any(words in text_of(build_site.page(tables, {})) for words in left_out)
+        left_out = "the table has the largest 50", "Only the 200 most frequent categories"
+        assert not any(words in text_of(render(tables, {})) for words in left_out)
         with_number(tables.all_categories[0], "categories", 4070)
-        text = text_of(build_site.page(tables, {}))
+        text = text_of(render(tables, {}))
         assert "of 4,070; the table has the largest 50" in text
         assert re.search(
-            r"Compared are the 200 most frequent categories, each in at least \d", text
+            r"Only the 200 most frequent categories are compared, each in at least \d", text
         )
 
     def test_text_of_the_source_stays_text(self, tables: SimpleNamespace):
         tables.categories[0].product_category = "<script>alert(1)</script>"
-        assert "<script" not in build_site.page(tables, {})
+        assert "<script" not in render(tables, {})
 
     def test_the_page_counts_each_data_test(self, site: Path, tables: SimpleNamespace):
         nodes = json.loads((site.parent / "manifest.json").read_text())["nodes"].values()
@@ -210,10 +258,10 @@ class TestWords:
 
 
 @on_data("cdnow")
-def test_a_source_of_days_and_amounts_alone_gets_no_more_than_it_has(site: Path):
+def test_a_source_with_only_days_and_amounts_has_no_other_charts(site: Path):
     text = text_of((site / "index.html").read_text())
-    assert "The source does not say what category a product has" in text
-    assert "The source does not say how orders were paid" in text
+    assert "The source does not give the category of a product" in text
+    assert "The source does not give the payment method of an order" in text
     assert "so there are no hours" in text
     assert "sell together" not in text
 
@@ -232,9 +280,7 @@ def test_the_page_is_small_and_needs_nothing_else(site: Path):
 
 
 @on_data(*DATA_SETS)
-def test_lists_hold_the_customers_that_are_recommended(
-    site: Path, query: Callable[[str], list[tuple]]
-):
+def test_lists_hold_the_recommended_customers(site: Path, query: Callable[[str], list[tuple]]):
     recommended = query(
         "select priority, customers, value_at_stake from marts.recommendations "
         "where customers is not null"
@@ -255,8 +301,8 @@ def test_lists_hold_the_customers_that_are_recommended(
 def test_a_long_list_has_the_customers_with_most_at_stake(
     spark: SparkSession, query: Callable[[str], list[tuple]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(build_site, "LIST_LENGTH", 5)
-    lists = build_site.read_audiences(spark)
+    monkeypatch.setattr(audiences, "LIST_LENGTH", 5)
+    lists = audiences.read_audiences(spark)
     long = query("select priority from marts.recommendations where customers > 5")
     assert long
     for (priority,) in long:
@@ -278,7 +324,7 @@ def test_no_customer_id_is_a_formula(tmp_path: Path):
             "value_at_stake": [1] * 7,
         }
     )
-    build_site.write_audience(rows, tmp_path / "list.csv")
+    audiences.write_audience(rows, tmp_path / "list.csv")
     with (tmp_path / "list.csv").open(newline="") as file:
         written = [line.split(",")[0].strip('"') for line in file.read().splitlines()[1:]]
     assert written == ["'=1+1", "'+1", "'-1", "'@a", "'\t=1", "a=1", "17"]
@@ -294,25 +340,25 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path, monkeypatch: pyt
     def build(_, folder: Path):
         folder.mkdir()
         (folder / "index.html").write_text("half")
-        raise build_site.StepError("broken")
+        raise StepError("broken")
 
     monkeypatch.setattr(build_site, "TARGET", tmp_path)
     monkeypatch.setattr(build_site, "start", lambda _: None)
     monkeypatch.setattr(build_site, "build", build)
-    with pytest.raises(build_site.StepError):
+    with pytest.raises(StepError):
         build_site.main()
     assert (tmp_path / "site" / "index.html").read_text() == "old"
 
 
 def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
-    """Runs what `make serve` runs, which is expected to end at once."""
+    """Runs the command of `make serve`, which must end at once here."""
     command = [sys.executable, "-m", "server.serve", folder, str(port)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
 
 
-def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int):
+def test_serving_explains_a_failure_in_one_line(tmp_path: Path, taken_port: int):
     assert "make site" in serve(tmp_path, 8080).stderr
     (tmp_path / "index.html").write_text("page")
     for wrong in (taken_port, "web"):
@@ -327,7 +373,7 @@ def test_serving_says_in_one_line_why_it_cannot(tmp_path: Path, taken_port: int)
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; skips the test where there is none."""
+    """A headless Chromium; skips the test where it is not installed."""
     chromium = Path("/usr/bin/chromium")
     if not chromium.exists():
         pytest.skip("needs the browser Chromium: apt-get install chromium")
@@ -368,7 +414,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @on_data(*DATA_SETS)
-def test_everybody_can_read_it(page: Page, address: str):
+def test_the_page_is_accessible_on_screen_and_phone(page: Page, address: str):
     for scheme, width in (("light", 1280), ("dark", 360)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
@@ -376,8 +422,8 @@ def test_everybody_can_read_it(page: Page, address: str):
         findings = Axe().run(page).response["violations"]
         assert not [each for each in findings if each["impact"] in ("serious", "critical")]
         if width == 1280:
-            # On a phone a table may be wider than the page and scroll; here it would look cut off.
-            # Those in a closed `details` nobody sees.
+            # On a phone a wide table may scroll; here it would look cut off. A closed `details`
+            # hides its table.
             cut = """tables => tables.filter(each =>
                 !each.closest('details:not([open])') && each.scrollWidth > each.clientWidth
             ).length"""
@@ -392,7 +438,7 @@ def test_a_number_leads_to_its_lineage_and_back(page: Page, address: str):
     page.click("#happened .number[href$='.executive_summary'] >> nth=0")
     page.wait_for_selector("h1:has-text('executive_summary')")
     page.click("text=Back to the insights")
-    page.wait_for_selector("h1:has-text('Customer behaviour')")
+    page.wait_for_selector("h1:has-text('Customer behavior')")
 
 
 @on_data("generated")

@@ -1,10 +1,15 @@
-"""The page and the summary of small marts: they are built, and their sentences are true.
+"""The page and the summary on small marts: both are built, and their sentences are true.
 
-A few lines become marts in DuckDB, by the recomputation that the real marts equal on every data set
-(test_recomputation.py), so that each state costs no run. Two go through a run all the same.
+DuckDB recomputes the marts from a few lines (test_recomputation.py proves that the real marts equal
+the recomputation), so that a state takes no run. Two states go through a complete run as well.
 """
 
+import functools
+import json
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -13,16 +18,19 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
-from conftest import Data, on_data
+from conftest import ROOT, Data, on_data
 from recomputation import MARTS, SEEDS, prepare
 from test_site import SECTIONS, Numbers, shown, text_of
 
 from ml import tables
-from reports import build_site, summary
+from reports import summary
+from reports.numbers import UNITS
+from reports.page import render
+from reports.query import QUERIES, Relation, relations_of
 
 LOADED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
-# What the recomputation leaves out and both the page and the summary read: the summary's columns.
+# What the recomputation leaves out, with the columns that the summary reads.
 EMPTY = {
     "marts.personas": "persona varchar, cluster int, customers bigint, customer_share double, "
     "description varchar",
@@ -37,7 +45,7 @@ def line(
     category: str | None = "Books",
     method: str | None = "Card",
 ) -> dict[str, object]:
-    """A line of an order of its own; a negative amount is a return."""
+    """Returns a line that is an order of its own; a negative amount is a return."""
     return {
         "customer_id": customer,
         "ordered_at": at,
@@ -51,7 +59,7 @@ def line(
 def marts(
     lines: list[dict], as_of_date: date | None = None, people: tuple[str, ...] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the marts of these lines and registered people."""
+    """Connects to the marts of these lines and registered people."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         for table, columns in (
@@ -71,7 +79,8 @@ def marts(
         connection.execute(
             "create table lifetime_value (customer_id varchar, as_of_date date, "
             "churn_score double, predicted_value_12m decimal(18, 2));"
-            "create table model_evaluation (metric varchar, audience varchar, value double)"
+            "create table model_evaluation (model varchar, metric varchar, audience varchar, "
+            "value double, baseline double)"
         )
         prepare(connection, as_of_date)
         relations = {f"marts.{name}": mart.sql for name, mart in MARTS.items()} | {
@@ -82,7 +91,6 @@ def marts(
             "(select count(*) from lines where ordered_at::date > last_on) as late_lines "
             "from period",
             "staging.stg_transactions": "from judged",
-            "reference.rfm_segments": f"from '{SEEDS}/rfm_segments.csv'",
             "reference.segment_playbook": f"from '{SEEDS}/segment_playbook.csv'",
         }
         for schema in ("marts", "intermediate", "staging", "reference"):
@@ -94,8 +102,18 @@ def marts(
         yield connection
 
 
+@functools.cache
+def relations() -> dict[str, Relation]:
+    """Returns units and grain of all tables, as dbt parses them."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [Path(sys.executable).parent / "dbt", "--quiet", "parse"]
+        folders = ["--target-path", folder, "--log-path", folder]
+        subprocess.run([*command, *folders], cwd=ROOT, check=True)
+        return relations_of(json.loads((Path(folder) / "manifest.json").read_text()))
+
+
 def read(connection: duckdb.DuckDBPyConnection) -> SimpleNamespace:
-    """What the page is made of, as build_site.read has it from Spark."""
+    """Returns the rows of the page, as reports.query.read does on Spark."""
     found = {
         row[0]
         for row in connection.sql(
@@ -107,27 +125,36 @@ def read(connection: duckdb.DuckDBPyConnection) -> SimpleNamespace:
     )
     return SimpleNamespace(
         **{
-            name: query.rows(answers) if query.relation in found and name != "personas" else []
-            for name, query in build_site.QUERIES.items()
+            name: query.rows(answers, relations())
+            if query.relation in found and name != "personas"
+            else []
+            for name, query in QUERIES.items()
         }
     )
 
 
 def page_of(lines: list[dict], **given) -> str:
-    """The text of the page on these lines."""
+    """Returns the text of the page on these lines."""
     with marts(lines, **given) as connection:
-        return text_of(build_site.page(read(connection), {}))
+        return text_of(render(read(connection), {}))
 
 
 def summary_of(lines: list[dict], **given) -> str:
-    """What a run prints of these lines."""
+    """Returns the summary that a run prints on these lines."""
     with marts(lines, **given) as connection:
         return summary.text(connection.cursor())
 
 
 def days(count: int, customers: int, first: datetime = MONDAY) -> list[dict]:
-    """An order on each of `count` days, by as many customers in turn."""
+    """Returns an order on each of `count` days, by that many customers in turn."""
     return [line(f"c{day % customers}", first + timedelta(day)) for day in range(count)]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_column_of_a_query_has_a_unit(name: str):
+    query = QUERIES[name]
+    relation = relations()[query.relation]
+    assert {query.unit(column, relation) for column in query.columns} <= UNITS.keys()
 
 
 # --- any state --------------------------------------------------------------------------
@@ -171,9 +198,9 @@ STATES = {
 
 @pytest.fixture(scope="module", params=STATES.values(), ids=list(STATES))
 def state(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
-    """The marts in one of the states, and what is made of them."""
+    """The marts in one of the states, with the page and the summary on them."""
     with marts(**request.param) as connection:
-        page = build_site.page(read(connection), {})
+        page = render(read(connection), {})
         printed = summary.text(connection.cursor())
         yield SimpleNamespace(marts=connection, page=page, printed=printed)
 
@@ -185,8 +212,8 @@ def test_a_page_has_every_section_and_each_number_from_its_query(state: SimpleNa
         assert number["text"] in shown(value, number["data-unit"]), number
 
 
-def test_sentences_are_grammatical_and_whole(state: SimpleNamespace):
-    """One is not many, nothing is not printed, and no sentence has lost a part."""
+def test_sentences_are_grammatical_and_complete(state: SimpleNamespace):
+    """Singular and plural are right, no null is printed, and no part of a sentence is missing."""
     noun = "(active )?(customer|order|purchase|line|day|cluster|data test)"
     for text in (text_of(state.page), state.printed):
         assert not re.search(rf"(?<![\d,.])1 {noun}s\b", text)
@@ -195,7 +222,7 @@ def test_sentences_are_grammatical_and_whole(state: SimpleNamespace):
         assert not re.search(r"[.,;:] ?[.,;:]|\( ?\)| [.,;:)]", text)
 
 
-def test_no_column_is_of_dashes_alone(state: SimpleNamespace):
+def test_no_column_has_only_dashes(state: SimpleNamespace):
     for table in re.findall(r"<table.*?</table>", state.page, re.DOTALL):
         rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
         cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in rows]
@@ -218,15 +245,15 @@ def test_a_run_ends_in_a_page_and_a_summary(data: Data, server: dict[str, str]):
 # --- why there is nothing ---------------------------------------------------------------
 
 
-def test_an_empty_page_says_why_it_is_empty():
+def test_an_empty_page_explains_why():
     early = {"lines": [line("anna")], "as_of_date": date(1990, 1, 1)}
     assert "No usable line of the source is dated 1 January 1990 or earlier." in page_of(**early)
     assert "No usable line of the source is dated 1990-01-01 or earlier." in summary_of(**early)
-    for told in (page_of, summary_of):
-        assert "No line of the source can be used." in told([line("anna", amount=None)])
+    for text_on in (page_of, summary_of):
+        assert "No line of the source can be used." in text_on([line("anna", amount=None)])
 
 
-def test_sections_without_customers_say_so():
+def test_sections_without_customers_explain_why():
     guests = page_of([line(None)] * 3)
     assert "The last 90 days brought net revenue of 38; no known customer bought." in guests
     assert "No line names a customer." in guests
@@ -234,7 +261,7 @@ def test_sections_without_customers_say_so():
     assert "no line names a customer" in summary_of([line(None)] * 3)
 
 
-def test_lines_left_out_are_counted_in_a_whole_sentence():
+def test_lines_left_out_are_counted_in_a_sentence():
     assert "The 1 line of the source is in the marts." in page_of([line("anna")])
     assert "All 2 lines of the source are in the marts." in page_of([line("anna"), line("bert")])
     assert "The 1 line of the source is left out" in page_of([line("anna", amount=None)])
@@ -246,29 +273,29 @@ def test_lines_left_out_are_counted_in_a_whole_sentence():
 
 
 def spending(customers: int) -> list[dict]:
-    """A purchase by each of so many customers, of 1, 2, 3 and so on, over as many hours."""
+    """Returns purchases of 1, 2, 3 and so on, each by a customer of its own, one an hour."""
     return [line(f"c{n}", MONDAY + timedelta(hours=n), n + 1) for n in range(customers)]
 
 
-def test_nothing_is_said_of_the_best_tenth_of_a_few():
+def test_few_customers_have_no_best_tenth():
     """The best three of 30 spend 30 + 29 + 28 = 87 of 465, the best 15 of them 345."""
     enough = page_of(spending(30))
-    assert "The best tenth of the customers has brought 18.7% of all their revenue" in enough
+    assert "The best tenth of the customers brought 18.7% of the revenue from customers" in enough
     assert "The better half of the customers brought 74.2% of the revenue" in enough
     few = page_of(spending(29))
     for claim in ("best tenth", "half of the customers", " brings ", "are paid by", "order again,"):
         assert claim not in few
 
 
-def test_nobody_is_the_best_of_equals():
+def test_equal_customers_have_no_best_tenth():
     equals = page_of([line(f"c{number}") for number in range(40)])
     assert "best tenth" not in equals
     assert "better half" not in equals
     assert "How the revenue is spread over the customers" in equals
 
 
-def test_no_share_is_told_of_a_loss():
-    """Of a net revenue of 40 * 12.50 - 600 = -100, no category and no segment has a share."""
+def test_a_loss_has_no_shares():
+    """Net revenue is 40 * 12.50 - 600 = -100: no category and no segment has a share of that."""
     loss = page_of([*[line(f"c{n}") for n in range(40)], line("c0", amount=-600, category="Toys")])
     assert "The last 90 days brought net revenue of \N{MINUS SIGN}100" in loss
     assert "Net revenue by product category" in loss
@@ -276,28 +303,28 @@ def test_no_share_is_told_of_a_loss():
         assert claim not in loss
 
 
-def test_what_is_unknown_is_no_category_and_no_method():
+def test_unknown_is_not_a_category_and_not_a_method():
     unknown = [line(f"c{number}", category=None, method=None) for number in range(39)]
     page = page_of([*unknown, line("anna")])
     assert "97.5% of net revenue has no known category" in page
-    assert "How 97.5% of the orders were paid is not known" in page
+    assert "The payment method of 97.5% of the orders is not known" in page
 
 
-def test_who_did_not_move_is_not_who_cannot_have_moved():
+def test_no_move_differs_from_no_month_to_compare_with():
     stayed = [line("anna", datetime(2026, 1, 30, tzinfo=UTC))]
     assert "There is no month end before the last one" in page_of(stayed)
     page = page_of(stayed, as_of_date=date(2026, 3, 31))
-    assert "Nobody went from one segment to another" in page
+    assert "Nobody moved from one segment to another" in page
 
 
 # --- comparisons ------------------------------------------------------------------------
 
 
-def test_a_window_that_is_not_covered_is_not_compared_and_the_page_says_why():
+def test_the_page_explains_why_a_window_has_no_comparison():
     """100 days from 2 March 2026 cover the last 90, and 10 of those before."""
     lines = days(100, 20)
     with marts(lines) as connection:
-        page = build_site.page(read(connection), {})
+        page = render(read(connection), {})
         printed = summary.text(connection.cursor())
     assert "Last 90 days</th>" in page
     assert "Change</th>" not in page
@@ -309,7 +336,7 @@ def test_a_window_that_is_not_covered_is_not_compared_and_the_page_says_why():
     assert "against the 90 before" not in printed
 
 
-def test_who_is_new_is_not_compared_with_the_first_days_of_the_data():
+def test_new_customers_need_a_third_window_to_compare_with():
     """200 days cover both windows, and of the one before only 20 days."""
     page = page_of(days(200, 40))
     assert "unchanged on the 90 before" in page
@@ -321,14 +348,14 @@ def test_who_is_new_is_not_compared_with_the_first_days_of_the_data():
     assert "against the 90 before" in summary_of(days(200, 40))
 
 
-def test_nothing_is_compared_behind_a_late_line():
+def test_a_late_line_prevents_comparisons():
     lines = [*days(100, 10), line("c1", MONDAY + timedelta(days=700))]
     reason = "There is no comparison with the 90 days before: the data end on "
-    assert f"{reason}9 June 2026, but for 1 line." in page_of(lines)
+    assert f"{reason}9 June 2026, except for 1 line." in page_of(lines)
     assert f"{reason}2026-06-09." in summary_of(lines)
 
 
-def test_a_loss_goes_neither_up_nor_down_in_percent():
+def test_a_loss_has_no_percentage_change():
     before, after = MONDAY, MONDAY + timedelta(days=90)
     lines = [line("anna", before, -100), line("anna", after, 50)]
     lines += [line("bert", MONDAY - timedelta(days=number), 0) for number in range(89)]
@@ -340,34 +367,36 @@ def test_a_loss_goes_neither_up_nor_down_in_percent():
 
 
 def at(hour: int, count: int) -> list[dict]:
-    """So many orders of one Friday and hour; a date alone is of hour 0."""
+    """Returns orders of one Friday and hour; a date without a time has hour 0."""
     return [line(f"c{number}", datetime(2026, 3, 6, hour, tzinfo=UTC)) for number in range(count)]
 
 
-def test_midnight_is_no_hour():
+def test_midnight_means_no_time_of_day():
     page = page_of([*at(0, 100), *at(10, 30), *at(15, 20)])
     assert "Most orders come on Fridays from 10:00" in page
-    assert "the most in one hour are 30 orders. 100 orders have no time of day and are left" in page
+    assert "the busiest hour has 30 orders. 100 orders have no time of day and are left" in page
     assert "1 order has no time of day and is left out." in page_of(
         [*at(0, 1), *at(9, 2), *at(8, 1)]
     )
 
 
-def test_hours_are_shown_only_when_a_tenth_of_the_orders_have_them():
+def test_hours_are_shown_only_if_a_tenth_of_the_orders_have_them():
     shown, hidden = at(0, 18) + at(10, 1) + at(15, 1), at(0, 19) + at(10, 1) + at(15, 1)
     assert "Orders by weekday and hour" in page_of(shown)
     page = page_of(hidden)
     assert "Orders by weekday and hour" not in page
-    assert "2 orders have a time of day: too few to show the hours." in page
+    assert "2 orders have a time of day: too few to show hours." in page
 
 
-def test_without_hours_the_page_says_why():
-    assert "The source gives days without a time, so there are no hours." in page_of(at(0, 3))
+def test_the_page_explains_why_there_are_no_hours():
+    assert "The source gives days without a time, so there are no hours to show." in page_of(
+        at(0, 3)
+    )
     one = "All times of day are in the hour from 10:00, so there are no hours to compare."
     assert one in page_of(at(10, 3) + at(0, 3))
 
 
-def test_no_hour_is_the_busiest_of_equals():
+def test_equal_hours_have_no_busiest():
     assert "Most orders come on" not in page_of(at(10, 30) + at(15, 30))
     assert "Most orders come on Fridays from 15:00" in page_of(at(10, 30) + at(15, 31))
 
@@ -375,9 +404,9 @@ def test_no_hour_is_the_busiest_of_equals():
 # --- look at this first -----------------------------------------------------------------
 
 
-def test_what_looks_wrong_is_said_first_and_only_then():
+def test_warnings_come_first_and_only_if_there_are_any():
     with marts(days(3, 2)) as connection:
-        assert "Look at this first" not in build_site.page(read(connection), {})
+        assert "Look at this first" not in render(read(connection), {})
         assert "Look at this first" not in summary.text(connection.cursor())
         connection.execute(
             "insert into marts.data_warnings by name select 2 as display_order, "
@@ -387,10 +416,12 @@ def test_what_looks_wrong_is_said_first_and_only_then():
             "insert into marts.data_warnings by name select 1 as display_order, "
             "'Ids match nobody.' as finding, 'Map them.' as advice"
         )
-        page = build_site.page(read(connection), {})
+        page = render(read(connection), {})
         printed = summary.text(connection.cursor())
-    said = "Ids match nobody. Map them. A last day &lt;late&gt;. Set AS_OF_DATE."
-    assert f"Look at this first {said} From marts.data_warnings. The last 90 days" in text_of(page)
+    warnings = "Ids match nobody. Map them. A last day &lt;late&gt;. Set AS_OF_DATE."
+    assert f"Look at this first {warnings} From marts.data_warnings. The last 90 days" in text_of(
+        page
+    )
     assert printed.startswith(
         "Look at this first\n  Ids match nobody. Map them.\n  A last day <late>. Set AS_OF_DATE.\n"
     )
@@ -399,16 +430,16 @@ def test_what_looks_wrong_is_said_first_and_only_then():
 # --- any number of anything -------------------------------------------------------------
 
 
-def test_the_page_stays_small_whatever_the_data_make_many_of():
+def test_the_page_stays_small_with_many_of_everything():
     lines = [
         line(f"c{n % 9}", MONDAY + timedelta(n % 900), category=f"Product {n}", method=f"m{n}")
         for n in range(3000)
     ]
     with marts(lines) as connection:
         tables = read(connection)
-    page = build_site.page(tables, {})
-    assert len(tables.categories) == len(tables.payment_methods) == build_site.MOST_ROWS
-    assert len(tables.repeats) == build_site.MOST_ORDERS
+    page = render(tables, {})
+    assert len(tables.categories) == len(tables.payment_methods) == 50
+    assert len(tables.repeats) == 24
     text = text_of(page)
     assert "of 3,000; the table has the largest 50." in text
     assert "of the 12 that bring most; the table has the 50 with most orders." in text

@@ -6,6 +6,10 @@ customers as (
     select * from {{ ref('customer_features') }}
 ),
 
+moves as (
+    select * from {{ ref('segment_migration') }}
+),
+
 segments as (
     select
         segment,
@@ -24,10 +28,39 @@ totals as (
     from segments
 ),
 
+last_month as (
+    select max(month_end) as month_end from moves
+),
+
+-- Each move counts twice: for the segment that was entered, and against the one that was left.
+changes as (
+    select
+        moves.to_segment as segment,
+        moves.customers
+    from moves
+    inner join last_month on moves.month_end = last_month.month_end
+    union all
+    select
+        moves.from_segment as segment,
+        -moves.customers as customers
+    from moves
+    inner join last_month on moves.month_end = last_month.month_end
+),
+
+gains as (
+    select
+        segment,
+        sum(customers) as customers
+    from changes
+    group by segment
+),
+
 final as (
     select
         playbook.segment,
         coalesce(segments.customers, 0) as customers,
+        case when last_month.month_end is not null then coalesce(gains.customers, 0) end
+            as customers_gained,
         {{ share('coalesce(segments.customers, 0)', 'totals.customers') }} as customer_share,
         cast(coalesce(segments.net_revenue, 0) as decimal(18, 2)) as net_revenue,
         -- Of nothing, or of a loss, there are no shares.
@@ -39,7 +72,9 @@ final as (
         playbook.recommended_action
     from playbook
     left join segments on playbook.segment = segments.segment
+    left join gains on playbook.segment = gains.segment
     cross join totals
+    cross join last_month
 )
 
 select * from final

@@ -1,0 +1,61 @@
+"""The lists of customers that the insight site offers, one for each audience of an action."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from pyspark.sql import SparkSession
+
+from reports.query import Row
+
+# Customers on one list: more than anybody writes to at once. All lists pass through the driver.
+LIST_LENGTH = 100_000
+
+
+def read_audiences(spark: SparkSession) -> pa.Table:
+    """Reads the customers of all audiences, the highest value at stake first.
+
+    An audience has at most LIST_LENGTH of them.
+    """
+    order = "order by value_at_stake desc, customer_id"
+    rows = spark.sql(f"""
+        select * except (audience, place)
+        from (
+            select *, row_number() over (partition by priority {order}) as place
+            from marts.recommended_customers
+        )
+        where place <= {LIST_LENGTH}
+    """).toArrow()
+    return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
+
+
+def write_audiences(
+    members: pa.Table, recommendations: Iterable[Row], site: Path
+) -> dict[int, str]:
+    """Writes a file for each audience with members; returns its name by the priority."""
+    listed = set(members["priority"].unique().to_pylist())
+    files = {row.priority: file_name(row) for row in recommendations if row.priority in listed}
+    for priority, file in files.items():
+        write_audience(members.filter(pc.field("priority") == priority), site / file)
+    return files
+
+
+def write_audience(rows: pa.Table, path: Path) -> None:
+    """Writes the customers of one audience as CSV.
+
+    A spreadsheet takes a text that begins with one of = + - @ for a formula, unless an apostrophe
+    stands before it.
+    """
+    for column in ("customer_id", "reason"):
+        safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")
+        rows = rows.set_column(rows.schema.get_field_index(column), column, safe)
+    pyarrow.csv.write_csv(rows.drop_columns("priority"), path)
+
+
+def file_name(row: Row) -> str:
+    """Names the file of an audience: `audiences/03-at-risk.csv`."""
+    name = re.sub(r"[^a-z0-9]+", "-", row.audience.lower()).strip("-")
+    return f"audiences/{row.priority:02}-{name}.csv"

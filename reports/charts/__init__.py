@@ -1,0 +1,41 @@
+"""The charts of the insight site: Altair, rendered to SVG within the page; a module per section.
+
+Each function takes rows of the page (query.py), a width in pixels and a label for screen readers,
+and returns one `<svg>`.
+"""
+
+from reports.charts.do import (
+    categories,
+    cohorts,
+    concentration,
+    day_types,
+    pairs,
+    payment_methods,
+    repeats,
+    weekday_hour,
+    weekdays,
+)
+from reports.charts.happened import monthly_revenue
+from reports.charts.who import moves, profile, score_map, shares
+from reports.charts.will import returned, risks, tenths, weeks
+
+__all__ = [
+    "categories",
+    "cohorts",
+    "concentration",
+    "day_types",
+    "monthly_revenue",
+    "moves",
+    "pairs",
+    "payment_methods",
+    "profile",
+    "repeats",
+    "returned",
+    "risks",
+    "score_map",
+    "shares",
+    "tenths",
+    "weekday_hour",
+    "weekdays",
+    "weeks",
+]

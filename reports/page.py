@@ -1,0 +1,178 @@
+"""The page of the insight site: the rows of the queries, prepared for the template."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from types import SimpleNamespace
+
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+from reports import charts, claims
+from reports.audiences import LIST_LENGTH
+from reports.numbers import Number, lineage
+from reports.project import PROJECT, TEMPLATES
+from reports.query import QUERIES, Row
+
+SECTIONS = {
+    "happened": "What happened",
+    "who": "Who the customers are",
+    "do": "What they do",
+    "will": "What will happen",
+    "act": "What to do",
+    "trust": "How far to trust it",
+}
+UNKNOWN = "Unknown"
+RISKS = ("high", "medium", "low")
+# Bars of a chart, and months and cohorts of the page, however many the data have.
+MOST_BARS = 12
+MOST_MONTHS = 36
+MOST_COHORTS = 18
+# What the template needs besides the rows.
+SETTINGS = {
+    "sections": SECTIONS,
+    "window_days": claims.WINDOW_DAYS,
+    "holdout_days": PROJECT["vars"]["holdout_days"],
+    "minimum_sample": claims.MINIMUM_SAMPLE,
+    "few_buyers": FEWEST_BUYERS,
+    "few_days": FEWEST_DAYS,
+    "most_bars": MOST_BARS,
+    "most_months": MOST_MONTHS,
+    "most_compared": PROJECT["vars"]["affinity_categories"],
+    "most_rows": {name: query.limit for name, query in QUERIES.items()},
+    "list_length": LIST_LENGTH,
+    "unknown": UNKNOWN,
+    "charts": charts,
+    "claims": claims,
+    "lineage": lineage,
+}
+
+
+def render(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
+    """Renders the page as HTML; `audiences` names the file of a recommendation by its priority."""
+    context = vars(tables) | single_rows(tables)
+    context |= happened(tables) | customers(tables) | purchases(tables)
+    context |= outlook(tables) | trust(tables)
+    return TEMPLATES.get_template("site.html.j2").render(
+        **context,
+        **SETTINGS,
+        missing=claims.missing(tables),
+        is_thin=claims.is_thin(tables),
+        audiences=audiences,
+        filled=filled,
+        words=words,
+    )
+
+
+def single_rows(tables: SimpleNamespace) -> dict[str, Row]:
+    """Returns the row of each query that always has one."""
+    names = ("as_of", "totals", "period", "timing", "all_categories", "lines")
+    return {name: getattr(tables, name)[0] for name in names}
+
+
+def happened(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the header and the section "What happened" show."""
+    metrics = {row.metric: row for row in tables.metrics}
+    days = claims.days_covered(tables)
+    return {
+        "metrics": metrics,
+        "headline": claims.headline(metrics),
+        "begins_late": days < 2 * claims.WINDOW_DAYS,
+        "uncompared": claims.uncompared(metrics, days),
+        "months": tables.months[-MOST_MONTHS:],
+        "month_is_over": claims.month_is_over(tables.as_of[0].as_of_date.value),
+    }
+
+
+def customers(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the section "Who the customers are" shows."""
+    last_month = max((row.month_end for row in tables.moves), default=None)
+    return {
+        "filled_cells": [row for row in tables.score_cells if row.customers.value],
+        "segments": claims.segments(tables),
+        "moves": [
+            row
+            for row in tables.moves
+            if row.month_end == last_month and row.from_segment != row.to_segment
+        ],
+        "last_month": last_month,
+    }
+
+
+def purchases(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the section "What they do" shows."""
+    return {
+        "has_hours": claims.has_hours(tables.hours, tables.timing[0]),
+        "day_types": {row.day_type: row for row in tables.day_types},
+        "categories": by_size(tables.categories, "product_category"),
+        "payment_methods": by_size(tables.payment_methods, "payment_method"),
+        "cohorts": last_cohorts(tables.cohorts),
+    }
+
+
+def outlook(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the section "What will happen" shows."""
+    model = used_model(tables)
+    score = tables.thresholds[0].model if tables.thresholds else "recency"
+    forecasts = [row for row in tables.forecasts if row.model == model]
+    returned = {row.audience: row for row in tables.returned if row.model == score}
+    risks = {row.churn_risk: row for row in tables.risks}
+    return {
+        "risks": {risk: risks[risk] for risk in RISKS if risk in risks},
+        "risk_score": score,
+        "returned": {
+            risk: returned[f"{risk} risk"] for risk in RISKS if f"{risk} risk" in returned
+        },
+        "forecasts": {row.audience: row for row in forecasts},
+        "weeks": [row for row in forecasts if row.audience.startswith("week")],
+        "tenths": [row for row in tables.tenths if row.model == model],
+    }
+
+
+def trust(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the section "How far to trust it" shows."""
+    return {
+        "reasons": sorted(tables.reasons, key=lambda row: -row.rows.value),
+        "tests": {row.status: row.tests for row in tables.tests},
+        "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
+    }
+
+
+def used_model(tables: SimpleNamespace) -> str | None:
+    """Returns the purchase model behind the predictions; None when there are no predictions."""
+    used = (row.model for row in tables.models if row.is_used and row.model != "gamma_gamma")
+    return next(used, None)
+
+
+def by_size(rows: Iterable[Row], key: str) -> list[Row]:
+    """Sorts by net revenue, the largest first; no rows where the source knows none of the names."""
+    rows = list(rows)
+    if {getattr(row, key) for row in rows} <= {UNKNOWN}:
+        return []
+    return sorted(rows, key=lambda row: -row.net_revenue.value)
+
+
+def last_cohorts(rows: Iterable[Row]) -> list[Row]:
+    """Returns the last cohorts that have a complete month after their first, and as many months."""
+    rows = list(rows)
+    seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MOST_COHORTS:]
+    return [row for row in rows if row.cohort_month in seen and row.months_since <= MOST_COHORTS]
+
+
+def filled(columns: Iterable[tuple[str, str]], rows: list[Row]) -> list[tuple[str, str]]:
+    """Returns the columns of a table that have a value in some row, as (heading, attribute)."""
+
+    def is_filled(name: str) -> bool:
+        cells = [getattr(row, name) for row in rows]
+        return any((each.value if isinstance(each, Number) else each) is not None for each in cells)
+
+    return [(heading, name) for heading, name in columns if is_filled(name)]
+
+
+def words(value: object) -> object:
+    """Spells out a name, `mbg_nbd_and_recency` as `MBG/NBD and recency`; a date as its month."""
+    if value is None:
+        return ""
+    if isinstance(value, date):
+        return f"{value:%B %Y}"
+    if not isinstance(value, str):
+        return value
+    text = value.replace("mbg_nbd", "MBG/NBD").replace("bg_nbd", "BG/NBD")
+    return text.replace("gamma_gamma", "Gamma-Gamma").replace("_", " ")

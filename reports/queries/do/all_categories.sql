@@ -1,0 +1,2 @@
+select count(*) as categories
+from marts.purchases_by_category

@@ -1,0 +1,12 @@
+-- Each pair once: lift and support are the same both ways.
+select
+    antecedent,
+    consequent,
+    orders_both,
+    support,
+    lift,
+    lowest_category_orders
+from marts.category_affinity
+where antecedent < consequent and orders_both >= {{ var('minimum_sample') }} and lift > 1
+order by lift desc, antecedent asc, consequent asc
+limit 50

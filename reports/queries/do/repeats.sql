@@ -1,0 +1,9 @@
+-- One customer with ten thousand orders makes as many rows.
+select
+    order_number,
+    customers,
+    continued_share,
+    median_days_to_next
+from marts.repeat_purchase
+order by order_number
+limit 24

@@ -1,0 +1,2 @@
+select as_of_date
+from intermediate.int_as_of_date

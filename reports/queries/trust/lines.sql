@@ -1,0 +1,2 @@
+select count(*) as lines
+from staging.stg_transactions

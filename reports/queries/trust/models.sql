@@ -1,0 +1,7 @@
+select
+    model,
+    fitted_until,
+    status,
+    is_used
+from ml.lifetime_value_models
+order by model, fitted_until

@@ -1,0 +1,4 @@
+select model
+from ml.model_evaluation
+where metric = 'churn_threshold'
+order by model
