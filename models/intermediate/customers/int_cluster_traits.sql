@@ -6,7 +6,7 @@ profiles as (
     select * from {{ ref('int_cluster_profiles') }}
 ),
 
-centres as (
+centers as (
     select * from {{ source('ml', 'cluster_centres') }}
 ),
 
@@ -81,7 +81,7 @@ measures as (
 ),
 
 -- A level is a trait where many customers have it, and none where few do.
-centre_directions as (
+center_directions as (
     select
         cluster,
         feature,
@@ -92,33 +92,33 @@ centre_directions as (
             when level is null then 'low'
         end as direction,
         abs(standardised_value) * sqrt(weight) as distance
-    from centres
+    from centers
 ),
 
--- A centre tells how a cluster differs from the average customer. The bounds keep only words that are
+-- A center tells how a cluster differs from the average customer. The bounds keep only words that are
 -- true of the cluster by itself: customers with 7 orders are not one-time buyers beside others with 8.
 final as (
     select /*+ broadcast(traits) */
-        centre_directions.cluster,
+        center_directions.cluster,
         row_number() over (
-            partition by centre_directions.cluster
+            partition by center_directions.cluster
             order by
-                centre_directions.distance desc, traits.adjective asc, centre_directions.level asc
+                center_directions.distance desc, traits.adjective asc, center_directions.level asc
         ) as trait_number,
         traits.word_order,
-        {{ with_level('traits.adjective', 'centre_directions.level') }} as adjective,
-        {{ with_level('traits.recommended_action', 'centre_directions.level') }}
+        {{ with_level('traits.adjective', 'center_directions.level') }} as adjective,
+        {{ with_level('traits.recommended_action', 'center_directions.level') }}
             as recommended_action
-    from centre_directions
+    from center_directions
     inner join traits
         on
-            centre_directions.feature = traits.feature
-            and centre_directions.direction = traits.direction
+            center_directions.feature = traits.feature
+            and center_directions.direction = traits.direction
     inner join measures
         on
-            centre_directions.cluster = measures.cluster
-            and centre_directions.feature = measures.feature
-            and centre_directions.level is not distinct from measures.level
+            center_directions.cluster = measures.cluster
+            and center_directions.feature = measures.feature
+            and center_directions.level is not distinct from measures.level
     where
         (traits.above is null or measures.average > traits.above)
         and (traits.below is null or measures.average < traits.below)

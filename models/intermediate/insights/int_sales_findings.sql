@@ -78,7 +78,7 @@ return_findings as (
     cross join days_covered
     where
         categories.product_category <> 'Unknown'
-        and categories.orders >= {{ var('fewest_for_a_rate') }}
+        and categories.orders >= {{ var('minimum_sample') }}
         and categories.returned_revenue > 0
         -- At least twice the overall rate, without a division.
         and categories.returned_revenue * all_categories.gross_revenue

@@ -66,7 +66,7 @@ phrases as (
             else concat(format_number(segments.one_order_customers, 0), ' of them ordered once')
         end as one_order,
         case
-            when validation.customers >= {{ var('fewest_for_a_rate') }}
+            when validation.customers >= {{ var('minimum_sample') }}
                 then concat(
                     'of the ',
                     {{ counted('validation.customers', 'customer') }},
