@@ -111,20 +111,20 @@ other_ids_warning as (
         and not exists (select 1 from other_forms)
 ),
 
+-- At most one of the two has a row.
+warnings as (
+    select * from other_form_warning
+    union all
+    select * from other_ids_warning
+),
+
 final as (
     select
         3 as display_order,
         'unmatched_customers' as warning,
         finding,
         advice
-    from other_form_warning
-    union all
-    select
-        3 as display_order,
-        'unmatched_customers' as warning,
-        finding,
-        advice
-    from other_ids_warning
+    from warnings
 )
 
 select * from final
