@@ -1029,12 +1029,12 @@ MARTS = CUSTOMER_MARTS | BEHAVIOR_MARTS | INSIGHT_MARTS
 # Warning -> query for the part of its sentence that has the count or the day; null without reason.
 WARNINGS = {
     "late_last_day": """
-        select 'The last line is of ' || max(ordered_at::date)
+        select 'The last line is dated ' || max(ordered_at::date)
         from lines, period
         where ordered_at::date > last_on
     """,
     "early_first_day": """
-        select 'The first line is of ' || min(ordered_at::date)
+        select 'The first line is dated ' || min(ordered_at::date)
         from lines, period
         where ordered_at::date < first_on
     """,

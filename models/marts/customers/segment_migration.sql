@@ -7,7 +7,8 @@ scoring_dates as (
     select * from {{ ref('int_scoring_dates') }}
 ),
 
--- A customer has a row at every month end from the first order on, so the row before is the month before.
+-- A customer has a row at every month end from the first order on, so the previous row is of the
+-- previous month.
 customer_moves as (
     select
         scored_on as month_end,
@@ -19,7 +20,7 @@ customer_moves as (
     window customer_months as (partition by customer_key order by scored_on)
 ),
 
--- What came before the first month end is not known, so no move leads to it.
+-- The segments before the first month end are not known, so no move leads to it.
 history_start as (
     select min(scored_on) as month_end
     from scoring_dates

@@ -63,7 +63,7 @@ final as (
             as customers_gained,
         {{ share('coalesce(segments.customers, 0)', 'totals.customers') }} as customer_share,
         cast(coalesce(segments.net_revenue, 0) as decimal(18, 2)) as net_revenue,
-        -- Of nothing, or of a loss, there are no shares.
+        -- Shares of a loss, or of no revenue, have no meaning.
         {{ share('coalesce(segments.net_revenue, 0)', 'greatest(totals.net_revenue, 0)') }}
             as revenue_share,
         {{ share('segments.recency_days', 'segments.customers') }} as average_recency_days,

@@ -1,5 +1,6 @@
-with customers as (
-    select * from {{ ref('customers') }}
+with members as (
+    select * from {{ ref('int_audience_members') }}
+    where audience_type = 'high_value_at_risk'
 ),
 
 final as (
@@ -12,8 +13,7 @@ final as (
         recency_days,
         churn_risk,
         value_at_stake
-    from customers
-    where churn_risk = 'high' and m_score >= 4
+    from members
 )
 
 select * from final

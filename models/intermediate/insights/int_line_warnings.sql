@@ -1,0 +1,112 @@
+with data_period as (
+    select * from {{ ref('int_data_period') }}
+),
+
+rejected_lines as (
+    select * from {{ ref('rejected_transactions') }}
+),
+
+late_line_warning as (
+    select
+        1 as display_order,
+        'late_last_day' as warning,
+        concat(
+            'The last line is dated ',
+            last_late_on,
+            ', ',
+            {{ counted('datediff(last_late_on, last_on)', 'day') }},
+            ' after all others',
+            if(late_lines = 1, '', concat(' but ', format_number(late_lines - 1, 0))),
+            ', and recency counts back from it.'
+        ) as finding,
+        concat(
+            'Correct the date in the source, or run with AS_OF_DATE=', last_on, ' to leave out later lines.'
+        ) as advice
+    from data_period
+    where late_lines > 0
+),
+
+broken_line_warning as (
+    select
+        2 as display_order,
+        'broken_lines' as warning,
+        concat(
+            {{ counted('count(*)', 'line') }},
+            if(count(*) = 1, ' is left out because its', ' are left out because their'),
+            ' fields cannot be told apart, such as "',
+            min(left(get_json_object(unparsed_values, '$.line'), 60)),
+            '".'
+        ) as finding,
+        'Correct the quotes and separators in the file; staging.rejected_transactions has the lines.'
+            as advice
+    from rejected_lines
+    where reason = 'broken_line'
+    having count(*) > 0
+),
+
+sentinel_days as (
+    select
+        cast(ordered_at as date) as ordered_on,
+        count(*) as lines
+    from rejected_lines
+    where reason = 'sentinel_date'
+    group by cast(ordered_at as date)
+),
+
+sentinel_date_warning as (
+    select
+        8 as display_order,
+        'sentinel_dates' as warning,
+        concat(
+            {{ counted('sum(lines)', 'line') }},
+            if(
+                sum(lines) = 1,
+                ' is left out because its date stands for a missing one: ',
+                ' are left out because their dates stand for missing ones: '
+            ),
+            array_join(
+                array_sort(
+                    collect_list(concat(ordered_on, ' (', {{ counted('lines', 'line') }}, ')'))
+                ),
+                ', '
+            ),
+            '.'
+        ) as finding,
+        'Correct the dates in the source; staging.rejected_transactions has the lines.' as advice
+    from sentinel_days
+    having count(*) > 0
+),
+
+early_line_warning as (
+    select
+        9 as display_order,
+        'early_first_day' as warning,
+        concat(
+            'The first line is dated ',
+            first_early_on,
+            ', ',
+            {{ counted('datediff(first_on, first_early_on)', 'day') }},
+            ' before all others',
+            if(early_lines = 1, '', concat(' but ', format_number(early_lines - 1, 0))),
+            '.'
+        ) as finding,
+        concat(
+            'Check the dates of the lines before ',
+            first_on,
+            ': they count in all totals, but in no rate per day.'
+        ) as advice
+    from data_period
+    where early_lines > 0
+),
+
+final as (
+    select * from late_line_warning
+    union all
+    select * from broken_line_warning
+    union all
+    select * from sentinel_date_warning
+    union all
+    select * from early_line_warning
+)
+
+select * from final

@@ -1,0 +1,130 @@
+{#- An expression for the mapping that makes ids equal when they are the same number, or the same word
+    except for letter case and surrounding blanks. -#}
+{%- set any_form -%}
+    coalesce(cast(try_cast(customer_id as decimal(20, 0)) as string), lower(trim(customer_id)))
+{%- endset -%}
+
+with customers as (
+    select * from {{ ref('int_customers') }}
+),
+
+-- Ids with an equal key are the same number, or the same word in another form.
+ids as (
+    select
+        customer_id,
+        is_registered,
+        has_orders,
+        xxhash64(
+            coalesce(
+                cast(try_cast(customer_id as decimal(38, 6)) as string), lower(trim(customer_id))
+            )
+        ) as form_key
+    from customers
+),
+
+totals as (
+    select
+        count_if(is_registered) as registered,
+        count_if(has_orders) as ordering,
+        count_if(is_registered and has_orders) as matched,
+        min(customer_id) filter (where is_registered) as registered_id,
+        min(customer_id) filter (where has_orders) as ordering_id
+    from ids
+),
+
+-- Ids that only the transactions have, with the form that the customers file has instead.
+other_forms as (
+    select
+        ordering.customer_id,
+        min(registered.customer_id) as registered_id
+    from ids as ordering
+    inner join ids as registered on ordering.form_key = registered.form_key
+    where not ordering.is_registered and registered.is_registered
+    group by ordering.customer_id
+),
+
+-- The simplest expression that makes the two forms equal.
+repairs as (
+    select
+        customer_id,
+        registered_id,
+        case
+            when trim(customer_id) = trim(registered_id) then 'trim(customer_id)'
+            when lower(trim(customer_id)) = lower(trim(registered_id))
+                then 'lower(trim(customer_id))'
+            when
+                regexp_replace(customer_id, '[.]0+$', '') = regexp_replace(registered_id, '[.]0+$', '')
+                then "regexp_replace(customer_id, '[.]0+$', '')"
+            else '{{ any_form }}'
+        end as expression
+    from other_forms
+),
+
+other_form_warning as (
+    select
+        concat(
+            format_number(count(*), 0),
+            ' of the ',
+            {{ counted('max(totals.ordering)', 'customer id') }},
+            ' in the transactions ',
+            if(count(*) = 1, 'has', 'have'),
+            ' another form in the customers file, such as "',
+            min(repairs.customer_id),
+            '" for "',
+            min_by(repairs.registered_id, repairs.customer_id),
+            '".'
+        ) as finding,
+        concat(
+            'Write customer_id: ',
+            if(count(distinct repairs.expression) = 1, min(repairs.expression), '{{ any_form }}'),
+            ' in both sections of the mapping, transactions and customers.'
+        ) as advice
+    from repairs
+    cross join totals
+    having count(*) > 0
+),
+
+other_ids_warning as (
+    select
+        concat(
+            if(
+                registered = 1,
+                'The only customer id in the customers file is not',
+                concat(
+                    'None of the ',
+                    format_number(registered, 0),
+                    ' customer ids in the customers file is'
+                )
+            ),
+            ' in the transactions: one is "',
+            registered_id,
+            '" in the customers file, one is "',
+            ordering_id,
+            '" in the transactions.'
+        ) as finding,
+        'Check that both sections of the mapping take customer_id from the same kind of number.' as advice
+    from totals
+    where
+        registered > 0
+        and ordering > 0
+        and matched = 0
+        and not exists (select 1 from other_forms)
+),
+
+-- At most one of the two has a row.
+warnings as (
+    select * from other_form_warning
+    union all
+    select * from other_ids_warning
+),
+
+final as (
+    select
+        3 as display_order,
+        'unmatched_customers' as warning,
+        finding,
+        advice
+    from warnings
+)
+
+select * from final
