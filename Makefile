@@ -35,7 +35,7 @@ LOCKED = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
 .PHONY: help run load erase parameters raw added erased before_ml clusters lifetime_value after_ml \
-	site summary forgotten test test_all bench lint up down status sql history profile docs serve \
+	site summary forgotten test test_all test_hours bench lint up down status sql history profile docs serve \
 	pictures setup setup-tests lock audit clean
 
 help:  ## lists the commands
@@ -97,11 +97,14 @@ forgotten:
 	@$(DBT) --quiet run-operation drop_earlier_builds
 	@$(SERVER) forget
 
-test: setup-tests lint  ## lint, then the tests, on their own ports and state
-	@.venv/bin/pytest -m "not slow"
+test: setup-tests lint  ## lint, then the tests that most changes need, on their own ports and state
+	@.venv/bin/pytest -m "not slow and not hours"
 
-test_all: setup-tests lint  ## the same, and the tests that take long
-	@.venv/bin/pytest
+test_all: setup-tests lint  ## the same, and every data set, faults, load, increments, a cluster
+	@.venv/bin/pytest -m "not hours"
+
+test_hours: setup-tests  ## fifty kills and thousands of hostile files
+	@.venv/bin/pytest -m hours
 
 bench: setup-tests  ## times every step at N_CUSTOMERS, on its own ports and state, beside other implementations
 	@PYTHONPATH=tests $(PYTHON) -m tests.bench.bench --customers "$(N_CUSTOMERS)"
@@ -111,7 +114,7 @@ lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/yamllint --strict .
-	@.venv/bin/sqlfluff lint
+	@.venv/bin/sqlfluff lint --processes 0
 
 up: setup  ## starts the Spark server and waits until it answers
 	@$(SERVER) up

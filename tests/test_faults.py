@@ -113,6 +113,7 @@ def assert_tables_are_complete(
 
 @on_data("generated")
 class TestKilled:
+    @pytest.mark.slow
     def test_the_run_after_five_kills_gives_the_tables_of_an_undisturbed_one(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):

@@ -324,6 +324,7 @@ def test_every_parquet_type_in_every_column_is_used_kept_or_refused(
         opened(spark, path)
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, tmp_path: Path):
     draw = random.Random(1)  # noqa: S311
     hostile = ["'; drop table x; --", "a`b", "select", "a.b", "__value_x", "1", " ", "ärger", "A"]

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import edge_cases
+import pytest
 from conftest import Data, build_tables, dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from test_pipeline import MARTS, fingerprint
 
 from ml import tables
+
+pytestmark = pytest.mark.slow
 
 Query = Callable[[str], list[tuple]]
 LINES = "staging.stg_transactions"

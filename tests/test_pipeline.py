@@ -391,6 +391,7 @@ class TestOlist:
         assert query("select sum(amount), count(*) from raw.transactions") == expected
 
 
+@pytest.mark.slow
 def test_own_files_load_add_and_stay(
     make: Make, query: Query, server: dict[str, str], tmp_path: Path
 ):

@@ -26,6 +26,8 @@ from test_standalone_cluster import DRIVER, PASSWORD, documented_settings, metas
 from thrift.transport import TSSLSocket
 from thrift.transport.TTransport import TTransportException
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["metastore"]
 NEEDED = "bwrap", "pasta", "slapd", "openssl", "setpriv"
 SECRET = secrets.token_urlsafe()

@@ -14,6 +14,8 @@ from pyhive import hive
 from pyhive.exc import OperationalError
 from TCLIService.ttypes import TOperationState
 
+pytestmark = pytest.mark.slow
+
 ANALYSTS = 20
 SECONDS_TO_READ_AN_ANSWER = 10
 # What no machine answers in a build's time: ten thousand million million pairs.
