@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 BIN = Path(sys.executable).parent
@@ -122,3 +125,27 @@ def test_rejection_rules_have_the_order_of_the_seed():
     with (ROOT / "seeds" / "rejection_reasons.csv").open() as seed:
         rows = sorted(csv.DictReader(seed), key=lambda row: int(row["display_order"]))
     assert [row["reason"] for row in rows] == [*rules, "after_as_of_date"]
+
+
+def columns_in(node: object) -> Iterator[dict]:
+    """Yields the columns of all tables in a parsed YAML file."""
+    if isinstance(node, dict):
+        yield from node.get("columns") or []
+        for value in node.values():
+            yield from columns_in(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from columns_in(value)
+
+
+def test_a_description_of_three_columns_is_a_doc_block():
+    files = [*ROOT.glob("models/**/_*.yml"), *ROOT.glob("seeds/_*.yml")]
+    descriptions = Counter(
+        " ".join(column["description"].split())
+        for file in files
+        if not file.stem.endswith("_unit_tests")
+        for column in columns_in(yaml.safe_load(file.read_text()))
+    )
+    assert sum(descriptions.values()) > 400
+    repeated = {text for text, times in descriptions.items() if times >= 3 and "doc(" not in text}
+    assert repeated == set()
