@@ -128,9 +128,10 @@ def test_rejection_rules_have_the_order_of_the_seed():
 
 
 def columns_in(node: object) -> Iterator[dict]:
-    """Yields the columns of all tables in a parsed YAML file."""
+    """Yields the described columns of all tables in a parsed YAML file."""
     if isinstance(node, dict):
-        yield from node.get("columns") or []
+        columns = node.get("columns") or []
+        yield from (each for each in columns if isinstance(each, dict) and "description" in each)
         for value in node.values():
             yield from columns_in(value)
     elif isinstance(node, list):
