@@ -1,4 +1,4 @@
-"""Tests that a run judges the new lines only, and comes to what judging all at once does."""
+"""Tests that a run validates only the new lines, and gives the tables of one run on all lines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ LINES = "staging.stg_transactions"
 HEADER = "transaction_id,order_id,customer_id,ordered_at,quantity,amount\n"
 
 
-def judge(server: dict[str, str]) -> None:
+def validate(server: dict[str, str]) -> None:
     """Builds the one model that is incremental."""
     dbt(server, "run", "--select", "stg_transactions")
 
@@ -27,7 +27,7 @@ def batches(query: Query) -> int:
     return len(query(f"show partitions {LINES}"))
 
 
-def judged(query: Query) -> list[tuple]:
+def validated(query: Query) -> list[tuple]:
     """What is said of each line, without its time of loading."""
     return query(
         "select transaction_id, customer_id, string(date(ordered_at)), "
@@ -55,7 +55,7 @@ def test_tables_built_in_slices_are_those_built_at_once(
             tables.replace_table(load, "raw.transactions", columns, "", None, partition)
         else:
             load.write.insertInto("raw.transactions")
-        judge(server)
+        validate(server)
         assert batches(query) == number + 1
     build_tables(server, data.as_of_date)
     assert batches(query) == len(loads)
@@ -88,7 +88,7 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
     for number, name in enumerate(slices):
         words = ["--append"] if number else []
         run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *words)
-        judge(server)
+        validate(server)
     assert batches(query) == 3
     copy, unread = "duplicate_transaction_id", "not_a_number"
     in_slices = [
@@ -101,31 +101,31 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         ("t5", "cid", "2026-01-02", 2, 4000, None),
         ("t5", "cid", "2026-01-02", 2, 4000, copy),
     ]
-    assert judged(query) == in_slices
+    assert validated(query) == in_slices
 
     # The same file again is not loaded; its lines in another file are all known.
     assert "nothing to add" in make("load", f"TRANSACTIONS={tmp_path / 'second.csv'}").stdout
     again = tmp_path / "again.csv"
     again.write_text((tmp_path / "late.csv").read_text())
     make("load", f"TRANSACTIONS={again}")
-    judge(server)
+    validate(server)
     assert batches(query) == 4
     known = ("t5", "cid", "2026-01-02", 2, 4000, copy)
-    assert judged(query) == [*in_slices, known, known]
+    assert validated(query) == [*in_slices, known, known]
 
-    # All at once: a table that was loaded anew is judged anew.
+    # All at once: a table that was loaded again is validated again.
     run_step(server, "ml.load", "--transactions", str(tmp_path / "first.csv"))
     for name in ("second", "late"):
         run_step(server, "ml.load", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
-    judge(server)
+    validate(server)
     assert batches(query) == 1
-    assert judged(query) == in_slices
+    assert validated(query) == in_slices
 
     # What `--empty` builds, to try the SQL, is not taken for all there is.
     dbt(server, "run", "--empty", "--full-refresh", "--select", "stg_transactions")
-    assert judged(query) == []
-    judge(server)
-    assert judged(query) == in_slices
+    assert validated(query) == []
+    validate(server)
+    assert validated(query) == in_slices
 
     # Lines that came without the loader, in the place of others, are not taken for those.
     spark.sql("drop table raw.transactions")
@@ -136,5 +136,5 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         "timestamp'2026-02-02' as loaded_at, null as transaction_id, null as product_id, "
         "null as product_category, null as payment_method, null as unparsed_values"
     )
-    judge(server)
-    assert judged(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
+    validate(server)
+    assert validated(query) == [(None, "dan", "2026-02-01", 1, 500, None)]

@@ -90,7 +90,7 @@ def marts(
             "intermediate.int_data_period": "select first_on, last_on, "
             "(select count(*) from lines where ordered_at::date > last_on) as late_lines "
             "from period",
-            "staging.stg_transactions": "from judged",
+            "staging.stg_transactions": "from checked_lines",
             "reference.segment_playbook": f"from '{SEEDS}/segment_playbook.csv'",
         }
         for schema in ("marts", "intermediate", "staging", "reference"):
