@@ -26,14 +26,19 @@ def report_lines(lines: DataFrame, path: str) -> None:
         F.min("ordered_at").cast("date").alias("first_day"),
         F.max("ordered_at").cast("date").alias("last_day"),
         F.sum("amount").alias("amount"),
-        *[F.count_if(F.expr(is_unparsed(column))).alias(column) for column in UNPARSED],
+        *[
+            F.count_if(F.expr(is_unparsed(column))).alias(f"unparsed_{column}")
+            for column in UNPARSED
+        ],
     ).collect()
-    number = counted(counts.lines, "line")
-    log(f"{path}: {number} from {counts.first_day} to {counts.last_day}, net {counts.amount}")
+    log(
+        f"{path}: {counted(counts.lines, 'line')} from {counts.first_day} to {counts.last_day}, "
+        f"net {counts.amount}"
+    )
     log(f"{counted(counts.guests, 'line')} without a customer (guests)")
     for column in UNPARSED:
-        if counts[column]:
-            report_unparsed(lines, column, counts[column])
+        if number := counts[f"unparsed_{column}"]:
+            report_unparsed(lines, column, number)
 
 
 def report_unparsed(lines: DataFrame, column: str, number: int) -> None:
