@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Data, asking, on_data
+from conftest import ROOT, Data, on_data, query_function
 from test_pipeline import all_tables, fingerprint
 
 # The process to kill: words of its command, and the seconds of its life from which the moment is
@@ -94,7 +94,7 @@ def assert_tables_are_complete(
     run = start_run(environment, seed=42)
     printed, _ = run.communicate()
     assert run.returncode == 0, [*killed, printed]
-    with asking(environment) as query:
+    with query_function(environment) as query:
         assert fingerprint(query, all_tables()) == expected, killed
         warehouse = Path(environment["STATE_DIR"]) / "warehouse"
         for database in sorted(warehouse.glob("*.db")):

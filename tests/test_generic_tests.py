@@ -29,7 +29,7 @@ def results(tiny_project: Callable[[str], TinyProject]) -> dict[str, NodeResult]
     project = tiny_project("generic_tests")
     for name, (test, rows, _) in CASES.items():
         kind, said = next(iter(test.items()))
-        project.model(
+        project.add_model(
             f"rows_of_{name}",
             "select cast(a as int) as a, cast(b as int) as b "
             f"from values {rows or '(null, null)'} as rows (a, b)" + " where false" * (not rows),

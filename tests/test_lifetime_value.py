@@ -194,7 +194,7 @@ def test_shop_that_nobody_leaves_is_degenerate():
     """All repeat buyers buy to the last day: nobody is seen to leave."""
     x, t_x = np.array([0.0, 2, 5, 9]), np.array([0.0, 52, 52, 52])
     fit = purchase_models.fit_purchases(x, t_x, np.full(4, 52.0), np.array([300.0, 90, 60, 50]))
-    assert fit.parameters["a"] < purchase_models.SOUND_LEAST
+    assert fit.parameters["a"] < purchase_models.SOUND_LOWER
     assert fit.degenerate
 
 

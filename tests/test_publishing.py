@@ -146,7 +146,7 @@ def refused(tiny_project: MakeProject) -> dict[str, NodeResult]:
     project = tiny_project(REFUSALS)
     for name, case in CASES.items():
         sql = f"{{% if var('bad') %}} {case.bad} {{% else %}} {case.good} {{% endif %}}"
-        project.published(name, sql, case.columns, constraints=list(case.constraints))
+        project.add_published_table(name, sql, case.columns, constraints=list(case.constraints))
     assert {result.status for result in project.dbt("run", bad=False).values()} == {"success"}
     return project.dbt("run", bad=True)
 
@@ -170,8 +170,10 @@ class TestRefusals:
     ):
         project = tiny_project("publishing_unsupported")
         foreign_key = {"type": "foreign_key", "columns": ["id"], "expression": "other (id)"}
-        project.published("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
-        project.model("unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"})
+        project.add_published_table("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
+        project.add_model(
+            "unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"}
+        )
         results = project.dbt("run")
         assert "constraint foreign_key is not supported" in results["of_others"].message
         assert "unbound: published_table needs `contract: " in results["unbound"].message
@@ -187,7 +189,7 @@ class TestReplacing:
         project = tiny_project("publishing_turns")
         sql = "{{ config(materialized=var('as')) }} select {{ var('version') }} as version"
         contract = {"contract": {"enforced": True}}
-        project.model("turning", sql, {"version": "int"}, config=contract)
+        project.add_model("turning", sql, {"version": "int"}, config=contract)
         turns = ["table", "published_table", "view", "published_table", "published_table", "table"]
         kinds, left = [], []
         for version, materialized in enumerate(turns):
@@ -204,9 +206,9 @@ class TestReplacing:
 
     def test_columns_change_with_the_model(self, tiny_project: MakeProject, query: Query):
         project = tiny_project("publishing_columns")
-        project.published("changing", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("changing", ONE_ROW, ID_AND_VALUE)
         project.dbt("run")
-        project.published(
+        project.add_published_table(
             "changing",
             "select 'one' as name, cast(1 as bigint) as id",
             {"name": "string", "id": "bigint"},
@@ -223,8 +225,8 @@ class TestReplacing:
         self, tiny_project: MakeProject, query: Query
     ):
         project = tiny_project("publishing_sweep")
-        project.published("swept", ONE_ROW, ID_AND_VALUE)
-        project.published("swept__late", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("swept", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("swept__late", ONE_ROW, ID_AND_VALUE)
         project.dbt("run")
         neighbours = builds(query, "publishing_sweep", "swept__late")
         query("create table publishing_sweep_builds.swept__20200101000000000000 (id int)")
@@ -241,8 +243,8 @@ class TestReplacing:
         self, tiny_project: MakeProject, query: Query
     ):
         project = tiny_project("publishing_empty")
-        project.published("first", ONE_ROW, ID_AND_VALUE)
-        project.published("second", "select * from {{ ref('first') }}", ID_AND_VALUE)
+        project.add_published_table("first", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("second", "select * from {{ ref('first') }}", ID_AND_VALUE)
         results = project.dbt("run", "--empty")
         assert {result.status for result in results.values()} == {"success"}
         assert query("select * from publishing_empty.second") == []
@@ -256,7 +258,7 @@ def catalog(tiny_project: MakeProject) -> dict[str, dict]:
     """Nodes of the docs catalog, after a published table was built twice."""
     project = tiny_project("publishing_documentation")
     said = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
-    project.published(
+    project.add_published_table(
         "documented",
         "select cast(id % 2 as int) as parity, cast(id as string) as name from range(10)",
         {"parity": "int", "name": said},
@@ -341,7 +343,7 @@ def test_readers_never_see_a_missing_mixed_or_broken_table(
     for name in names:
         rows = "range(0, 1000 * {{ var('version') }}, 1, 4)"
         sql = f"select {{{{ var('version') }}}} as version, id from {rows}"
-        project.published(name, sql, {"version": version, "id": "bigint"})
+        project.add_published_table(name, sql, {"version": version, "id": "bigint"})
     project.dbt("run", version=1)
 
     started = threading.Barrier(4)
