@@ -118,7 +118,7 @@ class TestGenerated:
 
     def test_lineage_site_is_one_file(self, server: dict[str, str]):
         site = Path(server["DBT_TARGET_PATH"]) / "static_index.html"
-        assert "Customer behaviour" in site.read_text()
+        assert "Customer behavior" in site.read_text()
 
     def test_every_column_of_every_table_is_described(self, server: dict[str, str], tmp_path: Path):
         """The catalog has the actual columns, so columns that no YAML lists count too."""
