@@ -71,7 +71,7 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
             t2,o2,bob,2026-03-06,1,20
             t3,o3,bob,2026-03-07,1,n/a
         """,
-        # A return on an earlier order, a known line with another amount, the corrected unusable line.
+        # A return on an earlier order, a known line with a new amount, a corrected line.
         "second": """
             t4,o1,ann,2026-04-01,-1,-10
             t2,o2,bob,2026-03-06,1,21

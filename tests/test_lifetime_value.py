@@ -261,7 +261,7 @@ def evaluation(query: Query, metric: str, audience: str) -> dict[str, tuple[floa
 
 
 def statuses(query: Query) -> set[tuple[str, str]]:
-    """Every status of every model."""
+    """Returns every status of every model."""
     return set(query("select distinct model, status from ml.lifetime_value_models"))
 
 
@@ -296,7 +296,7 @@ def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     [
         # Of 99 others 80, 60, 40, 20 and 0 score better: high from 59.4, low below 39.6.
         ({0.1: 20, 0.2: 20, 0.3: 20, 0.4: 20, 0.5: 20}, (0.3, 0.4)),
-        # As subscribers are: the 240 that are alike and best are at low risk, the others at high.
+        # Like the subscribers: the 240 that tie for the best score have low risk, the others high.
         ({0.1: 60, 0.9: 240}, (0.9, 0.9)),
         ({0.5: 10}, (0.5, 0.5)),
     ],

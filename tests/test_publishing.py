@@ -27,8 +27,8 @@ def values(*rows: str) -> str:
 
 def constrained(*constraints: dict) -> dict:
     """The columns with constraints on the id."""
-    said = {"description": "The id.", "data_type": "int", "constraints": list(constraints)}
-    return ID_AND_VALUE | {"id": said}
+    column = {"description": "The id.", "data_type": "int", "constraints": list(constraints)}
+    return ID_AND_VALUE | {"id": column}
 
 
 def builds(query: Query, database: str, model: str) -> list[str]:
@@ -53,7 +53,7 @@ ONE_ROW = values("1, 1")
 
 
 class Case(NamedTuple):
-    """A model, rows that it takes, rows that it refuses, and what the error says."""
+    """A model, rows that it accepts, rows that it refuses, and the text of the error."""
 
     bad: str
     message: str
@@ -152,7 +152,7 @@ def refused(tiny_project: MakeProject) -> dict[str, NodeResult]:
 
 
 class TestRefusals:
-    """A build that breaks its contract or a constraint is named and never seen."""
+    """A build that breaks its contract or a constraint is reported and never published."""
 
     @pytest.mark.parametrize("name", CASES)
     def test_error_names_what_is_broken_and_the_old_rows_stay(
@@ -181,7 +181,7 @@ class TestRefusals:
 
 
 class TestReplacing:
-    """What a run leaves behind when the model, or what is in the database, has changed."""
+    """Tests of a run after the model or the database has changed."""
 
     def test_materializations_take_over_from_each_other(
         self, tiny_project: MakeProject, query: Query
@@ -257,11 +257,11 @@ class TestReplacing:
 def catalog(tiny_project: MakeProject) -> dict[str, dict]:
     """Nodes of the docs catalog, after a published table was built twice."""
     project = tiny_project("publishing_documentation")
-    said = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
+    column = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
     project.add_published_table(
         "documented",
         "select cast(id % 2 as int) as parity, cast(id as string) as name from range(10)",
-        {"parity": "int", "name": said},
+        {"parity": "int", "name": column},
         description="One row per 'id'.",
         config={"partition_by": ["parity"], "clustered_by": "name", "buckets": 2},
     )
@@ -272,7 +272,7 @@ def catalog(tiny_project: MakeProject) -> dict[str, dict]:
 
 
 class TestDocumentation:
-    """What clients and the docs site know of a published table."""
+    """Tests of the comments and statistics of a published table in clients and the docs site."""
 
     def test_descriptions_are_comments(self, catalog: dict[str, dict], query: Query):
         found = described(query, "publishing_documentation.documented")
@@ -332,7 +332,7 @@ class Reader(threading.Thread):
 def test_readers_never_see_a_missing_mixed_or_broken_table(
     tiny_project: MakeProject, server: dict[str, str]
 ):
-    """Every row of version v holds v, and there are 1000 v of them: a mixture would show."""
+    """Version v has 1000 v rows, each with the value v, so a mixture of versions is visible."""
     project = tiny_project("publishing_readers")
     names = [f"table_{number}" for number in range(1, 6)]
     version = {
