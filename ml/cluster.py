@@ -145,7 +145,10 @@ def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
 
 
 def choose(candidates: list[Candidate]) -> Candidate:
-    """The best silhouette of the candidates without an objection; without one, the most stable."""
+    """Returns the candidate to use: the best silhouette of those without an objection.
+
+    If all have an objection, it is the most stable one.
+    """
     sound = [each for each in candidates if each.objection() is None]
     if sound:
         return max(sound, key=lambda each: (each.silhouette, -each.clusters))

@@ -36,7 +36,7 @@ def enough(number: Number) -> bool:
 
 
 def telling(share: Number, count: Number) -> bool:
-    """Returns whether a share of `count` customers or orders means something to a reader.
+    """Returns whether a share of `count` customers or orders is worth showing.
 
     Where some customers return more than they bought, the share of others can exceed 1. A share
     below 0.05% would be shown as 0.
