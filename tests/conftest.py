@@ -146,11 +146,11 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 
 
 def run_make(
-    environment: dict[str, str], *words: str, check: bool = True, **options
+    environment: dict[str, str], *arguments: str, check: bool = True, **options
 ) -> subprocess.CompletedProcess:
-    """Runs `make` with the given words; fails the test when it fails, unless check=False."""
+    """Runs `make` with the given arguments; fails the test when it fails, unless check=False."""
     result = subprocess.run(
-        ["make", "--no-print-directory", *words],
+        ["make", "--no-print-directory", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -159,7 +159,7 @@ def run_make(
         **options,
     )
     if check and result.returncode:
-        pytest.fail(f"make {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"make {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
     return result
 
 
@@ -197,21 +197,21 @@ def file_content(path: Path) -> bytes:
         return stream.read()
 
 
-def dbt(server: dict[str, str], *words: str) -> str:
-    """Runs dbt with the given words, fails the test when it fails, and returns what it prints."""
-    command = [Path(sys.executable).parent / "dbt", *words]
+def dbt(server: dict[str, str], *arguments: str) -> str:
+    """Runs dbt and returns what it prints; fails the test when dbt fails."""
+    command = [Path(sys.executable).parent / "dbt", *arguments]
     result = subprocess.run(
         command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        pytest.fail(f"dbt {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"dbt {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
     return result.stdout
 
 
-def run_step(server: dict[str, str], *words: object) -> str:
+def run_step(server: dict[str, str], *arguments: object) -> str:
     """Runs a PySpark step (a module) on the server, and returns what it prints."""
     result = subprocess.run(
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", *arguments],
         cwd=ROOT,
         env=step_environment(server),
         capture_output=True,
@@ -219,7 +219,7 @@ def run_step(server: dict[str, str], *words: object) -> str:
         check=False,
     )
     if result.returncode:
-        pytest.fail(f"{words[0]} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"{arguments[0]} failed:\n{result.stdout}\n{result.stderr}")
     return result.stdout
 
 

@@ -131,7 +131,7 @@ class TestKilled:
     def test_the_runs_after_fifty_kills_do(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
-        """After two of five kills comes a run to the end, after the others another kill."""
+        """A run is completed after about two of five kills. The others are followed by a kill."""
         draw = random.Random()  # noqa: S311
         expected = fingerprint(query, all_tables())
         targets = list(islice(cycle(TARGETS), 50))
@@ -174,7 +174,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
 
 @pytest.mark.parametrize("content", ["", "no number", str(os.getpid())])
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
-    """For example a file whose number the system has since given to another process."""
+    """For example, the system may have given its number to another process since."""
     (tmp_path / "server.pid").write_text(content)
     command = [sys.executable, "-m", "server", "status"]
     result = subprocess.run(

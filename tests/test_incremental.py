@@ -86,8 +86,8 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     for name, rows in slices.items():
         (tmp_path / f"{name}.csv").write_text(HEADER + "\n".join(rows.split()) + "\n")
     for number, name in enumerate(slices):
-        words = ["--append"] if number else []
-        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *words)
+        arguments = ["--append"] if number else []
+        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *arguments)
         build_staging(server)
     assert batches(query) == 3
     copy, unread = "duplicate_transaction_id", "not_a_number"

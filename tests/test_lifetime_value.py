@@ -418,7 +418,7 @@ def test_one_time_buyers_get_no_prediction(query: Query):
 
 @on_data("generated")
 class TestGenerated:
-    """The simulation knows who has left and what every customer does next."""
+    """Compares with the simulation, which knows who has left and what every customer does next."""
 
     def test_alive_are_those_who_have_not_left(self, query: Query):
         rows = query(

@@ -54,8 +54,8 @@ def metastore() -> Iterator[str]:
     password.write_text(PASSWORD)
     password.chmod(0o644)
 
-    def program(name: str, *words: str) -> None:
-        command = [*as_owner, postgres_program(name), *words]
+    def program(name: str, *arguments: str) -> None:
+        command = [*as_owner, postgres_program(name), *arguments]
         given = os.environ | {"PGPASSWORD": PASSWORD}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=given)
 

@@ -57,13 +57,13 @@ class TinyProject:
         config |= properties.pop("config", {})
         self.add_model(name, sql, columns, config=config, **properties)
 
-    def dbt(self, *words: str, **variables) -> dict[str, NodeResult]:
+    def dbt(self, *arguments: str, **variables) -> dict[str, NodeResult]:
         """Runs dbt; returns the result of each model and test by name."""
         options = ["--project-dir", str(self.folder), "--profiles-dir", str(ROOT)]
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            run = dbtRunner().invoke([*words, *options, "--vars", yaml.safe_dump(variables)])
+            run = dbtRunner().invoke([*arguments, *options, "--vars", yaml.safe_dump(variables)])
         if run.exception:
             raise run.exception
         results = getattr(run.result, "results", [])
