@@ -1,6 +1,6 @@
--- Warns when the results of a PySpark step have another as-of date than the marts, or when its tables come
--- from different runs. Then run the steps again (`make run`). This is a warning, not an error, because the marts
--- ignore results with another as-of date.
+-- Warns when the results of a PySpark step have another as-of date than the marts, or when its tables
+-- come from different runs. Then run the steps again (`make run`). This is a warning, not an error,
+-- because the marts ignore results with another as-of date.
 {{ config(severity='warn') }}
 
 with as_of as (
