@@ -1,4 +1,4 @@
-"""The risk of churn: which score predicts repurchase best, and from which score on it is high."""
+"""Chooses the score that predicts repurchase best, and the thresholds of the risk of churn."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, fl
 def evaluate_levels(
     holdout: Holdout, name: str, score: np.ndarray, thresholds: tuple[float, float]
 ) -> Iterator[EvaluationRow]:
-    """The share that bought again of each level of risk, against that of all customers."""
+    """Share of customers that bought again, by level of risk, against that of all customers."""
     level = np.digitize(score, thresholds)
     overall = holdout.buyers.sum() / holdout.customers.sum()
     for number, audience in enumerate(("high risk", "medium risk", "low risk")):

@@ -40,7 +40,7 @@ from ml.results import clear, require_tables, save, table_rows
 from ml.session import describe, log, run, start, whole_number
 from ml.tables import holds_run, run_name
 
-# Fewer clusters tell too little; nobody writes campaigns for more.
+# Fewer clusters are too coarse for campaigns, and more are too many to write campaigns for.
 CLUSTER_NUMBERS = range(4, 9)
 # K-Means ends in a local optimum: the cheapest of several starts counts.
 STARTS = 3
@@ -57,7 +57,7 @@ TABLES = (SELECTION, CENTERS, MEMBERS)
 
 @dataclass(frozen=True)
 class Candidate:
-    """K-Means with one number of clusters, and what tells how good it is."""
+    """K-Means with one number of clusters, and the measures of its quality."""
 
     clusters: int
     model: KMeansModel
@@ -145,7 +145,10 @@ def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
 
 
 def choose(candidates: list[Candidate]) -> Candidate:
-    """The best silhouette of the candidates without an objection; without one, the most stable."""
+    """Returns the candidate to use: the best silhouette of those without an objection.
+
+    If all have an objection, it is the most stable one.
+    """
     sound = [each for each in candidates if each.objection() is None]
     if sound:
         return max(sound, key=lambda each: (each.silhouette, -each.clusters))
@@ -241,7 +244,7 @@ def find_candidates(customers: DataFrame, seed: int) -> list[Candidate]:
 
 
 def log_choice(chosen: Candidate) -> None:
-    """Prints the number of clusters and what speaks for it."""
+    """Prints the number of clusters and the reason for it."""
     log(
         f"{chosen.clusters} clusters: {reason(chosen, chosen)} of {CLUSTER_NUMBERS[0]} to "
         f"{CLUSTER_NUMBERS[-1]}; silhouette {chosen.silhouette:.2f}, "

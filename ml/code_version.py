@@ -1,11 +1,11 @@
-"""The version of the code that made a table, so that other code makes it again."""
+"""The version of the code that makes a table. When it changes, the next run makes it again."""
 
 import hashlib
 from importlib.resources import files
 
 
 def code_version(*names: str) -> str:
-    """Hash of source files under `ml`, such as `cluster.py`; a folder stands for all its modules.
+    """Returns a hash of files under `ml`, such as `cluster.py`, or of all modules of a folder.
 
     Reads them as resources of the package, which works in a folder and in a zip (`--py-files`).
     """

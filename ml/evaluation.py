@@ -1,4 +1,4 @@
-"""How well scores and forecasts of the start of the holdout predicted what happened in it.
+"""Evaluates scores and forecasts from the start of the holdout against the purchases in it.
 
 A score is better the more often customers who bought again have the higher score (AUC); a
 forecast is better the nearer it is to the actual orders and spend.
@@ -75,7 +75,7 @@ def area_under_curve(
 def auc_difference(
     score: np.ndarray, baseline: np.ndarray, positives: np.ndarray, negatives: np.ndarray
 ) -> tuple[float, float]:
-    """AUC of `score` less that of `baseline` on the same customers, and its standard error.
+    """AUC of `score` minus AUC of `baseline` on the same customers, with its standard error.
 
     DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3), 837-845.
     """
@@ -118,7 +118,7 @@ def evaluate_baselines(holdout: Holdout) -> Iterator[EvaluationRow]:
 
 
 def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
-    """The share that bought again of each segment, against that of all customers.
+    """Share of customers that bought again, by segment, against that of all customers.
 
     `segments` are the rows of marts.segment_validation.
     """

@@ -1,6 +1,6 @@
 """The features that customers are clustered by, and the space that they span.
 
-`ml/MODEL_CARD.md` says why each feature has its weight.
+`ml/MODEL_CARD.md` explains the weight of each feature.
 """
 
 from collections.abc import Iterator

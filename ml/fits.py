@@ -11,8 +11,8 @@ from ml.histories import Histories
 from ml.purchase_models import Fit, Model, PurchaseModel, SpendModel, fit_purchases, fit_spend
 
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
-# With fewer repeat buyers a fit shows chance rather than customers: with 97% one-time buyers, for
-# example, nobody knows whether the others will go on.
+# With fewer repeat buyers a fit is mostly chance: with 97% one-time buyers, for example, the data
+# do not show whether the others will go on.
 FEWEST_REPEAT_BUYERS = 100
 LEAST_REPEAT_SHARE = 0.05
 # Gamma-Gamma assumes that spend and frequency are independent; above this they clearly are not.
@@ -32,7 +32,7 @@ class Fitted(Generic[Model]):
 
     @property
     def is_sound(self) -> bool:
-        """True when no check speaks against using it."""
+        """True when it passed all checks."""
         return self.status == "converged"
 
 

@@ -1,4 +1,4 @@
-"""What the purchase models are fitted to: purchase histories, counted, as arrays. Times in weeks.
+"""Reads the counted purchase histories that the models are fitted to, as arrays. Times in weeks.
 
 Orders here are purchase days: two orders of one day are one.
 
@@ -90,7 +90,7 @@ def content(spark: SparkSession, tables: Sequence[str]) -> list[tuple[int, int]]
 
 
 def read_observed(spark: SparkSession, scoring_date: str) -> Observed | None:
-    """What is known on a scoring date; None when no customer had bought by then.
+    """Reads what is known on a scoring date; None when no customer had bought by then.
 
     `scoring_date` is a flag of the table: `is_holdout_start` or `is_as_of_date`.
     """
@@ -170,7 +170,7 @@ def read_repeat_spend(
 
 
 def read_holdout_spend(spark: SparkSession) -> HoldoutSpend:
-    """What at most SPEND_SAMPLE_SIZE customers spent in the holdout, and before; one row each."""
+    """Reads the spend of at most SPEND_SAMPLE_SIZE customers in the holdout, and before it."""
     x, t_x, t, cents, orders, spent_cents = to_arrays(
         spark.sql(
             f"""

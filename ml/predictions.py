@@ -21,7 +21,7 @@ PREDICTED = (
 
 @dataclass(frozen=True)
 class Predictor:
-    """The models that may be used; what needs one that may not is null."""
+    """The models that may be used. A prediction that needs a missing model is null."""
 
     purchases: PurchaseModel | None = None
     spend: SpendModel | None = None

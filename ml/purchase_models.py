@@ -1,19 +1,22 @@
 """The mathematics of lifetime value: how often customers buy, until when, and what they spend.
 
-No Spark, no input or output. Time is in weeks. A customer's history is (x, t_x, T): purchases after
-the first, time of the last purchase and of the end of observation, both since the first purchase.
-A first day with two purchases is one purchase: callers count distinct days.
+No Spark, no input or output. A customer's history is (x, t_x, T):
+- x: number of purchases after the first one
+- t_x: weeks from the first purchase to the last one
+- T: weeks from the first purchase to the end of observation
+
+Callers count distinct days, so two purchases on one day are one purchase.
 
 Sources:
 - BG/NBD: Fader, Hardie and Lee (2005), "Counting your customers" the easy way, Marketing Science
-  24(2), 275-284. Buying is Poisson at rate lambda, and after each repeat purchase a customer drops
-  out with probability p; lambda ~ gamma(r, alpha) and p ~ beta(a, b) over customers.
+  24(2), 275-284. A customer buys as a Poisson process with rate lambda, and drops out after each
+  repeat purchase with probability p. Over customers, lambda ~ gamma(r, alpha), p ~ beta(a, b).
 - MBG/NBD: Batislam, Denizel and Filiztekin (2007), International Journal of Research in Marketing
   24(3), 201-209. The same, but a customer may drop out right after the first purchase, too.
 - Gamma-Gamma: Fader and Hardie (2013), "The gamma-gamma model of monetary value".
 
-The two purchase models are one here: with c the occasions to drop out that a customer is known to
-have lived through or to have left at, BG/NBD has c = x and MBG/NBD c = x + 1.
+One class covers both purchase models. They differ only in c, the number of purchases after which
+the customer could drop out: c = x for BG/NBD, c = x + 1 for MBG/NBD.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,17 +27,17 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln, digamma, gammaln, hyp2f1
 
-# The search for parameters stays between these. A parameter at or near an end means that the data
-# do not show what it stands for: with a = 1e-8, for example, nobody ever leaves.
-LEAST, MOST = 1e-8, 1e6
-SOUND_LEAST, SOUND_MOST = 1e-4, 1e4
-# The same holds for a chance to leave, a / (a + b) on average, of less than one in 1,000 purchases.
-LEAST_DROPOUT = 1e-3
+# Bounds of the search. A parameter near a bound means that the data do not determine it: with
+# a = 1e-8, for example, no customer ever leaves.
+LOWER_BOUND, UPPER_BOUND = 1e-8, 1e6
+SOUND_LOWER, SOUND_UPPER = 1e-4, 1e4
+# The same is true if the average dropout probability, a / (a + b), is below this.
+LOWEST_DROPOUT = 1e-3
 
 
 def has_extreme_parameter(*parameters: float) -> bool:
-    """True when a parameter is so near an end of the search that it means nothing."""
-    return not all(SOUND_LEAST < value < SOUND_MOST for value in parameters)
+    """True when a parameter is too near a bound of the search to mean anything."""
+    return not all(SOUND_LOWER < value < SOUND_UPPER for value in parameters)
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ class PurchaseModel:
 
     @property
     def degenerate(self) -> bool:
-        """True when the data do not show what the parameters stand for."""
+        """True when the data do not determine the parameters."""
         return (
             has_extreme_parameter(self.r, self.alpha, self.a, self.b)
-            or self.a / (self.a + self.b) < LEAST_DROPOUT
+            or self.a / (self.a + self.b) < LOWEST_DROPOUT
         )
 
     def occasions(self, x: np.ndarray) -> np.ndarray:
@@ -62,14 +65,15 @@ class PurchaseModel:
     def alive_and_gone(
         self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-likelihoods of a history together with being active at T, and with having left.
+        """Joint log-likelihoods: history and active at T, and history and gone before T.
 
-        Equation (6) of Fader, Hardie and Lee, and the same for MBG/NBD, without the shared factor.
+        Both terms of equation (6) of Fader, Hardie and Lee, without the factor that they share.
+        MBG/NBD is analogous.
         """
         c = self.occasions(x)
         stayed = betaln(self.a, self.b + c) - betaln(self.a, self.b)
         alive = stayed - (self.r + x) * np.log(self.alpha + t)
-        # B(a + 1, b + c - 1) is B(a, b + c) times a / (b + c - 1); without an occasion nobody left.
+        # B(a + 1, b + c - 1) = B(a, b + c) a / (b + c - 1). With c = 0 the customer cannot be gone.
         last = np.log(self.a) - np.log(self.b + np.maximum(c, 1) - 1)
         gone = stayed + last - (self.r + x) * np.log(self.alpha + t_x)
         return alive, np.where(c > 0, gone, -np.inf)
@@ -80,13 +84,13 @@ class PurchaseModel:
         return shared + np.logaddexp(*self.alive_and_gone(x, t_x, t))
 
     def gradient(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Derivatives of `log_likelihood` by r, alpha, a and b: an array of four rows."""
+        """Derivatives of `log_likelihood` with respect to r, alpha, a and b: four rows."""
         r, alpha, a, b, c = self.r, self.alpha, self.a, self.b, self.occasions(x)
         alive = self.p_alive(x, t_x, t)
         gone = 1 - alive
         log_rate = alive * np.log(alpha + t) + gone * np.log(alpha + t_x)
         both = digamma(a + b) - digamma(a + b + c)
-        # digamma(b + c - 1) is this less 1 / (b + c - 1); with c = 0, gone is 0 and so is its term.
+        # digamma(b + c - 1) = digamma(b + c) - 1 / (b + c - 1). With c = 0, gone is 0.
         survived = digamma(b + c) - gone / (b + np.maximum(c, 1) - 1)
         return np.array(
             [
@@ -109,7 +113,7 @@ class PurchaseModel:
         t_x: float | np.ndarray = 0.0,
         t: float | np.ndarray = 0.0,
     ) -> np.ndarray:
-        """Purchases expected in the `weeks` after T; without a history, those of a new customer.
+        """Expected purchases in the `weeks` after T; without a history, those of a new customer.
 
         Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) overflows
         for large x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
@@ -128,7 +132,7 @@ class PurchaseModel:
 
 @dataclass(frozen=True)
 class SpendModel:
-    """Parameters of Gamma-Gamma, the spend per purchase."""
+    """Parameters of Gamma-Gamma, the model of spend per purchase."""
 
     p: float
     q: float
@@ -136,7 +140,7 @@ class SpendModel:
 
     @property
     def degenerate(self) -> bool:
-        """True when the data do not show what the parameters stand for."""
+        """True when the data do not determine the parameters."""
         # With q of at most 1 the mean spend is infinite.
         return has_extreme_parameter(self.p, self.q, self.gamma) or self.q <= 1
 
@@ -154,7 +158,7 @@ class SpendModel:
         )
 
     def gradient(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
-        """Derivatives of `log_likelihood` by p, q and gamma: an array of three rows."""
+        """Derivatives of `log_likelihood` with respect to p, q and gamma: three rows."""
         p, q, gamma = self.p, self.q, self.gamma
         log_total, both = np.log(gamma + x * spend), digamma(p * x + q)
         return np.array(
@@ -166,7 +170,7 @@ class SpendModel:
         )
 
     def expected_spend(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
-        """Spend expected per purchase (equation 5): between the customer's and the overall average.
+        """Expected spend per purchase (equation 5), between the customer's and the overall average.
 
         Without a repeat purchase (x = 0) it is the overall average, p * gamma / (q - 1).
         """
@@ -174,7 +178,7 @@ class SpendModel:
 
 
 def average_spend(cents: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Average spend of x repeat purchases, from their cents; a net spend below 0 counts as 0.
+    """Average spend of x repeat purchases with `cents` in total; a total below 0 counts as 0.
 
     With x = 0 it has no meaning, and `expected_spend` does not use it.
     """
@@ -186,7 +190,7 @@ Model = TypeVar("Model", PurchaseModel, SpendModel)
 
 @dataclass(frozen=True)
 class Fit(Generic[Model]):
-    """A model with the parameters of the greatest likelihood, and how the search ended."""
+    """A model with its maximum-likelihood parameters, and whether the search converged."""
 
     model: Model
     log_likelihood: float
@@ -201,7 +205,7 @@ class Fit(Generic[Model]):
 
     @property
     def degenerate(self) -> bool:
-        """True when the data do not show what the parameters stand for."""
+        """True when the data do not determine the parameters."""
         return self.model.degenerate
 
 
@@ -212,7 +216,7 @@ def fit_purchases(
     customers: np.ndarray,
     first_may_be_last: bool = False,
 ) -> Fit[PurchaseModel]:
-    """Fits BG/NBD or MBG/NBD to histories, each with the number of customers that have it."""
+    """Fits BG/NBD or MBG/NBD; `customers` is the number of customers with each history."""
     mean_t = float((customers * t).sum() / customers.sum())
 
     def model_of(values: Iterable[float]) -> PurchaseModel:
@@ -228,7 +232,7 @@ def fit_purchases(
 
 
 def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit[SpendModel]:
-    """Fits Gamma-Gamma to averages of x >= 1 purchases, all of them above 0."""
+    """Fits Gamma-Gamma to average spends of x >= 1 purchases; all averages are above 0."""
     mean_spend = float((customers * spend).sum() / customers.sum())
     # In units of the mean, so that the search is the same in any currency.
     in_units = _fit(
@@ -242,7 +246,7 @@ def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit[Sp
 
 
 def significant(value: float) -> float:
-    """A value without the digits that no data can show and that differ between machines."""
+    """Rounds to seven significant digits, because further digits differ between machines."""
     return float(f"{value:.7g}")
 
 
@@ -267,10 +271,10 @@ def _fit(
         np.log(start),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(np.log(LEAST), np.log(MOST))] * len(start),
+        bounds=[(np.log(LOWER_BOUND), np.log(UPPER_BOUND))] * len(start),
         options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8},
     )
-    # A search that ends for lack of digits has converged when the slope is flat.
+    # A search that stops at the limit of precision has converged if the gradient is near 0.
     flat = np.abs(found.jac).max() < 1e-5
     model = model_of([significant(value) for value in np.exp(found.x)])
     return Fit(model, -float(found.fun * total), bool(found.success or flat))

@@ -1,4 +1,4 @@
-"""What all PySpark steps share: the session, the names of jobs in the Spark UI, and messages.
+"""Shared by all PySpark steps: the session, the names of jobs in the Spark UI, and messages.
 
 A step runs unchanged over Spark Connect (`SPARK_REMOTE` names the server, as in `make run`) and
 under plain `spark-submit` on any cluster manager.

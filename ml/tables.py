@@ -47,9 +47,9 @@ def replace_table(
 ) -> int:
     """Writes `data` as the Parquet table `table` (`database.name`); returns its number of rows.
 
-    The new table is written beside the old one and replaces it when it is complete: a failure
-    leaves the old table unchanged. `columns` is the DDL of the columns, in order, with that of
-    `partitioned_by` last. The table stores `properties`, and a unique `version`.
+    The new table is written under another name and replaces the old one when it is complete, so
+    a failure leaves the old table unchanged. `columns` is the DDL of the columns, in order; that of
+    `partitioned_by` is last. The table stores `properties`, and a unique `version`.
     """
     spark = data.sparkSession
     describe(spark, table)

@@ -4,7 +4,7 @@
 
 Reads the marts over Spark Connect and writes `site` in dbt's target folder: `index.html`, which
 needs no other file, `audiences/*.csv`, and under `lineage/` dbt's documentation and the lineage of
-columns. The site is built beside the old one, and replaces it once it is complete.
+columns. The site is built in another folder, and replaces the old one once it is complete.
 """
 
 import shutil

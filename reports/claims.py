@@ -1,4 +1,4 @@
-"""What the insight page may claim, in any state of the marts.
+"""Checks that decide which claims the insight page may make, in any state of the marts.
 
 The marts may be empty, or hold guests only, one customer, or a loss. A sentence stands on the page
 only where it is true. The rows are those of query.py.
@@ -14,7 +14,7 @@ from reports.project import PROJECT
 from reports.query import Row
 
 WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
-# Of fewer customers or orders the page reports no share: the best tenth of nine people is nobody.
+# With fewer customers or orders the page reports no shares: a tenth of nine people is nobody.
 MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
 
 HEADLINE = {
@@ -31,12 +31,12 @@ HEADLINE = {
 
 
 def enough(number: Number) -> bool:
-    """Whether these are enough customers or orders for a claim about all of them."""
+    """Returns whether these are enough customers or orders for a claim about all of them."""
     return number.amount >= MINIMUM_SAMPLE
 
 
 def telling(share: Number, count: Number) -> bool:
-    """Whether a share of `count` customers or orders means something to a reader.
+    """Returns whether a share of `count` customers or orders is worth showing.
 
     Where some customers return more than they bought, the share of others can exceed 1. A share
     below 0.05% would be shown as 0.
@@ -45,7 +45,7 @@ def telling(share: Number, count: Number) -> bool:
 
 
 def outstanding(decile: Row, buyers: Number) -> bool:
-    """Whether the best deciles, up to this one, brought more than the others.
+    """Returns whether the best deciles, up to this one, brought more than the others.
 
     Where all customers brought the same, none are the best.
     """
@@ -66,7 +66,7 @@ def missing(tables: SimpleNamespace) -> dict[str, str]:
 
 
 def is_thin(tables: SimpleNamespace) -> bool:
-    """Whether there is something to show, but too little to rely on."""
+    """Returns whether there is something to show, but too little to rely on."""
     first_day, today = tables.totals[0].first_order_on.value, tables.as_of[0].as_of_date.value
     if first_day is None:
         return bool(tables.weekdays)
@@ -74,7 +74,7 @@ def is_thin(tables: SimpleNamespace) -> bool:
 
 
 def month_is_over(today: date | None) -> bool:
-    """Whether the as-of date is the last day of its month."""
+    """Returns whether the as-of date is the last day of its month."""
     return today is None or (today + timedelta(1)).day == 1
 
 
@@ -101,7 +101,7 @@ def headline(metrics: Mapping[str, Row]) -> list[Row]:
 
 
 def has_gaps(rows: Sequence[Row]) -> bool:
-    """Whether a column of the headline table has some values, but not all."""
+    """Returns whether a column of the headline table has some values, but not all."""
     return any(
         0 < sum(getattr(row, column).value is None for row in rows) < len(rows)
         for column in ("value", "change", "before")
@@ -145,7 +145,7 @@ def busiest(hours: Iterable[Row]) -> Row | None:
 
 
 def has_hours(hours: Sequence[Row], timing: Row) -> bool:
-    """Whether the times of day mean something: a tenth of the orders have one, in several hours."""
+    """Returns whether a tenth of the orders have a time of day, in several hours."""
     if len({row.hour for row in hours}) < 2:
         return False
     return 10 * timing.timed_orders.value >= timing.orders.value

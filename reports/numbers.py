@@ -25,7 +25,7 @@ class Unit:
 
     @property
     def is_number(self) -> bool:
-        """Whether the page shows the values as numbers."""
+        """Returns whether the page shows the values as numbers."""
         return self.decimals is not None
 
     def text(self, value: int | float | Decimal) -> str:

@@ -25,7 +25,7 @@ RISKS = ("high", "medium", "low")
 MOST_BARS = 12
 MOST_MONTHS = 36
 MOST_COHORTS = 18
-# What the template needs besides the rows.
+# Constants and functions of the template.
 SETTINGS = {
     "sections": SECTIONS,
     "window_days": claims.WINDOW_DAYS,

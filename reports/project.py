@@ -1,4 +1,4 @@
-"""What the reports share: paths, the settings in dbt_project.yml, and the templates."""
+"""Shared by the reports: paths, the settings in dbt_project.yml, and the templates."""
 
 import os
 from pathlib import Path

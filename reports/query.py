@@ -1,9 +1,9 @@
-"""The queries of the insight site (queries/*.sql): parsed, run, and taken apart into numbers.
+"""Parses and runs the queries of the insight site (queries/*.sql).
 
 A query selects named columns from one relation, and may filter, group, order and limit them. Its
-form is fixed, one column a line, so that each number on the page gets a short query of its own: the
-one expression, for the one row. What a column holds, and which columns identify a row, stands in
-dbt's manifest (`config.meta`: the unit of a column, the grain of a model).
+form is fixed, with one column per line. Each number on the page can therefore have a short query of
+its own: one expression, for one row. The unit of a column and the grain of a model come from dbt's
+manifest (`config.meta`).
 """
 
 import re
@@ -23,7 +23,7 @@ from reports.project import PROJECT
 # A row of the page: an attribute per column.
 Row = SimpleNamespace
 
-FORM = re.compile(
+QUERY_FORM = re.compile(
     r"(--[^\n]*\n)*"
     r"select\s+(?P<columns>.*?)"
     r"\s+from (?P<relation>\w+\.\w+)"
@@ -62,7 +62,7 @@ def relations_of(manifest: Mapping) -> dict[str, Relation]:
 
 @dataclass(frozen=True)
 class Query:
-    """A query of the page, in parts: `columns` are names and SQL expressions."""
+    """A parsed query of the page; `columns` maps names to SQL expressions."""
 
     sql: str
     columns: Mapping[str, str]
@@ -73,10 +73,10 @@ class Query:
 
     @classmethod
     def parse(cls, sql: str) -> "Query":
-        """Takes a query apart; raises ValueError when it does not have the form."""
-        parts = FORM.fullmatch(sql)
+        """Parses a query; raises ValueError when it does not match QUERY_FORM."""
+        parts = QUERY_FORM.fullmatch(sql)
         if not parts:
-            raise ValueError(f"not a query of the form that the page needs: {sql}")
+            raise ValueError(f"the query does not have the form that the page needs: {sql}")
         columns = {}
         for column in re.split(r",\n\s*", parts["columns"]):
             expression, _, alias = column.rpartition(" as ")
@@ -124,7 +124,7 @@ class Query:
         ]
 
     def row(self, values: dict, conditions: list[str], units: Mapping[str, str]) -> Row:
-        """Returns one row, each of its numbers with a query of its own under these conditions."""
+        """Returns one row; the query of each number has these conditions."""
         where = f" where {' and '.join(conditions)}" if conditions else ""
         numbers = {}
         for name, column_unit in units.items():
@@ -136,7 +136,7 @@ class Query:
 
 
 def literal(value: object) -> str:
-    """Returns a value of a key as SQL."""
+    """Returns a value of a key as a SQL literal."""
     if isinstance(value, date):
         return f"date '{value}'"
     if isinstance(value, str):

@@ -1,12 +1,11 @@
-"""A Spark server and a `make` of the tests' own, and the data sets that the tests run on.
+"""Fixtures: a Spark server for the tests, `make` on that server, and the data sets.
 
-Server and state live on free ports and in a temporary folder. All data sets go through that one
-server, one after the other; each takes a minute, so it happens once per session. A test says
-what it needs with `on_data("cdnow")`; the tests without data come first, then those of each data
-set, in the order of DATA_SETS and whatever their module (pytest_collection_modifyitems). A test
-leaves the tables as it found them: the next one on the same data relies on it.
+The server uses free ports and a temporary folder. A test names its data set with
+`on_data("cdnow")`. A build takes a minute, so each data set is built once per session. Therefore
+pytest_collection_modifyitems sorts the tests by data set, in the order of DATA_SETS; tests without
+data come first. A test must leave the tables as it found them, because the next test needs them.
 
-To add a data set, write a function that brings it in and list it in DATA_SETS.
+To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
 
 import os
@@ -34,9 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 DATA = ROOT / "tests" / "data"
 PORTS = ("THRIFT_PORT", "CONNECT_PORT", "SPARK_UI_PORT", "HISTORY_PORT")
-# Plans of small data are not worth adapting, nor is their code worth the second compiler's work:
-# each takes a quarter of the server's time. The first compiler's code needs more room. The tests of
-# a cluster and of plain spark-submit run as users do.
+# On small data, adaptive execution and Java's second compiler each take a quarter of the server's
+# time and save little. The code of the first compiler is larger and needs a larger cache. The tests
+# of plain spark-submit do without these settings.
 SETTINGS_FOR_SMALL_DATA = """
 spark.sql.adaptive.enabled false
 spark.sql.shuffle.partitions 2
@@ -50,7 +49,7 @@ PARAMETERS = (
 
 
 def free_ports(count: int) -> list[str]:
-    """Port numbers that nothing listens on; all held at once, so that they differ."""
+    """Returns ports that nothing listens on; all are open together, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -84,7 +83,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a state of its own, with nothing in it; its server stops with the test."""
+    """Returns an environment with an empty state; its server stops after the test."""
     own = environment | {
         **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         "STATE_DIR": str(tmp_path / "state"),
@@ -97,7 +96,7 @@ def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str,
 
 @pytest.fixture(scope="session")
 def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The environment of a running server, which stops with the tests."""
+    """Starts the server; returns its environment."""
     command = [sys.executable, "-m", "server"]
     subprocess.run([*command, "up"], cwd=ROOT, env=environment, check=True)
     yield environment
@@ -127,8 +126,8 @@ def spark(server: dict[str, str]) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def asking(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
-    """What runs SQL on a Thrift server, as an analyst's client does, and returns the rows."""
+def query_function(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
+    """Yields a function that runs SQL on a Thrift server, as an analyst's client does."""
     with hive.connect("localhost", int(server["THRIFT_PORT"]), username="test") as connection:
         cursor = connection.cursor()
 
@@ -142,16 +141,16 @@ def asking(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 @pytest.fixture(scope="session")
 def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
     """Runs SQL on the tests' server and returns the rows."""
-    with asking(server) as rows:
+    with query_function(server) as rows:
         yield rows
 
 
 def run_make(
-    environment: dict[str, str], *words: str, check: bool = True, **options
+    environment: dict[str, str], *arguments: str, check: bool = True, **options
 ) -> subprocess.CompletedProcess:
-    """Runs `make` with the given words; fails the test when it fails, unless check=False."""
+    """Runs `make` with the given arguments; fails the test when it fails, unless check=False."""
     result = subprocess.run(
-        ["make", "--no-print-directory", *words],
+        ["make", "--no-print-directory", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -160,7 +159,7 @@ def run_make(
         **options,
     )
     if check and result.returncode:
-        pytest.fail(f"make {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"make {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
     return result
 
 
@@ -179,12 +178,12 @@ def tiny_project(
 
 
 def published(name: str) -> list[dict]:
-    """The rows of a file of tests/data, whose README.md says where each comes from."""
+    """Returns the rows of a file in tests/data; its README.md has the sources."""
     return pyarrow.parquet.read_table(DATA / f"{name}.parquet").to_pylist()
 
 
 def shared_file(name: str) -> Path:
-    """A file of the real data beside the checkout; skips the test where it is absent."""
+    """Returns the path of real data beside the checkout; skips the test if there are none."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"needs the real data {name} in {SHARED.name}/ beside the checkout")
@@ -192,27 +191,27 @@ def shared_file(name: str) -> Path:
 
 
 def file_content(path: Path) -> bytes:
-    """What a file says; the event logs are compressed."""
+    """Returns the bytes of a file, uncompressed."""
     compression = "zstd" if path.suffix == ".zstd" else None
     with pyarrow.input_stream(str(path), compression=compression) as stream:
         return stream.read()
 
 
-def dbt(server: dict[str, str], *words: str) -> str:
-    """Runs dbt with the given words, fails the test when it fails, and returns what it prints."""
-    command = [Path(sys.executable).parent / "dbt", *words]
+def dbt(server: dict[str, str], *arguments: str) -> str:
+    """Runs dbt and returns what it prints; fails the test when dbt fails."""
+    command = [Path(sys.executable).parent / "dbt", *arguments]
     result = subprocess.run(
         command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        pytest.fail(f"dbt {' '.join(words)} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"dbt {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
     return result.stdout
 
 
-def run_step(server: dict[str, str], *words: object) -> str:
-    """Runs a step, a module, on the tests' server; fails the test when it fails. What it prints."""
+def run_step(server: dict[str, str], *arguments: object) -> str:
+    """Runs a PySpark step (a module) on the server, and returns what it prints."""
     result = subprocess.run(
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", *arguments],
         cwd=ROOT,
         env=step_environment(server),
         capture_output=True,
@@ -220,12 +219,12 @@ def run_step(server: dict[str, str], *words: object) -> str:
         check=False,
     )
     if result.returncode:
-        pytest.fail(f"{words[0]} failed:\n{result.stdout}\n{result.stderr}")
+        pytest.fail(f"{arguments[0]} failed:\n{result.stdout}\n{result.stderr}")
     return result.stdout
 
 
 def build_tables(server: dict[str, str], as_of_date: date | None = None) -> None:
-    """Builds the tables on what is loaded, without what `make run` does besides."""
+    """Builds the seeds and models only, on the data that are loaded."""
     given = server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
     dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
 
@@ -235,7 +234,7 @@ def build_tables(server: dict[str, str], as_of_date: date | None = None) -> None
 
 @dataclass(frozen=True)
 class Data:
-    """A data set that is loaded and built, and what the run printed."""
+    """A data set that is loaded and built, and the output of its run."""
 
     name: str
     as_of_date: date | None = None
@@ -243,8 +242,8 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Means:
-    """What it takes to bring in a data set."""
+class Fixtures:
+    """The fixtures that the functions of DATA_SETS use."""
 
     make: Callable[..., subprocess.CompletedProcess]
     server: dict[str, str]
@@ -252,23 +251,23 @@ class Means:
     folder: Path
 
 
-def generated(means: Means) -> Data:
+def generated(fixtures: Fixtures) -> Data:
     """3,000 simulated customers."""
-    printed = means.make("run", "N_CUSTOMERS=3000", "REPLACE_LOADED=yes").stdout
+    printed = fixtures.make("run", "N_CUSTOMERS=3000", "REPLACE_LOADED=yes").stdout
     return Data("generated", printed=printed)
 
 
-def generated_until_2025(means: Means) -> Data:
-    """The same, as it was at the end of 2025."""
+def generated_until_2025(fixtures: Fixtures) -> Data:
+    """The same customers, as of the end of 2025."""
     as_of_date = date(2025, 12, 31)
     size = "--customers", "3000", "--seed", "42"
-    run_step(means.server, "ml.generate", *size, "--replace-loaded")
-    build_tables(means.server, as_of_date)
+    run_step(fixtures.server, "ml.generate", *size, "--replace-loaded")
+    build_tables(fixtures.server, as_of_date)
     return Data("generated_until_2025", as_of_date)
 
 
-def made_of_edge_cases(means: Means) -> Data:
-    """Rare cases, frequent; written as they are, since no loader makes some of them."""
+def made_of_edge_cases(fixtures: Fixtures) -> Data:
+    """Many rare cases, written straight to the raw tables; the loader cannot make all of them."""
     for table, columns, rows, partition in (
         (
             "raw.transactions",
@@ -278,15 +277,15 @@ def made_of_edge_cases(means: Means) -> Data:
         ),
         ("raw.customers", tables.CUSTOMERS_COLUMNS, edge_cases.customers(), None),
     ):
-        data = means.spark.createDataFrame(rows, columns)
+        data = fixtures.spark.createDataFrame(rows, columns)
         tables.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
-    build_tables(means.server, edge_cases.AS_OF_DATE)
+    build_tables(fixtures.server, edge_cases.AS_OF_DATE)
     return Data("edge_cases", edge_cases.AS_OF_DATE)
 
 
-def subscribers(means: Means) -> Data:
-    """300 who are billed each month, 60 of them until they canceled: ties at the top."""
-    path = means.folder / "subscribers.csv"
+def subscribers(fixtures: Fixtures) -> Data:
+    """300 subscribers who pay each month; 60 have canceled. The others tie for the best scores."""
+    path = fixtures.folder / "subscribers.csv"
     lines = ["customer_id,ordered_at,amount,payment_method"]
     for number in range(300):
         method = "Card" if number % 2 else "Invoice"
@@ -295,64 +294,64 @@ def subscribers(means: Means) -> Data:
             f"s{number:03},2026-{month:02}-01,9.99,{method}" for month in range(1, last_month + 1)
         ]
     path.write_text("\n".join(lines))
-    means.make("run", f"TRANSACTIONS={path}")
+    fixtures.make("run", f"TRANSACTIONS={path}")
     return Data("subscribers")
 
 
-def cdnow(means: Means) -> Data:
+def cdnow(fixtures: Fixtures) -> Data:
     """The CDNOW master data: 69,659 purchases of 23,570 customers."""
     path = DATA / "cdnow_master.parquet"
     mapping = "MAPPING=ml/mappings/cdnow.yml"
-    means.make("run", f"TRANSACTIONS={path}", mapping, "AS_OF_DATE=1998-07-01")
+    fixtures.make("run", f"TRANSACTIONS={path}", mapping, "AS_OF_DATE=1998-07-01")
     return Data("cdnow", date(1998, 7, 1))
 
 
-def online_retail(means: Means) -> Data:
+def online_retail(fixtures: Fixtures) -> Data:
     """The UCI Online Retail data as published: 541,909 lines with returns and guests."""
     path = DATA / "online_retail.parquet"
-    means.make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
+    fixtures.make("run", f"TRANSACTIONS={path}", "MAPPING=ml/mappings/online_retail.yml")
     return Data("online_retail")
 
 
-def online_retail_subset(means: Means) -> Data:
-    """The purchases of known customers among them, which most publications use."""
+def online_retail_subset(fixtures: Fixtures) -> Data:
+    """The purchases of known customers in Online Retail, the subset that most publications use."""
     source = DATA / "online_retail.parquet"
-    subset = means.folder / "online_retail_subset.parquet"
+    subset = fixtures.folder / "online_retail_subset.parquet"
     duckdb.sql(
         f"copy (from '{source}' where CustomerID is not null and Quantity > 0 and UnitPrice > 0 "
         f"and InvoiceNo not like 'C%') to '{subset}'"
     )
     mapping = "ml/mappings/online_retail.yml"
-    run_step(means.server, "ml.load", "--transactions", subset, "--mapping", mapping)
-    build_tables(means.server)
+    run_step(fixtures.server, "ml.load", "--transactions", subset, "--mapping", mapping)
+    build_tables(fixtures.server)
     return Data("online_retail_subset")
 
 
-def olist(means: Means) -> Data:
+def olist(fixtures: Fixtures) -> Data:
     """The Olist sample: 20,000 orders in files that a small step joins."""
     source = shared_file("data/olist_sample")
-    run_step(means.server, "ml.mappings.olist", source, means.folder)
-    files = f"TRANSACTIONS={means.folder}/transactions", f"CUSTOMERS={means.folder}/customers"
-    means.make("run", *files)
+    run_step(fixtures.server, "ml.mappings.olist", source, fixtures.folder)
+    files = f"TRANSACTIONS={fixtures.folder}/transactions", f"CUSTOMERS={fixtures.folder}/customers"
+    fixtures.make("run", *files)
     return Data("olist")
 
 
-def one_line(means: Means) -> Data:
-    """The least that can be loaded."""
-    file = means.folder / "one_line.csv"
+def one_line(fixtures: Fixtures) -> Data:
+    """The smallest possible load."""
+    file = fixtures.folder / "one_line.csv"
     file.write_text("customer_id,ordered_at,amount\nanna,2026-03-02 10:15:00,12.50\n")
-    return Data("one_line", printed=means.make("run", f"TRANSACTIONS={file}").stdout)
+    return Data("one_line", printed=fixtures.make("run", f"TRANSACTIONS={file}").stdout)
 
 
-def nothing(means: Means) -> Data:
-    """Nothing in the marts: the line is later than the as-of date."""
-    file = means.folder / "later.csv"
+def nothing(fixtures: Fixtures) -> Data:
+    """Empty marts: the only line is later than the as-of date."""
+    file = fixtures.folder / "later.csv"
     file.write_text("customer_id,ordered_at,amount\nanna,2026-03-02 10:15:00,12.50\n")
-    printed = means.make("run", f"TRANSACTIONS={file}", "AS_OF_DATE=1990-01-01").stdout
+    printed = fixtures.make("run", f"TRANSACTIONS={file}", "AS_OF_DATE=1990-01-01").stdout
     return Data("nothing", date(1990, 1, 1), printed)
 
 
-DATA_SETS: dict[str, Callable[[Means], Data]] = {
+DATA_SETS: dict[str, Callable[[Fixtures], Data]] = {
     "generated": generated,
     "generated_until_2025": generated_until_2025,
     "edge_cases": made_of_edge_cases,
@@ -364,7 +363,7 @@ DATA_SETS: dict[str, Callable[[Means], Data]] = {
     "one_line": one_line,
     "nothing": nothing,
 }
-# What nearly every change shows on, in minutes.
+# The data sets of `make test`: they find most mistakes, in minutes.
 QUICK_DATA_SETS = ("generated", "cdnow")
 
 
@@ -378,13 +377,13 @@ def data(
 ) -> Data:
     """The data set that the test is on, loaded and built; see on_data."""
     folder = tmp_path_factory.mktemp(request.param)
-    return DATA_SETS[request.param](Means(make, server, spark, folder))
+    return DATA_SETS[request.param](Fixtures(make, server, spark, folder))
 
 
 def on_data(*names: str) -> Callable:
     """Marks a test or a class of tests to run on each of the data sets `names`.
 
-    What is not on a quick data set runs in `make test_all` only.
+    Tests on other data sets than the quick ones run in `make test_all` only.
     """
     sets = [
         pytest.param(name, marks=[] if name in QUICK_DATA_SETS else [pytest.mark.slow])
@@ -400,11 +399,11 @@ def on_data(*names: str) -> Callable:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests by data set, those without one first; else they keep their order."""
+    """Sorts the tests by data set, those without one first. Otherwise they keep their order."""
     order = list(DATA_SETS)
 
-    def place(item: pytest.Item) -> int:
+    def position(item: pytest.Item) -> int:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         return order.index(parameters["data"]) + 1 if "data" in parameters else 0
 
-    items.sort(key=place)
+    items.sort(key=position)

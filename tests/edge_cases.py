@@ -1,4 +1,4 @@
-"""Small data in which every rare case is frequent: what real data hold once in a million lines.
+"""Small data in which every edge case is frequent. In real data they are one line in a million.
 
 Order numbers that several customers share and that span days and months, orders without a number,
 free items, weights, signs that disagree, returns before the first purchase, ties everywhere, lines
@@ -51,7 +51,7 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
         }
         rows.append(spoiled(row, draw) if draw.random() < 0.1 else row)
         if draw.random() < 0.05:
-            # A copy, loaded later, that says something else.
+            # A copy that is loaded later, with other values.
             later = {"loaded_at": row["loaded_at"] + timedelta(days=1), "amount": Decimal("1.11")}
             rows.append(rows[-1] | later)
     # A mistyped year, long before all others.

@@ -1,9 +1,9 @@
-"""Every mart once more, in DuckDB, from the specification: what the project's tables must equal.
+"""Recomputes every mart in DuckDB from its definition. The project's marts must equal the result.
 
-Written from the definitions, not from the models, and as plainly as they read: window functions
-over all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need
-from the raw ones; a `Mart` is its key and one query over them. Not recomputed is what a model says
-(personas, predictions) and what is text for people (recommendations); of warnings only the counts.
+The SQL follows the definitions, not the models, and is as plain as they are: window functions over
+all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need from
+the raw tables. A `Mart` is a key and one query on these tables. Results of models (personas,
+predictions) and sentences (recommendations) are not recomputed. Of warnings, only counts are.
 
 Money is decimal(18,2), a quantity decimal(18,3), both exact; a double is one division.
 """
@@ -27,7 +27,7 @@ Rows = list[dict[str, object]]
 
 @dataclass(frozen=True)
 class Mart:
-    """One mart: the columns that tell its rows apart, and the query that gives its rows."""
+    """One mart: the columns that identify a row, and the query for its rows."""
 
     key: tuple[str, ...]
     sql: str
@@ -83,8 +83,8 @@ create macro is_placeholder(id) as regexp_full_match(
 );
 """
 
-# Raw lines, each with the first reason why it cannot be used, in the order of the specification. Of
-# usable lines with the same id the first one loaded is kept.
+# Raw lines, each with the first reason for its rejection, in the order of the definitions. Of
+# usable lines with the same id, only the one that was loaded first is kept.
 CHECKED_LINES = """
 create table checked_lines as
 with own as (
@@ -331,7 +331,8 @@ TABLES = {
         cross join as_of
         where bought.customer_id is not null or registered_on is null or registered_on <= as_of_date
     """,
-    # From the models of this day; without them, risk by recency and value by past revenue per year.
+    # Uses the models of this as-of date. Without them, risk comes from recency and value from past
+    # revenue per year.
     "risks": """
         with thresholds as (
             select
@@ -408,7 +409,7 @@ CUSTOMER_MARTS = {
     "customer_segment_history": Mart(
         ("month_end", "customer_id"), "select day as month_end, * exclude (day) from history"
     ),
-    # The first month end of the history has none before it to come from.
+    # The first month end of the history has no previous month end to move from.
     "segment_migration": Mart(
         ("month_end", "from_segment", "to_segment"),
         """
@@ -1026,7 +1027,7 @@ INSIGHT_MARTS = {
 
 MARTS = CUSTOMER_MARTS | BEHAVIOR_MARTS | INSIGHT_MARTS
 
-# Warning -> query for the part of its sentence that has the count or the day; null without reason.
+# Warning -> query for the part of its sentence with the count or the day; null without a warning.
 WARNINGS = {
     "late_last_day": """
         select 'The last line is dated ' || max(ordered_at::date)

@@ -25,7 +25,7 @@ each_analysis = pytest.mark.parametrize("name", sorted(FILES.keys() & ENTRIES.ke
 
 @pytest.fixture(scope="module")
 def manifest(data: Data, server: dict[str, str]) -> dict:
-    """What dbt knows after compiling the analyses."""
+    """Returns the manifest after compiling the analyses."""
     dbt(server, "compile", "--select", "path:analyses")
     return json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
 
@@ -36,12 +36,12 @@ def compiled(manifest: dict, name: str) -> dict:
 
 
 def stated(name: str) -> dict:
-    """What the YAML says of the answer: columns with types, rows, sorted_by."""
+    """Returns what the YAML states about the answer: columns with types, rows, sorted_by."""
     return ENTRIES[name]["config"]["meta"]
 
 
 def in_order(rows: list[tuple], columns: list[str], sorted_by: str) -> list[tuple]:
-    """The rows sorted as `sorted_by` says ("a desc, b"), null before any value as in Spark."""
+    """Sorts the rows by `sorted_by` ("a desc, b"), with nulls first as in Spark."""
     # The last column first: a sort leaves rows that are equal as they were.
     for term in reversed(sorted_by.split(", ")):
         column, *direction = term.split()

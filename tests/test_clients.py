@@ -13,9 +13,9 @@ Query = Callable[[str], list[tuple]]
 
 @on_data("generated")
 class TestGenerated:
-    """The run of 3,000 generated customers, as clients see it."""
+    """What clients get from a run of 3,000 generated customers."""
 
-    # pandas warns about any connection that is not SQLAlchemy's, as the page states.
+    # pandas warns about every connection without SQLAlchemy; docs/clients.md mentions it.
     @pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy")
     def test_code_of_the_page_runs(self, server: dict[str, str], query: Query):
         page = (ROOT / "docs" / "clients.md").read_text()
@@ -45,7 +45,7 @@ class TestGenerated:
 
 
 def test_hive_can_register_its_functions(query: Query):
-    """As it may when sessions end at once; where it cannot, the next to end waits for good."""
+    """Hive may do this when two sessions end together. If it fails, the next session never ends."""
     registry = "org.apache.hadoop.hive.ql.exec.FunctionRegistry"
     assert query(f"select reflect('java.lang.Class', 'forName', '{registry}')") == [
         (f"class {registry}",)

@@ -17,7 +17,7 @@ Query = Callable[[str], list[tuple]]
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        # Of the 15 pairs of items 2 are together in both, 6 in the first and 3 in the second.
+        # There are 15 pairs of items: 2 are together in both, 6 in the first and 3 in the second.
         ("aaabbb", "aabbcc", (2 - 6 * 3 / 15) / ((6 + 3) / 2 - 6 * 3 / 15)),
         ("aaabbb", "xxxyyy", 1.0),
         # The second separates every pair that the first puts together.
@@ -38,7 +38,7 @@ def candidate(k: int, silhouette: float, stability: float = 0.9, share: float = 
     ("candidates", "chosen"),
     [
         ([candidate(3, 0.2), candidate(4, 0.3), candidate(5, 0.25)], 4),
-        # One is not stable, one has a cluster of 1%: the best silhouette does not help.
+        # k = 4 is not stable, and k = 5 has a cluster of 1%.
         ([candidate(3, 0.2), candidate(4, 0.4, stability=0.79), candidate(5, 0.5, share=0.01)], 3),
         # Equally good: fewer clusters win.
         ([candidate(4, 0.3), candidate(3, 0.3)], 3),
@@ -82,7 +82,7 @@ class TestGenerated:
         assert query("select count(distinct cluster) from ml.customer_clusters") == [(k,)]
 
     def test_centers_are_the_averages_of_their_customers(self, data: Data, query: Query):
-        """In the features' own scales: a number, a share and a level stand for all features."""
+        """Compares a number, a share and a level, each in the scale of its feature."""
         rows = query("""
             select
                 clusters.cluster,
@@ -104,7 +104,7 @@ class TestGenerated:
             assert value == pytest.approx(averages[number][places[feature]], abs=0.01), feature
 
 
-# What each word of seeds/persona_traits.csv claims about the customers of a persona.
+# Word of seeds/persona_traits.csv -> condition that customers of such a persona must meet.
 CLAIMS = {
     "Active": "avg(recency_days) < 90",
     "Lapsed": "avg(recency_days) > 180",
@@ -131,14 +131,14 @@ CLAIMS = {
 LEVELS = "gender", "membership_level", "favorite_payment_method", "region", "favorite_category"
 
 
-def test_each_word_has_its_claim_here():
+def test_each_word_has_a_condition():
     with (ROOT / "seeds" / "persona_traits.csv").open() as lines:
         words = {row["adjective"] for row in csv.DictReader(lines)}
     assert words == (CLAIMS.keys() - {"Mixed"}) | {"{level}"}
 
 
-def split(words: str, known: Collection[str]) -> Iterator[str]:
-    """The known words in a text; a level such as `Bank transfer` is one word."""
+def split_words(words: str, known: Collection[str]) -> Iterator[str]:
+    """Splits a text into known words; a level such as `Bank transfer` is one word."""
     while words:
         word = max((each for each in known if f"{words} ".startswith(f"{each} ")), key=len)
         yield word
@@ -173,7 +173,7 @@ def test_each_word_is_true_of_the_personas_customers(spark: SparkSession):
     personas = connection.sql("select distinct persona from customers").fetchall()
     assert personas
     for (persona,) in personas:
-        for word in split(persona.rpartition(" Shoppers")[0], claims):
+        for word in split_words(persona.rpartition(" Shoppers")[0], claims):
             assert connection.execute(
                 f"select {claims[word]} from customers where persona = $persona",
                 {"persona": persona},

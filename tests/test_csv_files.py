@@ -1,4 +1,4 @@
-"""CSV files: no line swallows another, and nothing that is not certain is guessed.
+"""Tests of CSV files: no line swallows another, and nothing uncertain is guessed.
 
 These tests need no Spark: the result is Parquet files of texts.
 """

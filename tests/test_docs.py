@@ -48,7 +48,7 @@ def environment_variables() -> set[str]:
 
 
 def code_in(text: str) -> list[str]:
-    """What stands in backticks or in an indented block."""
+    """Returns the text in backticks and in indented blocks."""
     return re.findall(r"`([^`\n]+)`", text) + re.findall(r"(?m)^    (.+)$", text)
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import asking, file_content, run_make
+from conftest import file_content, query_function, run_make
 from pyspark.sql import SparkSession
 
 from ml import erase, session, tables
@@ -15,7 +15,7 @@ FIRST, SECOND = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 28, tzinfo=
 
 @pytest.fixture
 def raw_tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
-    """Raw tables of two loads, for this test only; the second load has only ann."""
+    """Raw tables of two loads, for this test only; the second load has lines of ann only."""
     lines = [
         ("1", "ann", Decimal(1), FIRST),
         ("2", "bob", Decimal(2), FIRST),
@@ -78,18 +78,18 @@ def test_unknown_customer_is_an_error_and_erases_nothing(spark: SparkSession, ra
 @pytest.mark.slow
 def test_no_file_or_table_names_the_erased_customer(own_state: dict[str, str]):
     def query(sql: str) -> list[tuple]:
-        with asking(own_state) as rows:
+        with query_function(own_state) as rows:
             return rows(sql)
 
     run_make(own_state, "run", "N_CUSTOMERS=3000")
     ((customer_id,),) = query(
         "select customer_id from marts.recommended_customers order by customer_id limit 1"
     )
-    # The log has this query, as it has an analyst's.
+    # This query puts the id into the log, as an analyst's query would.
     query(f"select * from marts.customers where customer_id = '{customer_id}'")
     run_make(own_state, "run")
     run_make(own_state, "erase", f"CUSTOMER_ID={customer_id}")
-    # First the files: the queries below write the id into the log.
+    # The files come first because the queries below write the id into the log.
     for folder in ("STATE_DIR", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
         for path in Path(own_state[folder]).rglob("*"):
             if path.is_file() and path.suffix != ".parquet":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Data, asking, on_data
+from conftest import ROOT, Data, on_data, query_function
 from test_pipeline import all_tables, fingerprint
 
 # The process to kill: words of its command, and the seconds of its life from which the moment is
@@ -94,7 +94,7 @@ def assert_tables_are_complete(
     run = start_run(environment, seed=42)
     printed, _ = run.communicate()
     assert run.returncode == 0, [*killed, printed]
-    with asking(environment) as query:
+    with query_function(environment) as query:
         assert fingerprint(query, all_tables()) == expected, killed
         warehouse = Path(environment["STATE_DIR"]) / "warehouse"
         for database in sorted(warehouse.glob("*.db")):
@@ -131,7 +131,7 @@ class TestKilled:
     def test_the_runs_after_fifty_kills_do(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
-        """After two of five kills comes a run to the end, after the others another kill."""
+        """A run is completed after about two of five kills. The others are followed by a kill."""
         draw = random.Random()  # noqa: S311
         expected = fingerprint(query, all_tables())
         targets = list(islice(cycle(TARGETS), 50))
@@ -174,7 +174,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
 
 @pytest.mark.parametrize("content", ["", "no number", str(os.getpid())])
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
-    """For example a file whose number the system has since given to another process."""
+    """For example, the system may have given its number to another process since."""
     (tmp_path / "server.pid").write_text(content)
     command = [sys.executable, "-m", "server", "status"]
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The simulation: the same rows however it runs, and rows that show what was planted."""
+"""Tests that the simulation always gives the same rows, and that they show what was planted."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ DRAW = Draws(7)
 
 
 def build(spark: SparkSession, customers: int, tasks: int = 2) -> dict[str, DataFrame]:
-    """The four tables of so many customers, by name, not yet computed."""
+    """Returns the four tables of `customers` customers, by name, not yet computed."""
     people, guests = customers_and_guests(spark, customers, DRAW, tasks)
     carriers = defect_carriers(spark, customers, DRAW, tasks)
     return {
@@ -55,7 +55,7 @@ def simulated(spark: SparkSession) -> Iterator[dict[str, DataFrame]]:
 
 @pytest.fixture(scope="module")
 def good(simulated: dict[str, DataFrame]) -> DataFrame:
-    """The rows without a defect, found by what is wrong with the others."""
+    """Returns the rows without a defect; the condition excludes each planted defect."""
     rows = simulated["transactions"].where(
         "amount is not null and ordered_at <= loaded_at and (quantity != 0 or amount != 0)"
     )
@@ -70,7 +70,7 @@ def fingerprint(rows: DataFrame) -> tuple:
 def test_rows_do_not_depend_on_how_the_work_is_split(spark, simulated):
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", "3")
-    # In this run the optimizer is also free to move the draws about.
+    # This run also lets the optimizer move the draws.
     spark.conf.unset("spark.sql.optimizer.excludedRules")
     try:
         for name, again in build(spark, CUSTOMERS, tasks=5).items():
@@ -109,7 +109,7 @@ def test_planted_dirty_rows_are_those_of_the_plan(simulated):
         "future_dated": rows.where("ordered_at > loaded_at").count(),
     }
     planned = {row.reason: row["rows"] for row in simulated["rejected"].collect()}
-    # Customer numbers 1 to 2,000 pass each place among 500 four times.
+    # One customer in 500 (DEFECT_EVERY) has a given defect: 4 of 2,000.
     assert found == planned == dict.fromkeys(DEFECTS, 4)
     unparsed = rows.where("unparsed_values is not null").select("unparsed_values").distinct()
     assert [row[0] for row in unparsed.collect()] == ['{"amount":"n/a"}']
@@ -244,7 +244,7 @@ def test_bad_number_is_refused_in_one_line(text, problem):
 
 
 def test_code_version_is_the_same_in_a_zip(tmp_path: Path):
-    """As `spark-submit --py-files` passes it; and it changes with any module of the package."""
+    """`spark-submit --py-files` passes a zip. The version changes with any module."""
     package = tmp_path / "ml"
     shutil.copytree(ROOT / "ml", package, ignore=shutil.ignore_patterns("__pycache__"))
     archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, "ml")

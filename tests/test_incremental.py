@@ -1,4 +1,4 @@
-"""Tests that a run validates only the new lines, and gives the tables of one run on all lines."""
+"""Tests that a run classifies new lines only, with the same result as a full build."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +18,8 @@ LINES = "staging.stg_transactions"
 HEADER = "transaction_id,order_id,customer_id,ordered_at,quantity,amount\n"
 
 
-def validate(server: dict[str, str]) -> None:
-    """Builds the one model that is incremental."""
+def build_staging(server: dict[str, str]) -> None:
+    """Builds stg_transactions, the only incremental model."""
     dbt(server, "run", "--select", "stg_transactions")
 
 
@@ -27,8 +27,8 @@ def batches(query: Query) -> int:
     return len(query(f"show partitions {LINES}"))
 
 
-def validated(query: Query) -> list[tuple]:
-    """What is said of each line, without its time of loading."""
+def staged_lines(query: Query) -> list[tuple]:
+    """Returns each line with its rejection reason, without its time of loading."""
     return query(
         "select transaction_id, customer_id, string(date(ordered_at)), "
         "cast(quantity_thousandths / 1000 as int), cast(amount_cents as int), rejection_reason "
@@ -37,12 +37,12 @@ def validated(query: Query) -> list[tuple]:
 
 
 @on_data("edge_cases")
-def test_tables_built_in_slices_are_those_built_at_once(
+def test_tables_built_in_slices_equal_a_full_build(
     data: Data, server: dict[str, str], spark: SparkSession, query: Query
 ):
     intermediate = [f"intermediate.{name}" for (_, name, _) in query("show tables in intermediate")]
-    tables = [*intermediate, *(f"marts.{name}" for name in MARTS), "staging.rejected_transactions"]
-    at_once = fingerprint(query, tables)
+    names = [*intermediate, *(f"marts.{name}" for name in MARTS), "staging.rejected_transactions"]
+    full_build = fingerprint(query, names)
     assert batches(query) == 1
 
     lines = spark.createDataFrame(edge_cases.transactions(), tables.TRANSACTIONS_COLUMNS)
@@ -55,14 +55,14 @@ def test_tables_built_in_slices_are_those_built_at_once(
             tables.replace_table(load, "raw.transactions", columns, "", None, partition)
         else:
             load.write.insertInto("raw.transactions")
-        validate(server)
+        build_staging(server)
         assert batches(query) == number + 1
     build_tables(server, data.as_of_date)
     assert batches(query) == len(loads)
-    assert fingerprint(query, tables) == at_once
+    assert fingerprint(query, names) == full_build
 
 
-def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
+def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     server: dict[str, str], make: Callable, query: Query, spark: SparkSession, tmp_path: Path
 ):
     slices = {
@@ -71,13 +71,13 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
             t2,o2,bob,2026-03-06,1,20
             t3,o3,bob,2026-03-07,1,n/a
         """,
-        # A return on an order of before, a line again with another amount, the unusable one mended.
+        # A return on an earlier order, a known line with a new amount, a corrected line.
         "second": """
             t4,o1,ann,2026-04-01,-1,-10
             t2,o2,bob,2026-03-06,1,21
             t3,o3,bob,2026-03-07,1,30
         """,
-        # Older than all before, and twice in one file.
+        # Older than all other lines, and twice in one file.
         "late": """
             t5,o5,cid,2026-01-02,2,40
             t5,o5,cid,2026-01-02,2,40
@@ -86,9 +86,9 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
     for name, rows in slices.items():
         (tmp_path / f"{name}.csv").write_text(HEADER + "\n".join(rows.split()) + "\n")
     for number, name in enumerate(slices):
-        words = ["--append"] if number else []
-        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *words)
-        validate(server)
+        arguments = ["--append"] if number else []
+        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *arguments)
+        build_staging(server)
     assert batches(query) == 3
     copy, unread = "duplicate_transaction_id", "not_a_number"
     in_slices = [
@@ -101,33 +101,33 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         ("t5", "cid", "2026-01-02", 2, 4000, None),
         ("t5", "cid", "2026-01-02", 2, 4000, copy),
     ]
-    assert validated(query) == in_slices
+    assert staged_lines(query) == in_slices
 
-    # The same file again is not loaded; its lines in another file are all known.
+    # The same file is not loaded twice. The same lines in another file are duplicates.
     assert "nothing to add" in make("load", f"TRANSACTIONS={tmp_path / 'second.csv'}").stdout
     again = tmp_path / "again.csv"
     again.write_text((tmp_path / "late.csv").read_text())
     make("load", f"TRANSACTIONS={again}")
-    validate(server)
+    build_staging(server)
     assert batches(query) == 4
     known = ("t5", "cid", "2026-01-02", 2, 4000, copy)
-    assert validated(query) == [*in_slices, known, known]
+    assert staged_lines(query) == [*in_slices, known, known]
 
-    # All at once: a table that was loaded again is validated again.
+    # A replaced raw table leads to a full build.
     run_step(server, "ml.load", "--transactions", str(tmp_path / "first.csv"))
     for name in ("second", "late"):
         run_step(server, "ml.load", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
-    validate(server)
+    build_staging(server)
     assert batches(query) == 1
-    assert validated(query) == in_slices
+    assert staged_lines(query) == in_slices
 
-    # What `--empty` builds, to try the SQL, is not taken for all there is.
+    # The next build adds all lines after a dry run with `--empty`.
     dbt(server, "run", "--empty", "--full-refresh", "--select", "stg_transactions")
-    assert validated(query) == []
-    validate(server)
-    assert validated(query) == in_slices
+    assert staged_lines(query) == []
+    build_staging(server)
+    assert staged_lines(query) == in_slices
 
-    # Lines that came without the loader, in the place of others, are not taken for those.
+    # Lines that replace others without the loader are built, too.
     spark.sql("drop table raw.transactions")
     spark.sql(f"create table raw.transactions ({tables.TRANSACTIONS_COLUMNS}) using parquet")
     spark.sql(
@@ -136,5 +136,5 @@ def test_late_and_repeated_lines_come_to_the_same_as_all_at_once(
         "timestamp'2026-02-02' as loaded_at, null as transaction_id, null as product_id, "
         "null as product_category, null as payment_method, null as unparsed_values"
     )
-    validate(server)
-    assert validated(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
+    build_staging(server)
+    assert staged_lines(query) == [(None, "dan", "2026-02-01", 1, 500, None)]

@@ -194,7 +194,7 @@ def test_shop_that_nobody_leaves_is_degenerate():
     """All repeat buyers buy to the last day: nobody is seen to leave."""
     x, t_x = np.array([0.0, 2, 5, 9]), np.array([0.0, 52, 52, 52])
     fit = purchase_models.fit_purchases(x, t_x, np.full(4, 52.0), np.array([300.0, 90, 60, 50]))
-    assert fit.parameters["a"] < purchase_models.SOUND_LEAST
+    assert fit.parameters["a"] < purchase_models.SOUND_LOWER
     assert fit.degenerate
 
 
@@ -261,7 +261,7 @@ def evaluation(query: Query, metric: str, audience: str) -> dict[str, tuple[floa
 
 
 def statuses(query: Query) -> set[tuple[str, str]]:
-    """Every status of every model."""
+    """Returns every status of every model."""
     return set(query("select distinct model, status from ml.lifetime_value_models"))
 
 
@@ -296,7 +296,7 @@ def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     [
         # Of 99 others 80, 60, 40, 20 and 0 score better: high from 59.4, low below 39.6.
         ({0.1: 20, 0.2: 20, 0.3: 20, 0.4: 20, 0.5: 20}, (0.3, 0.4)),
-        # As subscribers are: the 240 that are alike and best are at low risk, the others at high.
+        # Like the subscribers: the 240 that tie for the best score have low risk, the others high.
         ({0.1: 60, 0.9: 240}, (0.9, 0.9)),
         ({0.5: 10}, (0.5, 0.5)),
     ],
@@ -418,7 +418,7 @@ def test_one_time_buyers_get_no_prediction(query: Query):
 
 @on_data("generated")
 class TestGenerated:
-    """The simulation knows who has left and what every customer does next."""
+    """Compares with the simulation, which knows who has left and what every customer does next."""
 
     def test_alive_are_those_who_have_not_left(self, query: Query):
         rows = query(

@@ -54,7 +54,7 @@ def source(spark: SparkSession, **columns: str) -> DataFrame:
 
 
 def loaded(rows: DataFrame, **expressions: str):
-    """Returns the only row that comes of `rows`."""
+    """Returns the only row that `rows` give."""
     (row,) = transactions(rows, REQUIRED | expressions, LOADED_AT).collect()
     return row
 
@@ -98,7 +98,7 @@ def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "")
 
 
 def data_file(name: str) -> Path:
-    """Returns a file of real data; skips the test where it is absent."""
+    """Returns a file of real data; skips the test if it does not exist."""
     path = DATA / name
     if not path.exists():
         pytest.skip(f"real data not found: {path} (see PROVENANCE.md in its folder)")
@@ -119,7 +119,7 @@ def test_amount_of_a_text_is_rounded_half_up_or_unparsed_or_missing(spark):
     cases = {
         "0.005": ("0.01", None),
         "-0.005": ("-0.01", None),
-        "1.0049999": ("1.00", None),  # not first to six decimals
+        "1.0049999": ("1.00", None),  # not rounded to six decimals first
         " 12 ": ("12.00", None),
         "12.5e3": ("12500.00", None),
         "9999999999999999.99": ("9999999999999999.99", None),
@@ -221,12 +221,12 @@ def test_time_of_a_text_is_iso_and_utc_or_unparsed(spark):
         "2026-01-31": ("2026-01-31 00:00:00", None),
         "2026-01-31 09:30:00": ("2026-01-31 09:30:00", None),
         "2026-01-31T10:30:00+01:00": ("2026-01-31 09:30:00", None),
-        "12:30": (None, "12:30"),  # not today at 12:30
+        "12:30": (None, "12:30"),  # not read as today at 12:30
         "201101": (None, "201101"),
         "2026": (None, "2026"),
         "2026-02-30": (None, "2026-02-30"),
         "31.01.2026": (None, "31.01.2026"),
-        # Names of one time zone, and names of several.
+        # Names that mean one time zone, and names that mean several.
         "2026-01-31 09:30:00 UTC": ("2026-01-31 09:30:00", None),
         "2026-01-31 09:30:00 GMT+2": ("2026-01-31 07:30:00", None),
         "2026-01-31T09:30:00.000+0200": ("2026-01-31 07:30:00", None),
@@ -462,7 +462,7 @@ NUMBERS = [
     (["12,34,567.00"], Format(), ["1234567.00"]),
     (["$1,234.50", "-$12.00", "$(3.10)"], Format(), ["1234.50", "-12.00", None]),
     (["EUR 5.00", "6.00 EUR", "7.00- EUR"], Format(), ["5.00", "6.00", "-7.00"]),
-    # Not certain: a fraction or a thousand; two currencies; two decimal signs.
+    # Ambiguous: decimals or thousands, two currencies, two decimal signs.
     (["1,234", "5"], Format(), [None, "5.00"]),
     (["$1", "€2"], Format(), [None, None]),
     (["1.50", "2,50"], Format(), ["1.50", None]),

@@ -123,7 +123,7 @@ def statement(group: str, sql: str, started: int, finished: int | None) -> list[
 
 
 def job(number: int, properties: dict, started: int, finished: int, tasks: list[int]) -> list[dict]:
-    """A job of one stage, both of the same number, with tasks of so many milliseconds."""
+    """Returns the events of a job with one stage; `tasks` are their milliseconds."""
     stage = {"Stage ID": number, "Stage Attempt ID": 0}
     metrics = {
         "JVM GC Time": 10,

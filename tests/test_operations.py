@@ -1,4 +1,4 @@
-"""Tests that docs/operations.md holds: a backup restores, and a full disk loses nothing."""
+"""Tests docs/operations.md: a backup can be restored, and a full disk loses no data."""
 
 import os
 import re
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, asking, run_make
+from conftest import ROOT, query_function, run_make
 from test_pipeline import all_tables, fingerprint
 
 
-def tables(own_state: dict[str, str]) -> dict[str, tuple]:
+def table_fingerprints(own_state: dict[str, str]) -> dict[str, tuple]:
     """Returns the fingerprint of every table."""
-    with asking(own_state) as query:
+    with query_function(own_state) as query:
         return fingerprint(query, all_tables())
 
 
-def marts(own_state: dict[str, str]) -> dict[str, list[str]]:
-    """Returns the rows of every mart, by queries that need no space on the disk."""
-    with asking(own_state) as query:
+def mart_rows(own_state: dict[str, str]) -> dict[str, list[str]]:
+    """Returns the rows of every mart. These queries need no disk space."""
+    with query_function(own_state) as query:
         return {
             name: sorted(map(str, query(f"select * from marts.{name}")))
             for _, name, _ in query("show tables in marts")
@@ -28,7 +28,7 @@ def marts(own_state: dict[str, str]) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-def test_backup_of_the_page_restores_every_table(own_state: dict[str, str], tmp_path: Path):
+def test_documented_backup_restores_every_table(own_state: dict[str, str], tmp_path: Path):
     page = (ROOT / "docs" / "operations.md").read_text()
     section = page.partition("## Backup and restore")[2].partition("\n## ")[0]
     backup, restore = re.findall(r"(?m)(?:^    .+\n)+", section)
@@ -40,12 +40,12 @@ def test_backup_of_the_page_restores_every_table(own_state: dict[str, str], tmp_
         subprocess.run(["bash", "-c", shell], cwd=ROOT, env=own_state, check=True)
 
     run_make(own_state, "run", "N_CUSTOMERS=300")
-    before = tables(own_state)
+    before = table_fingerprints(own_state)
     run(backup)
     run_make(own_state, "run", "N_CUSTOMERS=200")
-    assert tables(own_state) != before
+    assert table_fingerprints(own_state) != before
     run(restore)
-    assert tables(own_state) == before
+    assert table_fingerprints(own_state) == before
     # A run works on the restored state.
     run_make(own_state, "run")
 
@@ -62,7 +62,7 @@ def small_disk(own_state: dict[str, str]) -> Iterator[Path]:
         pytest.skip("this machine does not allow mounting a disk")
     yield path
     subprocess.run(["make", "down"], cwd=ROOT, env=own_state, check=True)
-    # Lazy, because the server's Python workers end a moment after it.
+    # Lazy, because the server's Python workers end shortly after the server.
     subprocess.run(["umount", "--lazy", path], check=True)
 
 
@@ -71,7 +71,7 @@ def test_full_disk_is_one_clear_line_and_the_marts_answer(
     own_state: dict[str, str], small_disk: Path
 ):
     run_make(own_state, "run", "N_CUSTOMERS=3000")
-    before, marts_before = tables(own_state), marts(own_state)
+    before, marts_before = table_fingerprints(own_state), mart_rows(own_state)
     filler = small_disk / "filler"
     for left in (3 * 2**20, 2**20 // 2):
         filler.unlink(missing_ok=True)
@@ -81,7 +81,7 @@ def test_full_disk_is_one_clear_line_and_the_marts_answer(
         result = run_make(own_state, "run", "N_CUSTOMERS=20000", check=False)
         assert result.returncode != 0
         assert "No space left on device" in result.stdout + result.stderr
-        assert marts(own_state) == marts_before
+        assert mart_rows(own_state) == marts_before
     filler.unlink()
     run_make(own_state, "run", "N_CUSTOMERS=3000")
-    assert tables(own_state) == before
+    assert table_fingerprints(own_state) == before

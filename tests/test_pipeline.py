@@ -49,7 +49,7 @@ MARTS = (
 
 
 def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
-    """Rows of each table and an order-free checksum of all their values."""
+    """Returns the row count of each table and a checksum that does not depend on row order."""
     return {
         table: query(f"select count(*), bit_xor(xxhash64(*)), sum(hash(*)) from {table}")[0]
         for table in tables
@@ -59,16 +59,16 @@ def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
 def shuffle(
     spark: SparkSession, table: str, columns: str, partitioned_by: str | None = None
 ) -> None:
-    """Writes the rows of a raw table anew: in another order and in other files."""
+    """Rewrites a raw table with its rows in another order and in other files."""
     rows = spark.table(table).repartition(7, F.rand(1)).sortWithinPartitions(F.rand(2))
-    noted = tables.table_properties(spark, table)
-    # What the generator noted stays, so that a run takes the rows as they now lie.
-    properties = {name: noted[name] for name in ("source", "customers", "seed", "code")}
+    stored = tables.table_properties(spark, table)
+    # With the generator's properties, a run does not generate the rows again.
+    properties = {name: stored[name] for name in ("source", "customers", "seed", "code")}
     tables.replace_table(rows, table, columns, "Shuffled by the tests.", properties, partitioned_by)
 
 
 def all_tables() -> list[str]:
-    """Every table that a run makes, from raw to marts."""
+    """Returns the raw tables, the rejected lines, the results in `ml` and the marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
     clusters = ("cluster_selection", "cluster_centers", "customer_clusters")
     value = ("lifetime_value_models", "lifetime_value", "model_evaluation")
@@ -77,7 +77,7 @@ def all_tables() -> list[str]:
 
 
 def assert_nothing_is_lost(query: Query) -> None:
-    """Usable and rejected lines are all raw lines, to the row and to the cent."""
+    """Asserts that usable, rejected and later lines add up to the raw lines, to the cent."""
     count_and_sum = "select count(*), coalesce(sum({0}), 0) from {1}"
     raw = query(count_and_sum.format("amount", "raw.transactions"))[0]
     rejected = query(count_and_sum.format("amount", "staging.rejected_transactions"))[0]
@@ -88,7 +88,7 @@ def assert_nothing_is_lost(query: Query) -> None:
 
 
 def assert_revenue_agrees(query: Query) -> None:
-    """Every mart that holds all net revenue holds the same, to the cent."""
+    """Asserts that marts of all lines, and marts of all customers, have the same net revenue."""
     ((everything,),) = query("select sum(amount_cents) from intermediate.int_transactions")
     for mart in ("category", "payment_method", "weekday_hour"):
         ((revenue,),) = query(f"select sum(net_revenue) from marts.purchases_by_{mart}")
@@ -105,7 +105,7 @@ def assert_revenue_agrees(query: Query) -> None:
 class TestGenerated:
     """`make run` on generated data."""
 
-    def test_summary_says_what_was_found_and_where_to_look(self, data: Data):
+    def test_summary_reports_results_and_where_to_look(self, data: Data):
         for words in (
             "3,000 customers",
             "Champions",
@@ -121,7 +121,7 @@ class TestGenerated:
         assert "Customer behavior" in site.read_text()
 
     def test_every_column_of_every_table_is_described(self, server: dict[str, str], tmp_path: Path):
-        """The catalog has the columns as they are, and so those that no YAML knows, too."""
+        """The catalog has the actual columns, so columns that no YAML lists count too."""
         coverage = [Path(sys.executable).parent / "dbt-coverage", "compute", "doc"]
         folder = ["--run-artifacts-dir", server["DBT_TARGET_PATH"]]
         result = subprocess.run(
@@ -142,7 +142,7 @@ class TestGenerated:
         assert {node["name"] for node in marts} == set(MARTS)
         for node in marts:
             found = {name: kind for name, kind, _ in query(f"describe marts.{node['name']}")}
-            declared = {name: said["data_type"] for name, said in node["columns"].items()}
+            declared = {name: column["data_type"] for name, column in node["columns"].items()}
             assert found == declared, node["name"]
 
     def test_rejected_rows_are_exactly_the_planted_ones(self, query: Query):
@@ -250,7 +250,7 @@ def test_as_of_date_leaves_later_lines_out(query: Query):
     )
     assert later > 0
     ((counted,),) = query("select `rows` from marts.data_quality where reason = 'after_as_of_date'")
-    # Of the planted duplicates after that date, one of each pair is rejected instead.
+    # After that date, one line of each planted pair of duplicates is rejected as a duplicate.
     ((repeated,),) = query(
         "select count(*) from staging.rejected_transactions "
         "where date(ordered_at) > date '2025-12-31' and reason not in ('future_dated')"
@@ -302,7 +302,7 @@ class TestCdnow:
 
 @pytest.fixture(scope="class")
 def lines() -> duckdb.DuckDBPyConnection:
-    """The source in DuckDB, with what the specification says of a line, written from it."""
+    """Loads the source into DuckDB and derives from each line what the definitions state."""
     path = DATA / "online_retail.parquet"
     connection = duckdb.connect()
     connection.sql(
@@ -329,7 +329,7 @@ class TestOnlineRetail:
         assert_nothing_is_lost(query)
         assert_revenue_agrees(query)
 
-    def test_guests_count_in_behaviour_and_nowhere_else(self, query: Query, lines):
+    def test_guests_count_in_behavior_marts_only(self, query: Query, lines):
         assert query("select count(*) from raw.transactions where customer_id is null") == [
             (135080,)
         ]
@@ -395,7 +395,7 @@ class TestOlist:
 def test_own_files_load_add_and_stay(
     make: Make, query: Query, server: dict[str, str], tmp_path: Path
 ):
-    """Canonical names need no mapping; what `make load` adds, the next run takes in."""
+    """Canonical names need no mapping. The next run builds the lines that `make load` adds."""
     first, more = tmp_path / "first.csv", tmp_path / "more.csv"
     header = "customer_id,ordered_at,amount,product_category\n"
     first.write_text(f"{header}ann,2026-01-05 10:00:00,12.345,books\n,2026-01-06,5,toys\n")
@@ -403,14 +403,14 @@ def test_own_files_load_add_and_stay(
 
     run_step(server, "ml.load", "--transactions", str(first))
     make("load", f"TRANSACTIONS={more}")
-    # Generated data take their place only when that is asked for.
+    # Generated data replace loaded data only with REPLACE_LOADED=yes.
     printed = make("run", "N_CUSTOMERS=50", "SEED=7").stdout
     assert f"your data of {first} stay loaded" in printed
     assert "make run REPLACE_LOADED=yes" in printed
     assert "No personas: too few customers with a purchase." in printed
     customers = "select customer_id, orders, net_revenue, rfm_score from marts.customers order by 1"
-    # Bob bought last and spent less: of two customers the better one scores 5, the other 1. Both
-    # ordered once.
+    # Of two customers the better one scores 5 and the other 1. Bob bought last and spent less.
+    # Both ordered once, and so score 1 for frequency.
     assert query(customers) == [
         ("ann", 1, Decimal("10.35"), "115"),
         ("bob", 1, Decimal("7.00"), "511"),

@@ -1,4 +1,4 @@
-"""Rules of the project, held against what `dbt parse` makes of it; needs no server."""
+"""Checks the rules of the project on the artifacts of `dbt parse`; needs no server."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the rules of dbt-bouncer, and in `target` what they are held against."""
+    """Returns a folder with the rules of dbt-bouncer, and in `target` the artifacts to check."""
     folder = tmp_path_factory.mktemp("artifacts")
     shutil.copy(ROOT / "dbt-bouncer.yml", folder)
     parse = [
@@ -32,7 +32,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     result = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
-    # Misspelt configs and arguments that a macro does not have are warnings.
+    # dbt only warns about misspelled configs and about arguments that a macro does not have.
     assert "WARNING" not in result.stdout.upper()
     assert "in the yaml for macro" not in result.stdout
     return folder
@@ -53,7 +53,7 @@ def marts(manifest: dict) -> dict[str, dict]:
     }
 
 
-def test_layers_names_and_descriptions_keep_the_rules(artifacts: Path):
+def test_layers_names_and_descriptions_follow_the_rules(artifacts: Path):
     result = subprocess.run(
         [BIN / "dbt-bouncer", "run", "--show-all-failures"],
         cwd=artifacts,
@@ -65,7 +65,7 @@ def test_layers_names_and_descriptions_keep_the_rules(artifacts: Path):
 
 
 def unique_keys(node: dict, manifest: dict) -> list[set[str]]:
-    """Sets of columns that a constraint or a data test of a model keeps unique."""
+    """Returns the sets of columns that a constraint or a data test of a model keeps unique."""
     keys = [
         set(constraint["columns"])
         for constraint in node["constraints"]
@@ -77,11 +77,11 @@ def unique_keys(node: dict, manifest: dict) -> list[set[str]]:
             keys.append({column["name"]})
     for test in manifest["nodes"].values():
         if test.get("attached_node") == node["unique_id"]:
-            said = test["test_metadata"]["kwargs"]
+            arguments = test["test_metadata"]["kwargs"]
             if test["test_metadata"]["name"] == "unique":
-                keys.append({said["column_name"]})
+                keys.append({arguments["column_name"]})
             elif test["test_metadata"]["name"] == "unique_combination_of_columns":
-                keys.append(set(said["columns"]))
+                keys.append(set(arguments["columns"]))
     return keys
 
 
@@ -93,7 +93,7 @@ def test_grain_of_every_mart_is_a_unique_key(marts: dict[str, dict], manifest: d
 
 
 def test_every_mart_is_a_published_table_or_a_view(marts: dict[str, dict]):
-    """Either way, readers always find it whole."""
+    """With both, a query always finds a complete mart."""
     for node in marts.values():
         assert node["config"]["materialized"] in ("published_table", "view"), node["name"]
         assert node["config"]["contract"]["enforced"], node["name"]

@@ -27,8 +27,8 @@ def values(*rows: str) -> str:
 
 def constrained(*constraints: dict) -> dict:
     """The columns with constraints on the id."""
-    said = {"description": "The id.", "data_type": "int", "constraints": list(constraints)}
-    return ID_AND_VALUE | {"id": said}
+    column = {"description": "The id.", "data_type": "int", "constraints": list(constraints)}
+    return ID_AND_VALUE | {"id": column}
 
 
 def builds(query: Query, database: str, model: str) -> list[str]:
@@ -53,7 +53,7 @@ ONE_ROW = values("1, 1")
 
 
 class Case(NamedTuple):
-    """A model, rows that it takes, rows that it refuses, and what the error says."""
+    """A model, rows that it accepts, rows that it refuses, and the text of the error."""
 
     bad: str
     message: str
@@ -146,13 +146,13 @@ def refused(tiny_project: MakeProject) -> dict[str, NodeResult]:
     project = tiny_project(REFUSALS)
     for name, case in CASES.items():
         sql = f"{{% if var('bad') %}} {case.bad} {{% else %}} {case.good} {{% endif %}}"
-        project.published(name, sql, case.columns, constraints=list(case.constraints))
+        project.add_published_table(name, sql, case.columns, constraints=list(case.constraints))
     assert {result.status for result in project.dbt("run", bad=False).values()} == {"success"}
     return project.dbt("run", bad=True)
 
 
 class TestRefusals:
-    """A build that breaks its contract or a constraint is named and never seen."""
+    """A build that breaks its contract or a constraint is reported and never published."""
 
     @pytest.mark.parametrize("name", CASES)
     def test_error_names_what_is_broken_and_the_old_rows_stay(
@@ -170,8 +170,10 @@ class TestRefusals:
     ):
         project = tiny_project("publishing_unsupported")
         foreign_key = {"type": "foreign_key", "columns": ["id"], "expression": "other (id)"}
-        project.published("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
-        project.model("unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"})
+        project.add_published_table("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
+        project.add_model(
+            "unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"}
+        )
         results = project.dbt("run")
         assert "constraint foreign_key is not supported" in results["of_others"].message
         assert "unbound: published_table needs `contract: " in results["unbound"].message
@@ -179,7 +181,7 @@ class TestRefusals:
 
 
 class TestReplacing:
-    """What a run leaves behind when the model, or what is in the database, has changed."""
+    """Tests of a run after the model or the database has changed."""
 
     def test_materializations_take_over_from_each_other(
         self, tiny_project: MakeProject, query: Query
@@ -187,7 +189,7 @@ class TestReplacing:
         project = tiny_project("publishing_turns")
         sql = "{{ config(materialized=var('as')) }} select {{ var('version') }} as version"
         contract = {"contract": {"enforced": True}}
-        project.model("turning", sql, {"version": "int"}, config=contract)
+        project.add_model("turning", sql, {"version": "int"}, config=contract)
         turns = ["table", "published_table", "view", "published_table", "published_table", "table"]
         kinds, left = [], []
         for version, materialized in enumerate(turns):
@@ -204,9 +206,9 @@ class TestReplacing:
 
     def test_columns_change_with_the_model(self, tiny_project: MakeProject, query: Query):
         project = tiny_project("publishing_columns")
-        project.published("changing", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("changing", ONE_ROW, ID_AND_VALUE)
         project.dbt("run")
-        project.published(
+        project.add_published_table(
             "changing",
             "select 'one' as name, cast(1 as bigint) as id",
             {"name": "string", "id": "bigint"},
@@ -223,8 +225,8 @@ class TestReplacing:
         self, tiny_project: MakeProject, query: Query
     ):
         project = tiny_project("publishing_sweep")
-        project.published("swept", ONE_ROW, ID_AND_VALUE)
-        project.published("swept__late", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("swept", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("swept__late", ONE_ROW, ID_AND_VALUE)
         project.dbt("run")
         neighbours = builds(query, "publishing_sweep", "swept__late")
         query("create table publishing_sweep_builds.swept__20200101000000000000 (id int)")
@@ -241,8 +243,8 @@ class TestReplacing:
         self, tiny_project: MakeProject, query: Query
     ):
         project = tiny_project("publishing_empty")
-        project.published("first", ONE_ROW, ID_AND_VALUE)
-        project.published("second", "select * from {{ ref('first') }}", ID_AND_VALUE)
+        project.add_published_table("first", ONE_ROW, ID_AND_VALUE)
+        project.add_published_table("second", "select * from {{ ref('first') }}", ID_AND_VALUE)
         results = project.dbt("run", "--empty")
         assert {result.status for result in results.values()} == {"success"}
         assert query("select * from publishing_empty.second") == []
@@ -255,11 +257,11 @@ class TestReplacing:
 def catalog(tiny_project: MakeProject) -> dict[str, dict]:
     """Nodes of the docs catalog, after a published table was built twice."""
     project = tiny_project("publishing_documentation")
-    said = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
-    project.published(
+    column = {"description": r"A customer's `\n`: no line's end.", "data_type": "string"}
+    project.add_published_table(
         "documented",
         "select cast(id % 2 as int) as parity, cast(id as string) as name from range(10)",
-        {"parity": "int", "name": said},
+        {"parity": "int", "name": column},
         description="One row per 'id'.",
         config={"partition_by": ["parity"], "clustered_by": "name", "buckets": 2},
     )
@@ -270,7 +272,7 @@ def catalog(tiny_project: MakeProject) -> dict[str, dict]:
 
 
 class TestDocumentation:
-    """What clients and the docs site know of a published table."""
+    """Tests of the comments and statistics of a published table in clients and the docs site."""
 
     def test_descriptions_are_comments(self, catalog: dict[str, dict], query: Query):
         found = described(query, "publishing_documentation.documented")
@@ -330,7 +332,7 @@ class Reader(threading.Thread):
 def test_readers_never_see_a_missing_mixed_or_broken_table(
     tiny_project: MakeProject, server: dict[str, str]
 ):
-    """Every row of version v holds v, and there are 1000 v of them: a mixture would show."""
+    """Version v has 1000 v rows, each with the value v, so a mixture of versions is visible."""
     project = tiny_project("publishing_readers")
     names = [f"table_{number}" for number in range(1, 6)]
     version = {
@@ -341,7 +343,7 @@ def test_readers_never_see_a_missing_mixed_or_broken_table(
     for name in names:
         rows = "range(0, 1000 * {{ var('version') }}, 1, 4)"
         sql = f"select {{{{ var('version') }}}} as version, id from {rows}"
-        project.published(name, sql, {"version": version, "id": "bigint"})
+        project.add_published_table(name, sql, {"version": version, "id": "bigint"})
     project.dbt("run", version=1)
 
     started = threading.Barrier(4)

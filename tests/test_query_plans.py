@@ -1,8 +1,7 @@
-"""Tests that Spark does the work as the tables are laid out for.
+"""Tests that Spark's plans use the layout of the tables.
 
-What they guard is what more data would show: a shuffle of all transactions, a task that is given
-all customers, Python for each row. They look at what `make run` left behind, and so come before
-those of test_pipeline.py, which run it again.
+They look for mistakes that are slow only with more data: a shuffle of all transactions, a task that
+gets all customers, Python for each row. They read the plans and jobs that Spark's UI shows.
 """
 
 import re
@@ -15,9 +14,9 @@ from test_monitoring import rest
 Query = Callable[[str], list[tuple]]
 
 
-def above(plan: str, leaf: str) -> list[list[str]]:
-    """For each scan of `leaf` in an explained plan: the operators above it, nearest first."""
-    # What draws the tree, the number of the generated code's stage, and the operator.
+def operators_above(plan: str, leaf: str) -> list[list[str]]:
+    """Returns the operators above each scan of `leaf` in an explained plan, nearest first."""
+    # Groups: the drawing of the tree (its length is the depth), and the operator.
     nodes = re.findall(r"^([ :]*(?:[+:]- )?)(?:\*\(\d+\) )?(\w.*)$", plan, re.MULTILINE)
     found = []
     for number, (drawn, text) in enumerate(nodes):
@@ -41,21 +40,21 @@ def test_operators_above_a_scan_are_found():
    +- BroadcastExchange
       +- FileScan parquet staging.other[b#2]
 """
-    found = above(plan, "staging.stg_transactions[")
+    found = operators_above(plan, "staging.stg_transactions[")
     assert found == [["HashAggregate", "BroadcastHashJoin", "Project"]]
 
 
 @on_data("generated")
 class TestGenerated:
     def test_transactions_are_grouped_where_they_lie(self, server: dict[str, str], query: Query):
-        """Between the buckets of stg_transactions and the first group-by nothing is shuffled."""
+        """Spark shuffles nothing between stg_transactions and the first group-by."""
         models = Path(server["DBT_TARGET_PATH"]).glob("compiled/*/models/**/*.sql")
         texts = {model.stem: model.read_text() for model in models}
         readers = [name for name, text in texts.items() if "intermediate.int_transactions" in text]
         assert "int_orders" in readers
         for model in readers:
             ((plan,),) = query(f"explain {texts[model]}")
-            scans = above(plan, "staging.stg_transactions[")
+            scans = operators_above(plan, "staging.stg_transactions[")
             assert scans, model
             for operators in scans:
                 # The group-by ends with the second aggregate: the first one is partial.
@@ -72,7 +71,7 @@ class TestGenerated:
             for stage in stages
             if stage["numCompleteTasks"] == 1 and stage["shuffleReadRecords"] >= customers
         ]
-        # Clusters are found in a sample of fixed size, which holds all of these few customers.
+        # `cluster` reads a sample of fixed size, which includes all of these few customers.
         of_sample = ('user_id: "cluster"', "cluster: sample")
         assert not [each for each in alone if not any(words in each for words in of_sample)]
 
@@ -82,7 +81,7 @@ class TestGenerated:
         ((rfm_by_date,),) = query("select count(*) from intermediate.int_customer_rfm_by_date")
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
-        # The UI lists a statement more than once, in no order; the work is where the jobs are.
+        # The UI lists a statement more than once, in any order. One of the entries has the jobs.
         building = r"/\* model int_rfm_ranks \*/\s+create"
         created = max(
             (
@@ -106,6 +105,6 @@ class TestGenerated:
             for each in queries
             if re.search("EvalPython|InPandas|InArrow", each["planDescription"])
         ]
-        # The forecasts of ml/lifetime_value.py, made of the customers' counts.
+        # The predictions of ml/lifetime_value.py use Python.
         assert python
         assert not [each for each in python if "transactions" in each["planDescription"]]

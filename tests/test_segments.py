@@ -1,4 +1,4 @@
-"""Segments: what their names and the playbook's words say holds for each customer of any data."""
+"""Tests that segment names and the playbook's words are true of each customer in all data sets."""
 
 import csv
 from collections.abc import Callable
@@ -86,13 +86,13 @@ def test_words_of_each_segment_hold_for_each_customer(spark: SparkSession):
             {"segment": segment},
         )
         assert wrong.fetchall() == [], segment
-    # Whoever bought on the day itself is in no segment of those who stay away.
+    # No customer who bought on the day itself is in a segment of inactive customers.
     assert connection.sql("from customers where recency_days = 0 and r_score <> 5").fetchall() == []
 
 
 @on_data("subscribers")
 def test_subscribers_that_were_billed_on_the_last_day_are_at_no_risk(query: Query):
-    """240 of 300, all tied: a rule that counts ties against them takes them all for lost."""
+    """240 of 300 customers tie. A rule that counts ties against them would call them all lost."""
     assert query(
         "select recency_days = 0, count(*), count_if(churn_risk = 'high') "
         "from marts.customers group by all order by all"

@@ -74,7 +74,7 @@ def test_wrong_memory_is_one_clear_line(
 
 @pytest.mark.parametrize("jobs", [(), ("-j1",), ("-j",), ("-j4",)])
 def test_a_run_has_its_steps_in_order_with_any_number_of_jobs(tmp_path: Path, jobs: tuple):
-    """A program that only notes its begin and end takes the place of Python and dbt."""
+    """A program that only records its begin and end replaces Python and dbt."""
     log, program = tmp_path / "log", tmp_path / "program"
     program.write_text(f'#!/bin/sh\necho "begin $*" >>{log}; sleep 0.2; echo "end $*" >>{log}\n')
     program.chmod(0o755)

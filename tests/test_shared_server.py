@@ -1,7 +1,7 @@
 """Attacks on the analysts' server of a shared machine, set up by docs/shared-server.md.
 
 The setup is a build's server with its metastore in PostgreSQL, an LDAP server, a certificate, and
-the analysts' server in its sandbox. An analyst with a password attacks it, and one without.
+the analysts' server in its sandbox. Analysts with and without a password attack it.
 """
 
 import contextlib

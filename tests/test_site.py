@@ -351,7 +351,7 @@ def test_a_build_that_fails_leaves_the_old_site(tmp_path: Path, monkeypatch: pyt
 
 
 def serve(folder: Path, port: object) -> subprocess.CompletedProcess:
-    """Runs the command of `make serve`, which must end at once here."""
+    """Runs the command of `make serve`, which must end immediately here."""
     command = [sys.executable, "-m", "server.serve", folder, str(port)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60

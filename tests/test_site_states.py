@@ -1,4 +1,4 @@
-"""The page and the summary on small marts: both are built, and their sentences are true.
+"""Tests that the page and the summary of small marts are built, and that their sentences are true.
 
 DuckDB recomputes the marts from a few lines (test_recomputation.py proves that the real marts equal
 the recomputation), so that a state takes no run. Two states go through a complete run as well.

@@ -1,6 +1,6 @@
 """The pipeline on a real cluster: a master, two workers, and a metastore in PostgreSQL.
 
-The settings are those that docs/cluster.md gives, with this machine's addresses put in.
+The settings are those of docs/cluster.md, with this machine's addresses.
 """
 
 import os
@@ -15,7 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PORTS, ROOT, SETTINGS_FOR_SMALL_DATA, asking, free_ports, on_data, run_make
+from conftest import (
+    PORTS,
+    ROOT,
+    SETTINGS_FOR_SMALL_DATA,
+    free_ports,
+    on_data,
+    query_function,
+    run_make,
+)
 from test_monitoring import rest
 from test_pipeline import all_tables, fingerprint
 
@@ -25,7 +33,7 @@ PASSWORD = secrets.token_urlsafe()
 
 
 def postgres_program(name: str) -> str:
-    """The path of a program of PostgreSQL's server; skips the test where it is absent."""
+    """Returns the path of a PostgreSQL server program; skips the test if it is not installed."""
     programs = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     if not programs or not DRIVER.exists():
         pytest.skip("needs PostgreSQL: apt-get install postgresql libpostgresql-jdbc-java")
@@ -34,8 +42,8 @@ def postgres_program(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def metastore() -> Iterator[str]:
-    """The port of a PostgreSQL of its own, with an empty database `metastore`."""
-    # Not below pytest's folder: PostgreSQL will not run as root, and its user cannot look in there.
+    """Starts a PostgreSQL server with an empty database `metastore`; yields its port."""
+    # PostgreSQL does not run as root, and its user cannot read pytest's folder.
     folder = Path(tempfile.mkdtemp())
     as_owner = []
     if os.geteuid() == 0:
@@ -46,8 +54,8 @@ def metastore() -> Iterator[str]:
     password.write_text(PASSWORD)
     password.chmod(0o644)
 
-    def program(name: str, *words: str) -> None:
-        command = [*as_owner, postgres_program(name), *words]
+    def program(name: str, *arguments: str) -> None:
+        command = [*as_owner, postgres_program(name), *arguments]
         given = os.environ | {"PGPASSWORD": PASSWORD}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=given)
 
@@ -65,7 +73,7 @@ def metastore() -> Iterator[str]:
 
 @contextmanager
 def running(*command: str, log: Path, **options) -> Iterator[subprocess.Popen]:
-    """A process that runs as long as the block does."""
+    """Runs a process until the block ends."""
     with (
         log.open("w") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options) as process,
@@ -93,26 +101,33 @@ def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
         },
         "cwd": tmp_path,
     }
-    port, website = free_ports(2)
+    port, ui_port = free_ports(2)
     address = f"spark://127.0.0.1:{port}"
     roles = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
-    of_master = ["--host", "127.0.0.1", "--port", port, "--webui-port", website]
-    of_worker = ["--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "--webui-port", "0"]
+    master_options = ["--host", "127.0.0.1", "--port", port, "--webui-port", ui_port]
+    worker_options = ["--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "--webui-port", "0"]
     first, second = (
         running(
-            *(str(SPARK_CLASS), roles[1], *of_worker, "--work-dir", str(tmp_path / name), address),
+            *(
+                str(SPARK_CLASS),
+                roles[1],
+                *worker_options,
+                "--work-dir",
+                str(tmp_path / name),
+                address,
+            ),
             log=tmp_path / f"{name}.log",
             **options,
         )
         for name in ("first", "second")
     )
-    command = str(SPARK_CLASS), roles[0], *of_master
+    command = str(SPARK_CLASS), roles[0], *master_options
     with running(*command, log=tmp_path / "master.log", **options), first, second:
         yield address
 
 
 def documented_settings(metastore: str, warehouse: Path) -> str:
-    """The settings for a standalone cluster that the documentation shows, filled in."""
+    """Returns the settings that docs/cluster.md shows, with the placeholders filled in."""
     page = (ROOT / "docs" / "cluster.md").read_text()
     text = re.search(r"```properties\n(.*?)```", page, re.DOTALL)[1]
     for name, value in {
@@ -157,7 +172,7 @@ def test_a_cluster_gives_the_tables_of_one_machine(
     )
     try:
         run_make(given, "run", "N_CUSTOMERS=3000")
-        with asking(given) as cluster_query:
+        with query_function(given) as cluster_query:
             found = fingerprint(cluster_query, all_tables())
         (application,) = rest(ports["SPARK_UI_PORT"], "")
         executors = rest(ports["SPARK_UI_PORT"], f"/{application['id']}/executors")

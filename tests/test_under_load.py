@@ -1,4 +1,4 @@
-"""Tests that analysts and builds on one server do not get into each other's way."""
+"""Tests that analysts and builds on one server do not block each other."""
 
 import json
 import random
@@ -41,7 +41,7 @@ def connect(server: dict[str, str]) -> hive.Connection:
 def ask(
     server: dict[str, str], queries: list[str], enough: threading.Event
 ) -> tuple[list[float], list[str]]:
-    """Has the analysts ask in turn until it is enough: the seconds of each answer, and failures."""
+    """Lets the analysts run queries until `enough`; returns seconds per answer, and failures."""
     seconds, failures = [], []
 
     def analyst(number: int) -> None:
@@ -49,13 +49,13 @@ def ask(
         turn = number
         with connect(server) as connection:
             cursor = connection.cursor()
-            # Each thinks of the first question for a while too: they did not all arrive at once.
+            # Each waits before the first query too, because analysts do not all arrive together.
             while not enough.wait(draw.uniform(0, 2 * SECONDS_TO_READ_AN_ANSWER)):
                 started = time.monotonic()
                 try:
                     cursor.execute(queries[turn % len(queries)])
                     cursor.fetchall()
-                except Exception as error:  # whatever it is, it is a failure
+                except Exception as error:  # any error is a failure
                     failures.append(str(error)[:500])
                 seconds.append(time.monotonic() - started)
                 turn += 1
@@ -99,7 +99,7 @@ def test_a_query_without_end_is_ended_and_a_build_goes_on(data: Data, server: di
         cursor = connection.cursor()
         cursor.execute("set spark.sql.thriftServer.queryTimeout")
         ((_, limit),) = cursor.fetchall()
-        # Or else what waits for a core meanwhile would fail, after spark.sql.broadcastTimeout.
+        # Otherwise a query that waits for a core would fail after spark.sql.broadcastTimeout.
         assert 0 < int(limit.removesuffix("s")) < 300
 
         cursor.execute("set spark.sql.thriftServer.queryTimeout=20s")

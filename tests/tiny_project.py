@@ -36,34 +36,34 @@ class TinyProject:
     def write(self, name: str, content: dict) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def model(
+    def add_model(
         self, name: str, sql: str, columns: dict[str, str | dict] | None = None, **properties
     ) -> None:
-        """A model; `columns` maps names to types, or to all that the YAML says of the column."""
+        """Adds a model; `columns` maps names to types, or to the whole YAML of a column."""
         (self.folder / "models" / f"{name}.sql").write_text(sql)
         listed = [
-            {"name": column, "description": f"The {column}.", "data_type": said}
-            if isinstance(said, str)
-            else {"name": column, **said}
-            for column, said in (columns or {}).items()
+            {"name": column, "description": f"The {column}.", "data_type": content}
+            if isinstance(content, str)
+            else {"name": column, **content}
+            for column, content in (columns or {}).items()
         ]
         description = f"The model {name}."
         model = {"name": name, "description": description, "columns": listed} | properties
         self.write(f"models/{name}.yml", {"version": 2, "models": [model]})
 
-    def published(self, name: str, sql: str, columns: dict, **properties) -> None:
-        """A model that is a published table with an enforced contract."""
+    def add_published_table(self, name: str, sql: str, columns: dict, **properties) -> None:
+        """Adds a model that is a published table with an enforced contract."""
         config = {"materialized": "published_table", "contract": {"enforced": True}}
         config |= properties.pop("config", {})
-        self.model(name, sql, columns, config=config, **properties)
+        self.add_model(name, sql, columns, config=config, **properties)
 
-    def dbt(self, *words: str, **variables) -> dict[str, NodeResult]:
-        """Runs dbt; the result of each model and test by name."""
+    def dbt(self, *arguments: str, **variables) -> dict[str, NodeResult]:
+        """Runs dbt; returns the result of each model and test by name."""
         options = ["--project-dir", str(self.folder), "--profiles-dir", str(ROOT)]
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            run = dbtRunner().invoke([*words, *options, "--vars", yaml.safe_dump(variables)])
+            run = dbtRunner().invoke([*arguments, *options, "--vars", yaml.safe_dump(variables)])
         if run.exception:
             raise run.exception
         results = getattr(run.result, "results", [])

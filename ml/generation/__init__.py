@@ -1,4 +1,4 @@
-"""What `ml/generate.py` is made of.
+"""The parts of `ml/generate.py`.
 
 `shop` and `personas` hold the numbers, `draws` the random draws. `profiles` gives each customer
 true parameters, `orders` lets them buy, `lines` fills the orders and returns some lines, and

@@ -1,4 +1,4 @@
-"""What customers order, what they return, and how a line looks in raw.transactions."""
+"""Lines of orders and of returns, with the columns of raw.transactions."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

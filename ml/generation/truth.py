@@ -1,4 +1,4 @@
-"""What the simulation knows and no model may read."""
+"""The true values behind the simulation. No model may read them."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

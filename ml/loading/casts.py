@@ -1,4 +1,4 @@
-"""How a value of a source becomes a value of a canonical column."""
+"""Converts values of a source to values of a canonical column."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Whether the lines of a source can be used, and why not."""
+"""Checks whether the lines of a source can be used, and why not."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

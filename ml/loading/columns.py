@@ -2,7 +2,7 @@
 
 from ml.tables import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
 
-# Beside the columns of a source: the text of a line whose fields cannot be told apart, or null.
+# Extra column of a source: the text of a line that cannot be split into fields, otherwise null.
 BROKEN_LINE = "_corrupt_record"
 
 
@@ -12,7 +12,8 @@ def column_types(ddl: str) -> dict[str, str]:
 
 
 RAW_TYPES = column_types(TRANSACTIONS_COLUMNS)
-# By section of a mapping. The loader itself fills the last two columns of raw.transactions.
+# Section of a mapping -> its columns and their types. The loader itself fills the last two columns
+# of raw.transactions.
 CANONICAL = {
     "transactions": dict(list(RAW_TYPES.items())[:-2]),
     "customers": column_types(CUSTOMERS_COLUMNS),

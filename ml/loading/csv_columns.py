@@ -1,4 +1,4 @@
-"""The columns of several CSV files, matched by name."""
+"""Matches the columns of several CSV files by name."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ class Columns:
     """The columns of all files of a source."""
 
     names: list[str]
-    # Names that one header has several times, in lowercase, with their places for a message.
+    # Repeated names in one header, in lowercase, with their positions for a message.
     repeated: dict[str, str]
-    # For each file, the places of its own columns among `names`.
+    # For each file, the positions of its columns in `names`.
     places: list[list[int]]
 
 
 def unique_names(names: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Returns the names, unique in any letter case, and the repeated ones with their places.
+    """Returns names that are unique in any letter case, and the repeated ones with their positions.
 
     A blank or repeated name becomes `_c` and its place, counted from 0.
     """

@@ -1,4 +1,4 @@
-"""How a CSV file is written, recognized from its first lines: encoding, delimiter and header."""
+"""Recognizes encoding, delimiter and header of a CSV file from its first lines."""
 
 import codecs
 import csv

@@ -1,4 +1,4 @@
-"""Which files a path names. Every character of a path is literal: nothing is a pattern."""
+"""Finds the files that a path names. Every character of a path is literal: no patterns."""
 
 import re
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What one call loads: the paths, the mapping, and a fingerprint of them."""
+"""The inputs of one load: the paths, the mapping, and a fingerprint of them."""
 
 import hashlib
 import time
@@ -12,7 +12,7 @@ from ml.loading.mapping import Mapping, read_mapping
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one call loads: absolute paths, the mapping, and the fingerprint of all of it."""
+    """The inputs of one load: absolute paths, the mapping, and the fingerprint of all of them."""
 
     transactions: str
     customers: str | None

@@ -12,7 +12,7 @@ from ml.loading.formats import Format
 # A currency before or after a number: a sign, a code of three letters, or a common short form.
 CURRENCY = r"(?:R\$|kr\.?|Kč|zł|Ft|lei|Rs\.?|Fr\.?|[A-Z]{2,3}\$|[A-Z]{3}|\p{Sc})"
 PYTHON_CURRENCY = CURRENCY.replace(r"\p{Sc}", "[$¢£¤¥֏؋৲৳฿៛₠-₿﷼]")
-# Spaces within a line, also those that keep words together.
+# Spaces within a line, including no-break spaces.
 SPACE = r"[ \t\u00a0\u2007\u2009\u202f]"
 SEPARATORS = {" ": SPACE, "'": "['\u2019]", ",": ",", ".": r"\."}
 MINUS = "[-\u2212\u2013]"
@@ -92,14 +92,14 @@ class Evidence:
         if last in (".", ",") and not others:
             self.add_one_mark(digits, last)
         elif last in (".", ",") and marks.count(last) == 1 and len(others) == 1:
-            # The last of two marks is the decimal sign, because it stands once.
+            # Of two marks the last one is the decimal sign, because a number has only one.
             self.decimals[last] = digits
             self.thousands |= others
         elif last in (" ", "'") and not others:
             self.thousands.add(last)
 
     def add_one_mark(self, digits: str, mark: str) -> None:
-        """Adds what a number shows whose only mark is a point or a comma."""
+        """Adds what a number with one kind of mark, a point or a comma, shows."""
         first, *groups = digits.split(mark)
         is_grouped = 1 <= len(first) <= 3 and all(len(group) == 3 for group in groups)
         if len(groups) > 1:
@@ -112,7 +112,7 @@ class Evidence:
 
 
 def number_evidence(texts: Iterable[str]) -> Evidence:
-    """Returns what the texts show of decimal signs, thousands and currencies."""
+    """Returns what the texts show about decimal signs, thousands and currencies."""
     found = Evidence()
     core = re.compile(
         rf"[\s(+\-\u2212\u2013]*({PYTHON_CURRENCY})?[\s+\-\u2212\u2013]*([\d.,'\u2019\s]*\d[.,]?)"
@@ -128,7 +128,7 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
 
 
 def recognized_number_format(evidence: Evidence, given: Format) -> NumberFormat:
-    """Returns the only number format that fits the evidence and `given`, or that of SQL."""
+    """Returns the only number format that fits the evidence and `given`, or the format of SQL."""
     decimal = given.decimal or recognized_decimal(evidence)
     other = "." if decimal == "," else ","
     is_contradicted = other in evidence.decimals and given.decimal is None

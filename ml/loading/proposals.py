@@ -1,4 +1,4 @@
-"""What to write into a mapping so that texts are read as numbers or times."""
+"""Proposes what to write into a mapping so that texts are read as numbers or times."""
 
 import re
 from datetime import datetime
@@ -7,7 +7,7 @@ from ml.loading.columns import NUMBERS, TIMES
 from ml.loading.formats import DECIMALS, THOUSANDS, format_line
 from ml.loading.number_formats import PYTHON_CURRENCY, NumberFormat
 
-# Dates and times of day as texts may hold them, in Spark's patterns: each order of day and month.
+# Common forms of dates and of times of day as Spark's patterns, in both orders of day and month.
 DATES = (
     *(
         f"{first}{mark}{second}{mark}{year}"
@@ -42,7 +42,7 @@ def proposal(column: str, texts: list[str]) -> str | None:
 def number_proposal(texts: list[str]) -> str | None:
     """Returns the `format:` that reads the most texts as numbers; None if there is none.
 
-    Where both decimal signs read equally many, both are proposed.
+    Proposes both decimal signs when they read equally many texts.
     """
     candidates = [
         NumberFormat(decimal, thousands)
@@ -71,7 +71,7 @@ def number_proposal(texts: list[str]) -> str | None:
 def time_proposal(texts: list[str]) -> str | None:
     """Returns what to write so that the texts are read as times; None if that is unclear.
 
-    Where both orders of day and month fit, both are proposed.
+    Proposes both orders of day and month when both fit.
     """
     formats = [format_line(date_format=pattern) for pattern in fitting_patterns(texts)]
     if len(formats) == 2:
@@ -86,7 +86,7 @@ def time_proposal(texts: list[str]) -> str | None:
 
 
 def fitting_patterns(texts: list[str]) -> list[str]:
-    """Returns the patterns that read all texts: none, one, or one for each order of day, month."""
+    """Returns at most two patterns that read all texts, one for each order of day and month."""
 
     def code(letters: re.Match[str]) -> str:
         return PYTHON_LETTERS[letters[0]]

@@ -1,4 +1,4 @@
-"""How the numbers of a source are written, recognized from its first rows."""
+"""Recognizes the number format of a source from its first rows."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F

@@ -1,4 +1,4 @@
-"""What a load prints about the lines and the customers that it brings."""
+"""Prints what a load found in the lines and the customers."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,7 +18,7 @@ UNPARSED = {
 
 
 def report_lines(lines: DataFrame, path: str) -> None:
-    """Prints the number, period and amount of a load's lines, and what could not be read."""
+    """Prints number, period and amount of the loaded lines, and the values that were not read."""
     describe(lines.sparkSession, "report")
     (counts,) = lines.agg(
         F.count(F.lit(1)).alias("lines"),
@@ -42,7 +42,7 @@ def report_lines(lines: DataFrame, path: str) -> None:
 
 
 def report_unparsed(lines: DataFrame, column: str, number: int) -> None:
-    """Prints how many texts of a column could not be read, an example, and what would help."""
+    """Prints how many texts of a column could not be read, with an example and a proposal."""
     texts = sample_texts(lines.where(is_unparsed(column)), column)
     proposed = proposal(column, texts)
     log(

@@ -129,7 +129,7 @@ def score_map(rows: Sequence[Row], width: int, label: str) -> str:
 
 
 def score_axis(field: str, title: str) -> alt.X | alt.Y:
-    """Returns the axis of a score: horizontal for the left edge of a cell, or else vertical."""
+    """Returns the axis of a score: horizontal for the left edge of a cell, otherwise vertical."""
     axis = alt.Axis(values=[1, 2, 3, 4, 5], format="d", title=title)
     channel = alt.X if field.startswith("left") else alt.Y
     return channel(field, scale=SCORES, axis=axis)

@@ -1,4 +1,4 @@
-"""The same analysis as one plain PySpark script, as they are usually written, to compare with.
+"""The same analysis as one plain PySpark script of the usual kind, for comparison.
 
     spark-submit tests/bench/baseline_pyspark.py CUSTOMERS FOLDER
 
@@ -54,7 +54,7 @@ def transactions(number: int) -> list[tuple]:
 
 
 def segment() -> F.Column:
-    """The segment of a pair of scores."""
+    """Returns the segment for a recency and a frequency score."""
     recent, often = F.col("r_score"), F.col("f_score")
     return (
         F.when((recent <= 2) & (often <= 2), "Hibernating")
@@ -92,7 +92,7 @@ def scored(lines: DataFrame, day: datetime) -> DataFrame:
 
 
 def clustered(customers: DataFrame) -> DataFrame:
-    """The customers with the cluster of the number of clusters that has the best silhouette."""
+    """Returns the customers with their cluster; the number of clusters has the best silhouette."""
     features = ["recency_days", "frequency", "monetary", "age", "category_count", "weekend_share"]
     assembled = VectorAssembler(inputCols=features, outputCol="raw").transform(customers)
     scaler = StandardScaler(inputCol="raw", outputCol="features", withMean=True).fit(assembled)

@@ -40,7 +40,7 @@ AGAIN = "all models again (dbt run)"
 
 @dataclass
 class Step:
-    """What one step took: seconds, and the most resident memory in MiB."""
+    """The time and memory of one step: seconds, and the most resident memory in MiB."""
 
     name: str
     seconds: float
@@ -68,7 +68,7 @@ class Bench:
         )
 
     def time(self, name: str, action: Callable[[], object]) -> None:
-        """Does it, and notes what it took."""
+        """Runs a step and records its time and memory."""
         memory = Memory(self.state / "server.pid")
         with memory:
             started = time.monotonic()
@@ -156,7 +156,7 @@ def environment(state: str) -> dict[str, str]:
 
 
 def pipeline(bench: Bench) -> None:
-    """What `make run` does, step by step."""
+    """Runs the steps of `make run`, one by one."""
     bench.run("start the server", "make", "up")
     bench.environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = (
         bench.state / "connect-token"
@@ -249,7 +249,7 @@ def baseline_pyspark(bench: Bench) -> None:
 
 
 def ratios(bench: Bench) -> dict[str, float]:
-    """What a noisy machine leaves alone: each is of two measurements of this run."""
+    """Returns ratios of two measurements of this run, which a noisy machine changes less."""
     whole = bench.seconds(
         "generate",
         "models before ml, and their tests",

@@ -1,5 +1,6 @@
--- Warns when the results of a PySpark step are of another day than the marts, or its tables of different
--- runs: then run the steps again (`make run`). Only a warning, since the marts ignore results of another day.
+-- Warns when the results of a PySpark step have another as-of date than the marts, or when its tables
+-- come from different runs. Then run the steps again (`make run`). This is a warning, not an error,
+-- because the marts ignore results with another as-of date.
 {{ config(severity='warn') }}
 
 with as_of as (
