@@ -16,7 +16,7 @@ days as (
     group by transactions.ordered_on
 ),
 
-cumulated_days as (
+cumulative_days as (
     select
         ordered_on,
         lead(ordered_on) over (order by ordered_on) as next_on,
@@ -33,7 +33,7 @@ gaps as (
         cumulative_lines * {{ var('lines_per_isolated_line') }} <= all_lines as isolates_early_lines,
         (all_lines - cumulative_lines) * {{ var('lines_per_isolated_line') }} <= all_lines
             as isolates_late_lines
-    from cumulated_days
+    from cumulative_days
     where datediff(next_on, ordered_on) > {{ var('isolating_gap_days') }}
 ),
 

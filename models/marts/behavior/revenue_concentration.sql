@@ -22,7 +22,7 @@ revenues as (
 ),
 
 -- Rank r of n is in decile ceil(10 * r / n), so equal revenue can extend over several deciles.
-spread_revenues as (
+revenues_by_decile as (
     select
         *,
         explode(sequence(
@@ -39,7 +39,7 @@ decile_parts as (
         least(last_rank, decile * all_customers div 10)
         - greatest(first_rank, (decile - 1) * all_customers div 10 + 1)
         + 1 as customers
-    from spread_revenues
+    from revenues_by_decile
 ),
 
 decile_sums as (
@@ -70,7 +70,7 @@ deciles as (
     select explode(sequence(1, 10)) as decile
 ),
 
-cumulated_deciles as (
+cumulative_deciles as (
     select
         deciles.decile,
         coalesce(decile_sums.customers, 0) as customers,
@@ -82,14 +82,14 @@ cumulated_deciles as (
 
 final as (
     select
-        cumulated_deciles.decile,
-        cumulated_deciles.customers,
-        {{ money('cumulated_deciles.net_cents') }} as net_revenue,
-        {{ share('cumulated_deciles.net_cents', 'positive_totals.net_cents') }} as revenue_share,
-        {{ share('cumulated_deciles.cumulative_cents', 'positive_totals.net_cents') }}
+        cumulative_deciles.decile,
+        cumulative_deciles.customers,
+        {{ money('cumulative_deciles.net_cents') }} as net_revenue,
+        {{ share('cumulative_deciles.net_cents', 'positive_totals.net_cents') }} as revenue_share,
+        {{ share('cumulative_deciles.cumulative_cents', 'positive_totals.net_cents') }}
             as cumulative_share,
         {{ share('positive_totals.gini_dividend', 'positive_totals.gini_divisor') }} as gini
-    from cumulated_deciles
+    from cumulative_deciles
     left join positive_totals on true
 )
 
