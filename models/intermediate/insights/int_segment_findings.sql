@@ -39,8 +39,8 @@ phrases as (
             {{ counted('segments.customers', 'customer') }},
             if(
                 segments.orders = 0,
-                ' placed no purchase order so far',
-                concat(' brought ', format_number(segments.net_revenue, 2), ' of net revenue')
+                ' placed no purchase order yet',
+                concat(' brought ', format_number(segments.net_revenue, 2), ' in net revenue')
             )
         ) as revenue,
         -- Only one segment holds 100%, and where another one lost money a share can exceed it.
@@ -50,7 +50,7 @@ phrases as (
             concat(
                 ', ',
                 {{ percentage(share('segments.net_revenue', 'totals.net_revenue')) }},
-                ' of what all customers brought'
+                ' of the net revenue of all customers'
             ),
             ''
         ) as revenue_share,
@@ -68,11 +68,10 @@ phrases as (
         case
             when validation.customers >= {{ var('minimum_sample') }}
                 then concat(
-                    'of the ',
-                    {{ counted('validation.customers', 'customer') }},
-                    ' in the segment {{ var("holdout_days") }} days earlier, ',
                     {{ percentage('validation.repurchase_rate') }},
-                    ' ordered again'
+                    ' of the ',
+                    {{ counted('validation.customers', 'customer') }},
+                    ' in the segment {{ var("holdout_days") }} days earlier ordered again'
                 )
         end as repurchase
     from segments
