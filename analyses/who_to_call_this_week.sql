@@ -1,4 +1,4 @@
--- Which fifty customers should we call this week, because we would lose most revenue with them?
+-- Which fifty customers should we call this week, because we could lose the most revenue?
 --
 -- Read: recency_days far above usual_days_between_orders means that the silence is unusual for them.
 -- Beware: value_at_stake is an estimate. Do not call some of them, chosen at random: only the comparison
