@@ -10,8 +10,8 @@
 {% endmacro %}
 
 
-{#- ml/tables.py gives each table that it replaces a version. Lines written in another way have none, so they
-    count as changed in every run. With `--empty` the relation prints as a query without lines, so the next run
+{#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none, so
+    its lines count as changed in every run. With `--empty` the relation prints as a query without lines, so the next run
     rebuilds the model. -#}
 {% macro origin_of_lines() %}
     {% set lines = source('raw', 'transactions') %}

@@ -25,7 +25,8 @@ cumulative_days as (
     from days
 ),
 
--- Few lines beyond a long gap most likely have a wrong date: they are isolated.
+-- If there are only a few lines beyond a long gap, their dates are probably wrong: they are
+-- isolated.
 gaps as (
     select
         ordered_on as begins_after,
@@ -37,7 +38,7 @@ gaps as (
     where datediff(next_on, ordered_on) > {{ var('isolating_gap_days') }}
 ),
 
--- Of several gaps on one side, the one nearest to the other lines; null without a gap.
+-- If one side has several gaps, the gap nearest to the other lines counts. Null without a gap.
 edges as (
     select
         max(ends_before) filter (where isolates_early_lines) as first_on,

@@ -51,7 +51,7 @@ all_categories as (
     from categories
 ),
 
--- At stake are the returns beyond the overall rate.
+-- The value at stake is the amount of returns beyond the overall rate.
 return_findings as (
     select
         'category_buyers' as audience_type,

@@ -28,7 +28,7 @@ totals as (
     from segments
 ),
 
--- The parts of the sentence. A part with nothing to tell is null or empty.
+-- The parts of the sentence. A part that does not apply is null or empty.
 phrases as (
     select
         segments.audience_type,
@@ -43,7 +43,8 @@ phrases as (
                 concat(' brought ', format_number(segments.net_revenue, 2), ' in net revenue')
             )
         ) as revenue,
-        -- Only one segment holds 100%, and where another one lost money a share can exceed it.
+        -- No share for a segment that has all customers, and none above 100%, which can occur if
+        -- another segment has negative revenue.
         if(
             segments.customers < totals.customers
             and segments.net_revenue between 0.01 and totals.net_revenue,

@@ -16,8 +16,9 @@ data_period as (
     select * from {{ ref('int_data_period') }}
 ),
 
--- The last window is there in any case. Earlier ones are there to compare with, so the data must
--- cover them in full. They cover none when isolated late lines make the as-of date doubtful.
+-- The last window always has a row. Earlier windows serve for comparison, so they have a row only
+-- if the data cover them in full. Isolated late lines make the as-of date doubtful: then there are
+-- no earlier windows.
 windows as (
     select window_numbers.window_number
     from (select explode(sequence(0, 2)) as window_number) as window_numbers

@@ -7,7 +7,8 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- Rank 1 has the highest revenue. Customers with equal revenue take the ranks from first to last.
+-- Rank 1 has the highest revenue. Customers with equal revenue share the ranks from first_rank to
+-- last_rank.
 revenues as (
     select
         ranks.value as net_cents,
@@ -51,9 +52,9 @@ decile_sums as (
     group by decile
 ),
 
--- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, with i counted from the lowest x,
--- as a single division: sum(x * (worse - better)) / (n * sum(x)). Shares and Gini of a loss mean
--- nothing. The products of many customers exceed bigint, hence the decimals.
+-- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, with i counted from the lowest
+-- x, as a single division: sum(x * (worse - better)) / (n * sum(x)). Shares and Gini of a loss have
+-- no meaning. The products are decimals, because they can exceed bigint.
 positive_totals as (
     select
         sum(net_cents * customers) as net_cents,
@@ -65,7 +66,7 @@ positive_totals as (
     having sum(net_cents * customers) > 0
 ),
 
--- All ten deciles, also where there are fewer customers.
+-- Always ten deciles, even if there are fewer customers.
 deciles as (
     select explode(sequence(1, 10)) as decile
 ),
