@@ -18,8 +18,8 @@ window_metrics as (
             'net_revenue', net_cents / 100D,
             'orders', cast(orders as double),
             'active_customers', cast(active_customers as double),
-            -- Every customer is new in the first window of the data, so its number is not
-            -- comparable.
+            -- In the first window of the data every customer is new, so its count is no basis for a
+            -- comparison.
             'new_customers',
             cast(
                 if(
