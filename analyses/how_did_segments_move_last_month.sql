@@ -1,8 +1,8 @@
 -- How did customers move between the segments in the last month of the history?
 --
 -- Read: share_of_from_segment is the share of the customers in from_segment who are in to_segment now.
--- Beware: scores compare customers with each other, so some move only because others did. Of the
--- Prospects, only those who bought for the first time are included.
+-- Beware: scores compare customers with each other, so some move only because others did. Prospects
+-- are included only if they bought for the first time.
 
 with moves as (
     select * from {{ ref('segment_migration') }}

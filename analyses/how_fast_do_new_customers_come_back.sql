@@ -1,7 +1,7 @@
 -- How many new customers come back, how fast, and after which order do they stay?
 --
--- Read: of the customers with order_number orders, continued_share placed another one, half of them
--- within median_days_to_next. Where continued_share stops rising, buying has become a habit.
+-- Read: continued_share of the customers with order_number orders placed another one, half of them
+-- within median_days_to_next days. Where continued_share stops rising, buying has become a habit.
 -- Beware: recent customers had little time to come back, so both numbers will still rise.
 
 with repeat_purchase as (

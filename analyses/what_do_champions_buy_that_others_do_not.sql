@@ -2,7 +2,8 @@
 --
 -- Read: an order_share_index of 1.5 means that the category's share of the Champions' orders is 50%
 -- larger than its share of all other orders.
--- Beware: below about thirty champion_orders it is chance. It does not show what makes a Champion.
+-- Beware: with fewer than about thirty champion_orders, the index can be chance. It does not show
+-- why customers become Champions.
 
 with purchases as (
     select * from {{ ref('purchases_by_segment_category') }}

@@ -1,7 +1,7 @@
 -- What do we lose to returns, and in which categories?
 --
 -- Read: a share_of_returns above revenue_share marks a category with more returns than average.
--- Beware: recent purchases can still come back. The cost of handling returns is not included.
+-- Beware: recent purchases can still be returned. The cost of handling returns is not included.
 
 with categories as (
     select * from {{ ref('purchases_by_category') }}

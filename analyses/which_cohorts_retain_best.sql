@@ -1,4 +1,4 @@
--- Customers of which first month come back most often in the next months?
+-- Which cohorts come back most often in the months after their first order?
 --
 -- Read: retention_month_3 is the share of customers with an order in the third calendar month after
 -- their first; null while that month is not over.

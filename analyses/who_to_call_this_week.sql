@@ -1,8 +1,8 @@
--- Which fifty customers should we call this week, because we would lose most revenue with them?
+-- Which fifty customers should we call this week, because we could lose the most revenue?
 --
 -- Read: recency_days far above usual_days_between_orders means that the silence is unusual for them.
--- Beware: value_at_stake is an estimate. Do not call some of them, chosen at random: only the comparison
--- shows whether calling helps.
+-- Beware: value_at_stake is an estimate. Leave out a few customers, chosen at random: only a
+-- comparison with them shows whether calls help.
 
 with customers_at_risk as (
     select * from {{ ref('customers_at_risk') }}

@@ -7,7 +7,7 @@
     {%- else -%}
         {%- set is_date = modules.re.fullmatch('[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])', given) -%}
         {%- if is_date -%}
-            {#- Counted from the first of the month, February 30 is a day in March. -#}
+            {#- Counting days from the first of the month turns February 30 into a day in March. -#}
             {%- set first = modules.datetime.date(given[:4] | int, given[5:7] | int, 1) -%}
             {%- set day = first + modules.datetime.timedelta(given[8:] | int - 1) -%}
             {%- set is_date = day.isoformat() == given -%}

@@ -10,9 +10,9 @@
 {% endmacro %}
 
 
-{#- ml/tables.py gives each table that it replaces a version. Lines written in another way have none, so they
-    count as changed in every run. With `--empty` the relation prints as a query without lines, so the next run
-    rebuilds the model. -#}
+{#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none,
+    so its lines count as changed in every run. With `--empty` the relation prints as a query without lines, so
+    the next run rebuilds the model. -#}
 {% macro origin_of_lines() %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') or run_started_at %}

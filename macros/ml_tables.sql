@@ -1,6 +1,7 @@
-{#- The tables that the PySpark steps under ml/ fill, as the source `ml` declares them. They exist, empty,
-    before any step has run, so that the models that join them build at any time. A table whose columns have
-    other names, from an earlier version, is created again: its step fills it in the same run. -#}
+{#- Creates the tables that the PySpark steps under ml/ fill, with the columns that the source `ml` declares. The
+    tables exist, empty, before the first step runs, so that the models that join them can always be built. A table
+    of an earlier version, with other column names, is dropped and created again. Its step fills it in the same
+    run. -#}
 {% macro create_ml_tables() %}
     {% if execute %}
         {% do run_query("create database if not exists ml") %}

@@ -1,5 +1,5 @@
-{#- The thresholds are four columns, such as recency_lowest_2 to recency_lowest_5. A score that no value earns
-    has a null threshold, and a comparison with null is not true. -#}
+{#- The thresholds are four columns, such as recency_lowest_2 to recency_lowest_5. If no value earns a score,
+    its threshold is null, and a comparison with null is not true. -#}
 {% macro rfm_score_of(value, lowest_value) -%}
     case
         when {{ value }} >= {{ lowest_value }}_5 then 5

@@ -1,4 +1,4 @@
-{#- The last result of each data test. dbt's own record, run_results.json, does not serve: each command
+{#- The last result of each data test. dbt's own record, run_results.json, is not enough: each command
     overwrites it, and `make run` builds with two commands. -#}
 {% macro create_test_results() %}
     {% if execute %}

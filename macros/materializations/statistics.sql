@@ -1,5 +1,6 @@
-{#- Counts bytes and rows of a build for the optimizer, and returns them in Spark's wording. A view has no
-    statistics, so the published view keeps the text as its property `build_statistics`. -#}
+{#- Computes the statistics of a build (bytes and rows) for the optimizer, and returns the text that Spark shows
+    for them. A view has no statistics, so the published view stores the text in its property
+    `build_statistics`. -#}
 {% macro compute_statistics(build) %}
     {% do run_query('analyze table ' ~ build ~ ' compute statistics') %}
     {% for row in run_query('describe extended ' ~ build) if row[0] == 'Statistics' %}
@@ -8,8 +9,8 @@
 {% endmacro %}
 
 
-{#- Overrides dbt-spark's listing of a schema, the source of the docs catalog. Adds the line with statistics,
-    which dbt-spark looks for, to published views. -#}
+{#- Overrides the macro with which dbt-spark lists the relations of a schema. dbt builds the docs catalog from this
+    list. To published views it adds the line with statistics that dbt-spark looks for. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}
         show table extended in {{ relation.schema }} like '*'

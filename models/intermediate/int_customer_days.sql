@@ -1,4 +1,4 @@
-{# A view: its two readers sum the orders in their buckets, which costs less than writing another table. #}
+{# A view, because summing the orders again in the two models that read it costs less than writing a table. #}
 {{ config(materialized='view') }}
 
 with orders as (

@@ -9,8 +9,8 @@ scoring_dates as (
     select * from {{ ref('int_scoring_dates') }}
 ),
 
--- Each order is counted once, at the first scoring date on or after its day. Running totals then carry
--- it on, so the orders are read once for any number of scoring dates.
+-- Each order is counted once, at the first scoring date on or after its day. Running totals then
+-- carry it forward, so the orders are read once for any number of scoring dates.
 customer_intervals as (
     select /*+ broadcast(scoring_dates) */
         orders.customer_key,
@@ -43,7 +43,8 @@ running_totals as (
     window customer_history as (partition by customer_key order by scored_on)
 ),
 
--- A total holds until the customer's next interval with an order: fills in the scoring dates between.
+-- A total is valid until the customer's next interval with an order. The scoring dates in between
+-- repeat it.
 final as (
     select /*+ broadcast(scoring_dates) */
         running_totals.customer_key,

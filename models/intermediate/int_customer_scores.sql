@@ -1,4 +1,4 @@
-{# A view: scoring again for each reader costs less than writing a row per customer and scoring date. #}
+{# A view, because scoring again in each query costs less than writing a row per customer and date. #}
 {{ config(materialized='view') }}
 
 with rfm_by_date as (

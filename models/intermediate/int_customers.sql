@@ -57,8 +57,8 @@ payment_methods as (
     group by customer_key
 ),
 
--- Joined before the full join with the registered customers, after which Spark no longer knows the
--- buckets.
+-- This join comes first, because Spark no longer knows the buckets after the full join with the
+-- registered customers.
 habits as (
     select
         order_histories.*,

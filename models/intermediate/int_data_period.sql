@@ -16,7 +16,7 @@ days as (
     group by transactions.ordered_on
 ),
 
-cumulated_days as (
+cumulative_days as (
     select
         ordered_on,
         lead(ordered_on) over (order by ordered_on) as next_on,
@@ -25,7 +25,8 @@ cumulated_days as (
     from days
 ),
 
--- Few lines beyond a long gap most likely have a wrong date: they are isolated.
+-- If there are only a few lines beyond a long gap, their dates are probably wrong: they are
+-- isolated.
 gaps as (
     select
         ordered_on as begins_after,
@@ -33,11 +34,11 @@ gaps as (
         cumulative_lines * {{ var('lines_per_isolated_line') }} <= all_lines as isolates_early_lines,
         (all_lines - cumulative_lines) * {{ var('lines_per_isolated_line') }} <= all_lines
             as isolates_late_lines
-    from cumulated_days
+    from cumulative_days
     where datediff(next_on, ordered_on) > {{ var('isolating_gap_days') }}
 ),
 
--- Of several gaps on one side, the one nearest to the other lines; null without a gap.
+-- If one side has several gaps, the gap nearest to the other lines counts. Null without a gap.
 edges as (
     select
         max(ends_before) filter (where isolates_early_lines) as first_on,

@@ -3,8 +3,8 @@ with rfm_by_date as (
     where orders > 0
 ),
 
--- The higher a value, the better. One order has a frequency score of its own, so only repeat buyers
--- are compared by their orders.
+-- Higher values are better. Customers with one order all have the frequency score 1, so only repeat
+-- buyers are compared by their orders.
 measures as (
     select
         scored_on,
@@ -17,61 +17,61 @@ measures as (
     from rfm_by_date
 ),
 
--- There can be as many distinct amounts as customers. Values are ranked in stripes about one percent
--- wide: first the stripes, then in parallel the values within each. No task handles all values.
+-- There can be as many distinct amounts as customers, so values are ranked in two steps: first bins
+-- about one percent wide, then the values within each bin, in parallel. No task handles all values.
 distinct_values as (
     select
         scored_on,
         metric,
         value,
-        cast(sign(value) * floor(100 * ln(1 + abs(value))) as bigint) as stripe,
+        cast(sign(value) * floor(100 * ln(1 + abs(value))) as bigint) as bin_number,
         count(*) as customers
     from measures
     where value is not null
     group by scored_on, metric, value
 ),
 
-stripes as (
+bins as (
     select
         scored_on,
         metric,
-        stripe,
+        bin_number,
         sum(customers) as customers
     from distinct_values
-    group by scored_on, metric, stripe
+    group by scored_on, metric, bin_number
 ),
 
-ranked_stripes as (
+ranked_bins as (
     select
         scored_on,
         metric,
-        stripe,
-        sum(customers) over (partition by scored_on, metric order by stripe) - customers
+        bin_number,
+        sum(customers) over (partition by scored_on, metric order by bin_number) - customers
             as customers_below,
         sum(customers) over (partition by scored_on, metric) as compared_customers
-    from stripes
+    from bins
 ),
 
 final as (
-    select /*+ broadcast(ranked_stripes) */
+    select /*+ broadcast(ranked_bins) */
         distinct_values.scored_on,
         distinct_values.metric,
         distinct_values.value,
         distinct_values.customers,
-        ranked_stripes.customers_below + sum(distinct_values.customers) over (
+        ranked_bins.customers_below + sum(distinct_values.customers) over (
             partition by
-                distinct_values.scored_on, distinct_values.metric, distinct_values.stripe
+                distinct_values.scored_on, distinct_values.metric, distinct_values.bin_number
             order by distinct_values.value
         ) - distinct_values.customers as worse_customers,
-        ranked_stripes.compared_customers
+        ranked_bins.compared_customers
     from distinct_values
     -- Null-safe on purpose. With `=` Spark adds a null filter to one side, misses that both sides share
     -- a subplan, and aggregates the customers twice.
-    inner join ranked_stripes
+    inner join ranked_bins
         on
-            distinct_values.scored_on is not distinct from ranked_stripes.scored_on
-            and distinct_values.metric is not distinct from ranked_stripes.metric
-            and distinct_values.stripe is not distinct from ranked_stripes.stripe
+            distinct_values.scored_on is not distinct from ranked_bins.scored_on
+            and distinct_values.metric is not distinct from ranked_bins.metric
+            and distinct_values.bin_number is not distinct from ranked_bins.bin_number
 )
 
 select * from final

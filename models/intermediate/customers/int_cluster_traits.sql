@@ -56,8 +56,8 @@ level_counts as (
     group by cluster, feature, level
 ),
 
--- A feature in the unit of the customers, which the bounds of the seed are in. For a level it is the
--- share of customers with that level.
+-- The average of each feature in its own unit (days, orders, money), as in the bounds of the seed.
+-- For a level, the average is the share of customers with that level.
 measures as (
     select
         averages.cluster,
@@ -80,7 +80,7 @@ measures as (
     inner join profiles on level_counts.cluster = profiles.cluster
 ),
 
--- A level is a trait where many customers have it, and none where few do.
+-- A level is a trait only if more customers than average have it.
 center_directions as (
     select
         cluster,
@@ -95,8 +95,9 @@ center_directions as (
     from centers
 ),
 
--- A center tells how a cluster differs from the average customer. The bounds keep only words that are
--- true of the cluster by itself: customers with 7 orders are not one-time buyers beside others with 8.
+-- A center tells how a cluster differs from the average customer. The bounds keep only words that
+-- are true of the cluster by itself: customers with 7 orders are not one-time buyers, even if all
+-- others have 8.
 final as (
     select /*+ broadcast(traits) */
         center_directions.cluster,

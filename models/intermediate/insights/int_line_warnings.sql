@@ -16,7 +16,7 @@ late_line_warning as (
             ', ',
             {{ counted('datediff(last_late_on, last_on)', 'day') }},
             ' after all others',
-            if(late_lines = 1, '', concat(' but ', format_number(late_lines - 1, 0))),
+            if(late_lines = 1, '', concat(' except ', format_number(late_lines - 1, 0))),
             ', and recency counts back from it.'
         ) as finding,
         concat(
@@ -33,7 +33,7 @@ broken_line_warning as (
         concat(
             {{ counted('count(*)', 'line') }},
             if(count(*) = 1, ' is left out because its', ' are left out because their'),
-            ' fields cannot be told apart, such as "',
+            ' fields cannot be separated, such as "',
             min(left(get_json_object(unparsed_values, '$.line'), 60)),
             '".'
         ) as finding,
@@ -61,8 +61,8 @@ sentinel_date_warning as (
             {{ counted('sum(lines)', 'line') }},
             if(
                 sum(lines) = 1,
-                ' is left out because its date stands for a missing one: ',
-                ' are left out because their dates stand for missing ones: '
+                ' is left out because its date is a placeholder: ',
+                ' are left out because their dates are placeholders: '
             ),
             array_join(
                 array_sort(
@@ -87,13 +87,13 @@ early_line_warning as (
             ', ',
             {{ counted('datediff(first_on, first_early_on)', 'day') }},
             ' before all others',
-            if(early_lines = 1, '', concat(' but ', format_number(early_lines - 1, 0))),
+            if(early_lines = 1, '', concat(' except ', format_number(early_lines - 1, 0))),
             '.'
         ) as finding,
         concat(
             'Check the dates of the lines before ',
             first_on,
-            ': they count in all totals, but in no rate per day.'
+            ': they count in totals, but not in rates per day.'
         ) as advice
     from data_period
     where early_lines > 0

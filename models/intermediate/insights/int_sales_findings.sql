@@ -51,21 +51,21 @@ all_categories as (
     from categories
 ),
 
--- At stake are the returns beyond the overall rate.
+-- The value at stake is the amount of returns beyond the overall rate.
 return_findings as (
     select
         'category_buyers' as audience_type,
         categories.product_category as subject,
         concat(
-            'Returns take back ',
+            'Returns were ',
             {{ percentage('categories.return_rate') }},
             ' of the gross revenue of ',
             categories.product_category,
-            ', against ',
+            ', compared with ',
             {{ percentage(
                 share('all_categories.returned_revenue', 'all_categories.gross_revenue')
             ) }},
-            ' over all categories'
+            ' across all categories'
         ) as finding,
         categories.customers,
         {{ yearly_pace(

@@ -28,7 +28,7 @@ totals as (
     from segments
 ),
 
--- The parts of the sentence. A part with nothing to tell is null or empty.
+-- The parts of the sentence. A part that does not apply is null or empty.
 phrases as (
     select
         segments.audience_type,
@@ -39,18 +39,19 @@ phrases as (
             {{ counted('segments.customers', 'customer') }},
             if(
                 segments.orders = 0,
-                ' placed no purchase order so far',
-                concat(' brought ', format_number(segments.net_revenue, 2), ' of net revenue')
+                ' placed no purchase order yet',
+                concat(' brought ', format_number(segments.net_revenue, 2), ' in net revenue')
             )
         ) as revenue,
-        -- Only one segment holds 100%, and where another one lost money a share can exceed it.
+        -- No share for a segment that has all customers, and none above 100%, which can occur if
+        -- another segment has negative revenue.
         if(
             segments.customers < totals.customers
             and segments.net_revenue between 0.01 and totals.net_revenue,
             concat(
                 ', ',
                 {{ percentage(share('segments.net_revenue', 'totals.net_revenue')) }},
-                ' of what all customers brought'
+                ' of the net revenue of all customers'
             ),
             ''
         ) as revenue_share,
@@ -68,11 +69,10 @@ phrases as (
         case
             when validation.customers >= {{ var('minimum_sample') }}
                 then concat(
-                    'of the ',
-                    {{ counted('validation.customers', 'customer') }},
-                    ' in the segment {{ var("holdout_days") }} days earlier, ',
                     {{ percentage('validation.repurchase_rate') }},
-                    ' ordered again'
+                    ' of the ',
+                    {{ counted('validation.customers', 'customer') }},
+                    ' in the segment {{ var("holdout_days") }} days earlier ordered again'
                 )
         end as repurchase
     from segments

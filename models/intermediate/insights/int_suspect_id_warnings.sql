@@ -2,12 +2,12 @@ with customers as (
     select * from {{ ref('int_customers') }}
 ),
 
-folded_ids as (
+normalized_ids as (
     select
         customer_id,
         has_orders,
         orders,
-        lower(trim(customer_id)) as folded_id
+        lower(trim(customer_id)) as normalized_id
     from customers
 ),
 
@@ -16,14 +16,14 @@ ids as (
         customer_id,
         has_orders,
         orders,
-        xxhash64(folded_id) as folded_key,
-        folded_id in (
+        xxhash64(normalized_id) as normalized_key,
+        normalized_id in (
             'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n', '-', '--',
             '?', '-1', 'unknown', 'undefined', 'missing', 'anonymous', 'guest', 'no customer', '(not set)'
         )
         -- Only zeros, also as a fraction or as a GUID, or only nines.
-        or folded_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder
-    from folded_ids
+        or normalized_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder
+    from normalized_ids
 ),
 
 totals as (
@@ -139,7 +139,7 @@ near_duplicates as (
         max(customer_id) as last_id
     from ids
     where has_orders and not is_placeholder
-    group by folded_key
+    group by normalized_key
     having count(*) > 1
 ),
 

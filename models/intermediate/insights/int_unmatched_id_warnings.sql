@@ -8,7 +8,7 @@ with customers as (
     select * from {{ ref('int_customers') }}
 ),
 
--- Ids with an equal key are the same number, or the same word in another form.
+-- Ids with an equal key are the same number or the same word, written in different ways.
 ids as (
     select
         customer_id,
@@ -18,7 +18,7 @@ ids as (
             coalesce(
                 cast(try_cast(customer_id as decimal(38, 6)) as string), lower(trim(customer_id))
             )
-        ) as form_key
+        ) as normalized_key
     from customers
 ),
 
@@ -32,19 +32,19 @@ totals as (
     from ids
 ),
 
--- Ids that only the transactions have, with the form that the customers file has instead.
-other_forms as (
+-- Ids that are only in the transactions, with the matching id of the customers file.
+matching_ids as (
     select
         ordering.customer_id,
         min(registered.customer_id) as registered_id
     from ids as ordering
-    inner join ids as registered on ordering.form_key = registered.form_key
+    inner join ids as registered on ordering.normalized_key = registered.normalized_key
     where not ordering.is_registered and registered.is_registered
     group by ordering.customer_id
 ),
 
--- The simplest expression that makes the two forms equal.
-repairs as (
+-- The simplest expression that makes the two ids equal.
+mapping_expressions as (
     select
         customer_id,
         registered_id,
@@ -57,34 +57,38 @@ repairs as (
                 then "regexp_replace(customer_id, '[.]0+$', '')"
             else '{{ any_form }}'
         end as expression
-    from other_forms
+    from matching_ids
 ),
 
-other_form_warning as (
+different_form_warning as (
     select
         concat(
             format_number(count(*), 0),
             ' of the ',
             {{ counted('max(totals.ordering)', 'customer id') }},
             ' in the transactions ',
-            if(count(*) = 1, 'has', 'have'),
-            ' another form in the customers file, such as "',
-            min(repairs.customer_id),
+            if(count(*) = 1, 'is', 'are'),
+            ' written differently in the customers file, such as "',
+            min(mapping_expressions.customer_id),
             '" for "',
-            min_by(repairs.registered_id, repairs.customer_id),
+            min_by(mapping_expressions.registered_id, mapping_expressions.customer_id),
             '".'
         ) as finding,
         concat(
             'Write customer_id: ',
-            if(count(distinct repairs.expression) = 1, min(repairs.expression), '{{ any_form }}'),
+            if(
+                count(distinct mapping_expressions.expression) = 1,
+                min(mapping_expressions.expression),
+                '{{ any_form }}'
+            ),
             ' in both sections of the mapping, transactions and customers.'
         ) as advice
-    from repairs
+    from mapping_expressions
     cross join totals
     having count(*) > 0
 ),
 
-other_ids_warning as (
+no_common_id_warning as (
     select
         concat(
             if(
@@ -102,20 +106,20 @@ other_ids_warning as (
             ordering_id,
             '" in the transactions.'
         ) as finding,
-        'Check that both sections of the mapping take customer_id from the same kind of number.' as advice
+        'Check that customer_id means the same in both sections of the mapping.' as advice
     from totals
     where
         registered > 0
         and ordering > 0
         and matched = 0
-        and not exists (select 1 from other_forms)
+        and not exists (select 1 from matching_ids)
 ),
 
 -- At most one of the two has a row.
 warnings as (
-    select * from other_form_warning
+    select * from different_form_warning
     union all
-    select * from other_ids_warning
+    select * from no_common_id_warning
 ),
 
 final as (

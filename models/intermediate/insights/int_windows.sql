@@ -16,8 +16,9 @@ data_period as (
     select * from {{ ref('int_data_period') }}
 ),
 
--- The last window is there in any case. Earlier ones are there to compare with, so the data must
--- cover them in full. They cover none when isolated late lines make the as-of date doubtful.
+-- The last window always has a row. Earlier windows serve for comparison, so they have a row only
+-- if the data cover them in full. Isolated late lines make the as-of date doubtful: then there are
+-- no earlier windows.
 windows as (
     select window_numbers.window_number
     from (select explode(sequence(0, 2)) as window_number) as window_numbers
@@ -65,7 +66,7 @@ customer_windows as (
     group by customer_key, window_number
 ),
 
-activity as (
+activity_counts as (
     select
         window_number,
         count(*) as active_customers,
@@ -75,7 +76,7 @@ activity as (
     group by window_number
 ),
 
-newcomers as (
+new_customer_counts as (
     select
         datediff(as_of.as_of_date, customers.first_order_on) div {{ window_days }} as window_number,
         count(*) as new_customers
@@ -92,16 +93,16 @@ final as (
         coalesce(sales.returned_cents, 0) as returned_cents,
         coalesce(sales.net_cents, 0) as net_cents,
         coalesce(sales.customer_net_cents, 0) as customer_net_cents,
-        coalesce(activity.active_customers, 0) as active_customers,
-        coalesce(activity.repeat_customers, 0) as repeat_customers,
-        coalesce(activity.retained_customers, 0) as retained_customers,
-        coalesce(newcomers.new_customers, 0) as new_customers,
-        lead(coalesce(activity.active_customers, 0)) over (order by windows.window_number)
+        coalesce(activity_counts.active_customers, 0) as active_customers,
+        coalesce(activity_counts.repeat_customers, 0) as repeat_customers,
+        coalesce(activity_counts.retained_customers, 0) as retained_customers,
+        coalesce(new_customer_counts.new_customers, 0) as new_customers,
+        lead(coalesce(activity_counts.active_customers, 0)) over (order by windows.window_number)
             as previous_active_customers
     from windows
     left join sales on windows.window_number = sales.window_number
-    left join activity on windows.window_number = activity.window_number
-    left join newcomers on windows.window_number = newcomers.window_number
+    left join activity_counts on windows.window_number = activity_counts.window_number
+    left join new_customer_counts on windows.window_number = new_customer_counts.window_number
 )
 
 select * from final

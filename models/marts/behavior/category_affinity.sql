@@ -12,7 +12,8 @@ orders as (
     group by customer_key, order_key
 ),
 
--- One row per set of categories. Pairs are formed per basket: baskets are few, orders are many.
+-- One row per set of categories. Pairs are formed per basket, because there are far fewer baskets
+-- than orders.
 baskets as (
     select
         categories,
@@ -29,7 +30,8 @@ basket_categories as (
     from baskets
 ),
 
--- Each basket once, by its first category. Counting `baskets` would make Spark read the lines twice.
+-- Counts each basket once, in the row of its first category. Counting `baskets` instead would make
+-- Spark read the lines twice.
 all_orders as (
     select sum(orders) as orders
     from basket_categories

@@ -24,7 +24,7 @@ final as (
         {{ money('gross_cents') }} as gross_revenue,
         {{ money('returned_cents') }} as returned_revenue,
         {{ money('net_cents') }} as net_revenue,
-        -- Null without revenue and for a loss, of which a share has no meaning.
+        -- Null if the total is 0 or a loss, because a share of it has no meaning.
         {{ share('net_cents', 'greatest(sum(net_cents) over (), 0)') }} as revenue_share,
         {{ share('returned_cents', 'gross_cents') }} as return_rate
     from categories

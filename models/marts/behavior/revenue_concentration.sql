@@ -7,7 +7,8 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- Rank 1 has the highest revenue. Customers with equal revenue take the ranks from first to last.
+-- Rank 1 has the highest revenue. Customers with equal revenue share the ranks from first_rank to
+-- last_rank.
 revenues as (
     select
         ranks.value as net_cents,
@@ -22,7 +23,7 @@ revenues as (
 ),
 
 -- Rank r of n is in decile ceil(10 * r / n), so equal revenue can extend over several deciles.
-spread_revenues as (
+revenues_by_decile as (
     select
         *,
         explode(sequence(
@@ -39,7 +40,7 @@ decile_parts as (
         least(last_rank, decile * all_customers div 10)
         - greatest(first_rank, (decile - 1) * all_customers div 10 + 1)
         + 1 as customers
-    from spread_revenues
+    from revenues_by_decile
 ),
 
 decile_sums as (
@@ -51,9 +52,9 @@ decile_sums as (
     group by decile
 ),
 
--- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, with i counted from the lowest x,
--- as a single division: sum(x * (worse - better)) / (n * sum(x)). Shares and Gini of a loss mean
--- nothing. The products of many customers exceed bigint, hence the decimals.
+-- The Gini coefficient 2 * sum(i * x) / (n * sum(x)) - (n + 1) / n, with i counted from the lowest
+-- x, as a single division: sum(x * (worse - better)) / (n * sum(x)). Shares and Gini of a loss have
+-- no meaning. The products are decimals, because they can exceed bigint.
 positive_totals as (
     select
         sum(net_cents * customers) as net_cents,
@@ -65,12 +66,12 @@ positive_totals as (
     having sum(net_cents * customers) > 0
 ),
 
--- All ten deciles, also where there are fewer customers.
+-- Always ten deciles, even if there are fewer customers.
 deciles as (
     select explode(sequence(1, 10)) as decile
 ),
 
-cumulated_deciles as (
+cumulative_deciles as (
     select
         deciles.decile,
         coalesce(decile_sums.customers, 0) as customers,
@@ -82,14 +83,14 @@ cumulated_deciles as (
 
 final as (
     select
-        cumulated_deciles.decile,
-        cumulated_deciles.customers,
-        {{ money('cumulated_deciles.net_cents') }} as net_revenue,
-        {{ share('cumulated_deciles.net_cents', 'positive_totals.net_cents') }} as revenue_share,
-        {{ share('cumulated_deciles.cumulative_cents', 'positive_totals.net_cents') }}
+        cumulative_deciles.decile,
+        cumulative_deciles.customers,
+        {{ money('cumulative_deciles.net_cents') }} as net_revenue,
+        {{ share('cumulative_deciles.net_cents', 'positive_totals.net_cents') }} as revenue_share,
+        {{ share('cumulative_deciles.cumulative_cents', 'positive_totals.net_cents') }}
             as cumulative_share,
         {{ share('positive_totals.gini_dividend', 'positive_totals.gini_divisor') }} as gini
-    from cumulated_deciles
+    from cumulative_deciles
     left join positive_totals on true
 )
 

@@ -29,13 +29,13 @@ names as (
             as long_name,
         coalesce(
             cluster_words.recommended_action,
-            'Go by their segments: no trait sets them apart from the others.'
+            'Use the actions of their segments: no trait sets these customers apart.'
         ) as recommended_action
     from profiles
     left join cluster_words on profiles.cluster = cluster_words.cluster
 ),
 
--- Two traits name a persona. Clusters that share both get the third trait.
+-- The two strongest traits name a persona. Clusters that share both also get the third.
 distinct_names as (
     select
         cluster,
@@ -44,7 +44,7 @@ distinct_names as (
     from names
 ),
 
--- Clusters that share the third trait too get their number.
+-- Clusters that share all three also get their number.
 unique_names as (
     select
         cluster,
@@ -72,7 +72,7 @@ final as (
                 profiles.average_order_value,
                 profiles.average_recency_days
             ),
-            concat('most often ', profiles.favorite_category),
+            concat('most common favorite category ', profiles.favorite_category),
             format_string(
                 'on average %.0f%% of their orders on weekends, %.0f%% in November and December',
                 100 * profiles.weekend_order_share,
@@ -83,7 +83,7 @@ final as (
                 format_string('%.0f years old on average', profiles.average_age),
                 null
             ),
-            concat('membership most often ', profiles.membership_level)
+            concat('most common membership level ', profiles.membership_level)
         ) as description,
         unique_names.recommended_action,
         profiles.average_age,

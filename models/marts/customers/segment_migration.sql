@@ -7,8 +7,8 @@ scoring_dates as (
     select * from {{ ref('int_scoring_dates') }}
 ),
 
--- A customer has a row at every month end from the first order on, so the previous row is of the
--- previous month.
+-- A customer has a row for every month end since the first order, so the previous row is the
+-- previous month end.
 customer_moves as (
     select
         scored_on as month_end,
@@ -20,7 +20,7 @@ customer_moves as (
     window customer_months as (partition by customer_key order by scored_on)
 ),
 
--- The segments before the first month end are not known, so no move leads to it.
+-- The first month end has no earlier segments to compare with, so it has no moves.
 history_start as (
     select min(scored_on) as month_end
     from scoring_dates

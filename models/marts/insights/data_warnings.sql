@@ -18,7 +18,7 @@ suspect_id_warnings as (
     select * from {{ ref('int_suspect_id_warnings') }}
 ),
 
--- U+FFFD replaces the characters that the encoding of the file does not have.
+-- Programs write U+FFFD in place of bytes that they cannot decode.
 damaged_values as (
     select customer_id as damaged_value
     from customers

@@ -18,7 +18,8 @@ window_metrics as (
             'net_revenue', net_cents / 100D,
             'orders', cast(orders as double),
             'active_customers', cast(active_customers as double),
-            -- In the first window of the data every customer is new, which is nothing to compare with.
+            -- In the first window of the data every customer is new, so its count is no basis for a
+            -- comparison.
             'new_customers',
             cast(
                 if(
@@ -53,7 +54,7 @@ total_metrics as (
             'customers', cast(customers as double),
             'lifetime_net_revenue', net_cents / 100D,
             'average_customer_value', {{ average_money('net_cents', 'buyers') }},
-            -- While no customer has a risk, what is at risk is unknown and not zero.
+            -- If no customer has a churn risk, these values are unknown, not 0.
             'high_risk_customers',
             cast(if(rated_customers > 0, high_risk_customers, null) as double),
             'revenue_at_stake', cast(if(rated_customers > 0, revenue_at_stake, null) as double)

@@ -26,7 +26,7 @@ risk_findings as (
         cast(null as string) as subject,
         concat(
             {{ counted('count(*)', 'customer') }},
-            ' with a monetary score of 4 or 5 placed the last order ',
+            ' with a monetary score of 4 or 5 placed their last order ',
             {{ counted('cast(round(avg(recency_days)) as bigint)', 'day') }},
             if(count(*) = 1, ' ago', ' ago on average'),
             '; ',
@@ -56,7 +56,8 @@ lapsed_customers as (
     where audience_type = 'recently_lapsed'
 ),
 
--- Some customers lapse in every window. They are a finding only when fewer came in their place.
+-- Some customers lapse in every window. This is a finding only if there are fewer active customers
+-- than before.
 lapse_findings as (
     select
         'recently_lapsed' as audience_type,
@@ -70,9 +71,11 @@ lapse_findings as (
             format_number(active_customers.customers, 0),
             ' in the last {{ window_days }} days; ',
             {{ counted('lapsed_customers.customers', 'customer') }},
-            ' active then ',
-            if(lapsed_customers.customers = 1, 'has', 'have'),
-            ' placed no order since'
+            if(
+                lapsed_customers.customers = 1,
+                ' who was active then has placed no order since',
+                ' who were active then have placed no order since'
+            )
         ) as finding,
         lapsed_customers.customers,
         lapsed_customers.value_at_stake
@@ -107,7 +110,7 @@ final as (
         on
             findings.audience_type = audiences.audience_type
             and findings.subject is not distinct from audiences.subject
-    -- Guests, who cannot be counted, have no number of customers.
+    -- Guests cannot be counted, so their number of customers is null.
     where findings.customers > 0 or findings.customers is null
 )
 
