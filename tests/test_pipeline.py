@@ -1,7 +1,6 @@
 """The pipeline end to end, as a user runs it: on generated data, on real data, on bad input."""
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import DATA, Data, dbt, on_data, published, run_step, shared_file
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
-
-from ml import tables
+from conftest import DATA, Data, on_data, published, run_step, shared_file
 
 Query = Callable[[str], list[tuple]]
 Make = Callable[..., subprocess.CompletedProcess]
@@ -56,17 +51,6 @@ def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
         table: query(f"select count(*), bit_xor(xxhash64(*)), sum(hash(*)) from {table}")[0]
         for table in tables
     }
-
-
-def shuffle(
-    spark: SparkSession, table: str, columns: str, partitioned_by: str | None = None
-) -> None:
-    """Rewrites a raw table with its rows in another order and in other files."""
-    rows = spark.table(table).repartition(7, F.rand(1)).sortWithinPartitions(F.rand(2))
-    stored = tables.table_properties(spark, table)
-    # With the generator's properties, a run does not generate the rows again.
-    properties = {name: stored[name] for name in ("source", "customers", "seed", "code")}
-    tables.replace_table(rows, table, columns, "Shuffled by the tests.", properties, partitioned_by)
 
 
 def all_tables() -> list[str]:
@@ -169,24 +153,6 @@ class TestGenerated:
         assert not query(
             "select customer_id from marts.customers where (persona is null) <> (orders = 0)"
         )
-
-    def test_plain_dbt_build_on_shuffled_rows_warns_of_nothing_and_gives_the_same_tables(
-        self, server: dict[str, str], query: Query, spark: SparkSession
-    ):
-        before = fingerprint(query, all_tables())
-        shuffle(
-            spark,
-            "raw.transactions",
-            tables.TRANSACTIONS_COLUMNS,
-            tables.TRANSACTIONS_PARTITION,
-        )
-        shuffle(spark, "raw.customers", tables.CUSTOMERS_COLUMNS)
-        printed = dbt(server, "build")
-        assert " WARN=0 ERROR=0 SKIP=0 " in printed
-        assert not re.search(r"\bwarning\b", printed, re.IGNORECASE)
-        for step in (["cluster"], ["lifetime_value"], ["generate", "--customers", "3000"]):
-            assert "nothing to do" in run_step(server, f"ml.{step[0]}", *step[1:])
-        assert fingerprint(query, all_tables()) == before
 
     def test_sql_prompt_answers(self, make: Make, query: Query):
         sql = "select segment, count(*) from marts.customers group by segment;"
