@@ -205,6 +205,7 @@ def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
     return counted
 
 
+@pytest.mark.slow
 def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     spark: SparkSession, server: dict[str, str], query: Callable, tmp_path: Path
 ):
@@ -294,6 +295,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 def test_every_parquet_type_in_every_column_is_used_kept_or_refused(
     spark: SparkSession, tmp_path: Path
 ):

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -161,6 +161,20 @@ class TestGenerated:
             line = next(line for line in printed.splitlines() if f" {segment} " in line)
             assert f" {customers} " in line
 
+
+@pytest.fixture(scope="class")
+def unchanged_tables(query: Query) -> Iterator[None]:
+    """Asserts that the tests of a class leave every table as it was."""
+    before = fingerprint(query, all_tables())
+    yield
+    assert fingerprint(query, all_tables()) == before
+
+
+@on_data("generated")
+@pytest.mark.usefixtures("unchanged_tables")
+class TestBadInput:
+    """`make run` with a wrong parameter or file."""
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -179,12 +193,11 @@ class TestGenerated:
             (["TRANSACTIONS={orders}", "MAPPING={wrong_column}"], "no_such_column"),
         ],
     )
-    def test_bad_input_is_one_clear_line_and_changes_nothing(
+    def test_a_mistake_is_one_clear_line(
         self,
         words: list[str],
         message: str,
         make: Make,
-        query: Query,
         tmp_path: Path,
     ):
         contents = {
@@ -199,14 +212,12 @@ class TestGenerated:
         for name, content in contents.items():
             (tmp_path / name).write_text(content)
             files[name.split(".")[0]] = str(tmp_path / name)
-        before = fingerprint(query, all_tables())
         result = make("run", *[word.format(**files) for word in words], check=False)
         assert result.returncode != 0
         errors = [line for line in result.stderr.splitlines() if not line.startswith("make")]
         assert len(errors) == 1, result.stderr
         assert errors[0].startswith("error: ")
         assert message in errors[0]
-        assert fingerprint(query, all_tables()) == before
 
 
 @on_data("generated_until_2025")

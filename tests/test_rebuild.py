@@ -1,11 +1,12 @@
-"""Tests that a plain `dbt build` on the same rows in another order gives the same tables.
+"""Tests of plain dbt: the unit tests pass, and rows in another order give the same tables.
 
-It runs after test_query_plans.py by its name: that reads what Spark and dbt kept of `make run`.
+They run after test_query_plans.py, by their name: it reads what Spark and dbt kept of `make run`.
 """
 
 import re
 from collections.abc import Callable
 
+import pytest
 from conftest import dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -28,6 +29,14 @@ def shuffle(
 
 
 @on_data("generated")
+def test_unit_tests_of_the_models_pass(server: dict[str, str]):
+    printed = dbt(server, "test", "--select", "test_type:unit")
+    assert " WARN=0 ERROR=0 SKIP=0 " in printed
+    assert int(re.search(r"PASS=(\d+)", printed)[1]) > 100
+
+
+@pytest.mark.slow
+@on_data("generated")
 def test_plain_dbt_build_on_shuffled_rows_warns_of_nothing_and_gives_the_same_tables(
     server: dict[str, str], query: Query, spark: SparkSession
 ):
@@ -39,7 +48,7 @@ def test_plain_dbt_build_on_shuffled_rows_warns_of_nothing_and_gives_the_same_ta
         tables.TRANSACTIONS_PARTITION,
     )
     shuffle(spark, "raw.customers", tables.CUSTOMERS_COLUMNS)
-    printed = dbt(server, "build")
+    printed = dbt(server, "build", "--exclude-resource-type", "unit_test")
     assert " WARN=0 ERROR=0 SKIP=0 " in printed
     assert not re.search(r"\bwarning\b", printed, re.IGNORECASE)
     for step in (["cluster"], ["lifetime_value"], ["generate", "--customers", "3000"]):
