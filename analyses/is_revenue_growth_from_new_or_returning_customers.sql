@@ -1,4 +1,4 @@
--- Does the growth of revenue against the year before come from new or from returning customers?
+-- Does the growth of revenue over the year before come from new or from returning customers?
 --
 -- Read: growth is the sum of three parts: new customers, returning customers and guests.
 -- Beware: the last month may not be over, and the data may begin within the first month. Then a part of

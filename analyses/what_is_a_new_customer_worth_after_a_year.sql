@@ -1,7 +1,8 @@
 -- How much does a new customer bring in the first year, and how soon?
 --
--- Read: all rows are about the same cohorts, those whose twelfth month after the first is over. A
--- campaign has paid off by the month whose cumulative_revenue_per_customer exceeds its cost per customer.
+-- Read: all rows describe the same cohorts: those with twelve complete months after the first
+-- month. A campaign has paid off in the month in which cumulative_revenue_per_customer exceeds the
+-- campaign's cost per customer.
 -- Beware: this is revenue, not margin. New customers today may differ from those of a year ago.
 
 with retention as (

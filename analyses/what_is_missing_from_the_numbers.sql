@@ -1,4 +1,4 @@
--- Which lines of the source are in no mart, and how much money do they hold?
+-- Which lines of the source are missing from the marts, and what is their amount?
 --
 -- Read: the lines themselves are in staging.rejected_transactions, except those of after_as_of_date:
 -- these are usable, but later than the as-of date.

@@ -1,4 +1,4 @@
--- Which fifty customers should we call this week, because we could lose the most revenue?
+-- Which fifty customers should we call this week to protect the most revenue?
 --
 -- Read: recency_days far above usual_days_between_orders means that the silence is unusual for them.
 -- Beware: value_at_stake is an estimate. Leave out a few customers, chosen at random: only a

@@ -1,7 +1,7 @@
-{#- Creates the tables that the PySpark steps under ml/ fill, with the columns that the source `ml` declares. The
-    tables exist, empty, before the first step runs, so that the models that join them can always be built. A table
-    of an earlier version, with other column names, is dropped and created again. Its step fills it in the same
-    run. -#}
+{#- Creates the tables that the PySpark steps under ml/ fill, with the columns that the source `ml`
+    declares. The macro creates the tables empty before the first step runs, so that dbt can always
+    build the models that join them. If a table has other column names, from an earlier version, the
+    macro drops it and creates it again. Its step fills it in the same run. -#}
 {% macro create_ml_tables() %}
     {% if execute %}
         {% do run_query("create database if not exists ml") %}

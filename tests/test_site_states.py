@@ -1,7 +1,8 @@
 """Tests that the page and the summary of small marts are built, and that their sentences are true.
 
-DuckDB recomputes the marts from a few lines (test_recomputation.py proves that the real marts equal
-the recomputation), so that a state takes no run. Two states go through a complete run as well.
+A state needs no run of the pipeline, because DuckDB computes the marts from a few lines.
+test_recomputation.py shows that the real marts equal this computation. Two states also go through a
+complete run.
 """
 
 import functools
@@ -30,7 +31,7 @@ from reports.query import QUERIES, Relation, relations_of
 
 LOADED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
-# What the recomputation leaves out, with the columns that the summary reads.
+# Tables that the recomputation leaves out, with the columns that the summary reads.
 EMPTY = {
     "marts.personas": "persona varchar, cluster int, customers bigint, customer_share double, "
     "description varchar",
@@ -146,7 +147,7 @@ def summary_of(lines: list[dict], **given) -> str:
 
 
 def days(count: int, customers: int, first: datetime = MONDAY) -> list[dict]:
-    """Returns an order on each of `count` days, by that many customers in turn."""
+    """Returns one order on each of `count` days; `customers` customers take turns."""
     return [line(f"c{day % customers}", first + timedelta(day)) for day in range(count)]
 
 
@@ -269,16 +270,16 @@ def test_lines_left_out_are_counted_in_a_sentence():
     assert "The source has no line." in page_of([])
 
 
-# --- what few customers, or a loss, do not support --------------------------------------
+# --- claims that few customers, or a loss, do not support -------------------------------
 
 
 def spending(customers: int) -> list[dict]:
-    """Returns purchases of 1, 2, 3 and so on, each by a customer of its own, one an hour."""
+    """Returns purchases with the amounts 1, 2, 3 and so on, one an hour, by different customers."""
     return [line(f"c{n}", MONDAY + timedelta(hours=n), n + 1) for n in range(customers)]
 
 
 def test_few_customers_have_no_best_tenth():
-    """The best three of 30 spend 30 + 29 + 28 = 87 of 465, the best 15 of them 345."""
+    """The best three of 30 customers spend 30 + 29 + 28 = 87 of 465. The best 15 spend 345."""
     enough = page_of(spending(30))
     assert "The best tenth of the customers brought 18.7% of the revenue from customers" in enough
     assert "The better half of the customers brought 74.2% of the revenue" in enough
@@ -295,7 +296,7 @@ def test_equal_customers_have_no_best_tenth():
 
 
 def test_a_loss_has_no_shares():
-    """Net revenue is 40 * 12.50 - 600 = -100: no category and no segment has a share of that."""
+    """Net revenue is 40 * 12.50 - 600 = -100. Nothing can have a share of a loss."""
     loss = page_of([*[line(f"c{n}") for n in range(40)], line("c0", amount=-600, category="Toys")])
     assert "The last 90 days brought net revenue of \N{MINUS SIGN}100" in loss
     assert "Net revenue by product category" in loss
@@ -321,7 +322,7 @@ def test_no_move_differs_from_no_month_to_compare_with():
 
 
 def test_the_page_explains_why_a_window_has_no_comparison():
-    """100 days from 2 March 2026 cover the last 90, and 10 of those before."""
+    """100 days from 2 March 2026 cover the last 90 days, and only 10 of the 90 days before."""
     lines = days(100, 20)
     with marts(lines) as connection:
         page = render(read(connection), {})
@@ -337,7 +338,7 @@ def test_the_page_explains_why_a_window_has_no_comparison():
 
 
 def test_new_customers_need_a_third_window_to_compare_with():
-    """200 days cover both windows, and of the one before only 20 days."""
+    """200 days cover the last two windows, and only 20 days of the window before them."""
     page = page_of(days(200, 40))
     assert "unchanged on the 90 before" in page
     assert (
@@ -427,7 +428,7 @@ def test_warnings_come_first_and_only_if_there_are_any():
     )
 
 
-# --- any number of anything -------------------------------------------------------------
+# --- large data -------------------------------------------------------------------------
 
 
 def test_the_page_stays_small_with_many_of_everything():

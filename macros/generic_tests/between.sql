@@ -1,4 +1,4 @@
-{#- Null-safe: `is not true` also fails on null, which `not between` lets pass. -#}
+{#- `is not true` makes the test fail on null, too. `not between` would let null pass. -#}
 {% test between(model, column_name, lowest, highest) %}
     select {{ column_name }}
     from {{ model }}

@@ -2,10 +2,11 @@
     A table that analysts can query without interruption while it is rebuilt (write-audit-publish). README.md
     in this folder explains why and how.
 
-    `marts.customers` is a view of one finished build, a table in the database `marts_builds`. A run writes a
-    new build, checks the model's contract and constraints on it (Spark enforces none of them), and only then
-    points the view at it, in one step (`alter view`). A build that fails leaves the view unchanged. The
-    previous build stays for queries that still read it; older builds and leftovers of killed runs are dropped.
+    For example, `marts.customers` is a view of one finished build. A build is a table in the
+    database `marts_builds`. A run writes a new build, checks the model's contract and constraints
+    on it (Spark enforces none of them), and only then points the view at it, in one step
+    (`alter view`). A build that fails leaves the view unchanged. The previous build stays for
+    queries that still read it; older builds and leftovers of killed runs are dropped.
 -#}
 {% materialization published_table, adapter='spark' %}
     {%- set existing = load_cached_relation(this) -%}
@@ -72,7 +73,8 @@
 {% endmacro %}
 
 
-{#- A metastore keeps 256 characters of a column's comment, and needs a minute to refuse more. -#}
+{#- A metastore accepts at most 256 characters in a column's comment. It takes a minute to refuse a
+    longer one. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
@@ -123,8 +125,8 @@
 {% endmacro %}
 
 
-{#- For `on-run-end`. A published table that this run has built as a plain table or view no longer needs its
-    builds. -#}
+{#- For `on-run-end`. If this run has built a former published table as a plain table or view, the
+    builds of that table are no longer needed. -#}
 {% macro drop_unused_builds(results) %}
     {% if execute %}
         {% set models = [] %}

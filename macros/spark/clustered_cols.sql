@@ -1,5 +1,5 @@
-{#- Overrides dbt-spark's macro, which cannot write `sorted by`. A bucketed table is also sorted by its key, so
-    that a group by on the key needs neither a shuffle nor a sort. -#}
+{#- Overrides dbt-spark's macro, which cannot write `sorted by`. A bucketed table is also sorted by
+    its key, so that grouping by the key needs neither a shuffle nor a sort. -#}
 {% macro spark__clustered_cols(label, required=false) -%}
     {%- set key = config.get('clustered_by') -%}
     {%- if key is not none -%}

@@ -1,4 +1,5 @@
--- Fails when a customer with a purchase order has no churn risk, or one without has one.
+-- Fails when a customer with a purchase order has no churn risk, or when a customer without a
+-- purchase order has one.
 with summary as (
     select sum(customers) as customers
     from {{ ref('churn_summary') }}
