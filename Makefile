@@ -44,7 +44,7 @@ help:  ## lists the commands
 run:  ## everything: data, models, personas, lifetime value, the sites, and a summary
 	+@$(LOCKED) BEGIN=raw summary
 
-load:  ## adds TRANSACTIONS (and CUSTOMERS) to what is loaded
+load:  ## adds TRANSACTIONS (and CUSTOMERS) to the loaded data
 	+@$(LOCKED) BEGIN=added added
 
 erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
@@ -106,7 +106,7 @@ test_all: setup-tests lint  ## the same, and every data set, faults, load, incre
 test_hours: setup-tests  ## fifty kills and thousands of hostile files
 	@.venv/bin/pytest -m hours
 
-bench: setup-tests  ## times every step at N_CUSTOMERS, on its own ports and state, beside other implementations
+bench: setup-tests  ## times every step at N_CUSTOMERS, on its own ports and state, next to other implementations
 	@PYTHONPATH=tests $(PYTHON) -m tests.bench.bench --customers "$(N_CUSTOMERS)"
 
 lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint

@@ -9,15 +9,16 @@ from ml.evaluation import EvaluationRow, Points, auc_difference, evaluate_score,
 from ml.histories import Holdout
 from ml.purchase_models import PurchaseModel
 
-# Fifths of the other customers with a better score at the start of the holdout: with this many or
-# more the risk is high, with fewer than this many it is low. By recency these are the scores 1 and
-# 2, and 4 and 5. Ties count in the customer's favor.
+# The risk depends on the share of the other customers who had a better score at the start of the
+# holdout, in fifths. From the first limit on, the risk is high. Below the second limit, it is low.
+# By recency, the scores 1 and 2 are high risk, and the scores 4 and 5 are low risk. Ties count in
+# the customer's favor.
 HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 
 
 @dataclass(frozen=True)
 class ChurnScore:
-    """A score for repurchase: purchases expected in some weeks, optionally ranked with recency."""
+    """A score for repurchase: expected purchases alone, or ranked together with recency."""
 
     weeks: float
     ranks: tuple[Points, Points] | None = None  # of expected purchases, and of recency
@@ -47,7 +48,7 @@ def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, fl
 def evaluate_levels(
     holdout: Holdout, name: str, score: np.ndarray, thresholds: tuple[float, float]
 ) -> Iterator[EvaluationRow]:
-    """Share of customers that bought again, by level of risk, against that of all customers."""
+    """Share of customers who bought again, by level of risk, and the share of all customers."""
     level = np.digitize(score, thresholds)
     overall = holdout.buyers.sum() / holdout.customers.sum()
     for number, audience in enumerate(("high risk", "medium risk", "low risk")):
@@ -68,8 +69,8 @@ def choose_churn_score(
 ) -> tuple[list[EvaluationRow], ChurnScore | None]:
     """The best of recency, expected purchases and both, and how each did in the holdout.
 
-    From simple to elaborate, each must beat the best one before it by more than two standard
-    errors. None as score means recency, which needs no model.
+    The candidates go from simple to elaborate. Each must beat the best one before it by more than
+    two standard errors. A score of None means recency, which needs no model.
     """
     expected = ChurnScore(weeks)
     expected_values = expected.of(model, *holdout.history)

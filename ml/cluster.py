@@ -2,8 +2,8 @@
 
     python -m ml.cluster --seed 42
 
-`ml/MODEL_CARD.md` has the features and their weights, how the number of clusters is chosen, and
-what the result can and cannot tell.
+`ml/MODEL_CARD.md` describes the features and their weights, the choice of the number of clusters,
+and the limits of the result.
 
 Writes `ml.cluster_selection` (one row per number of clusters that was tried), `ml.cluster_centers`
 (one row per cluster and feature) and `ml.customer_clusters` (one row per scored customer); the mart
@@ -42,11 +42,11 @@ from ml.tables import holds_run, run_name
 
 # Fewer clusters are too coarse for campaigns, and more are too many to write campaigns for.
 CLUSTER_NUMBERS = range(4, 9)
-# K-Means ends in a local optimum: the cheapest of several starts counts.
+# K-Means ends in a local optimum, so the best result of several starts is used.
 STARTS = 3
 LOWEST_STABILITY = 0.8
 SMALLEST_SHARE = 0.02
-# A sample of fixed size costs the same for any number of customers; 2% of it are 160.
+# A sample of fixed size costs the same for any number of customers. 2% of it is 160 customers.
 SAMPLE_SIZE = 8_000
 FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
@@ -66,7 +66,7 @@ class Candidate:
     smallest_share: float
 
     def objection(self) -> str | None:
-        """Why this number of clusters should not be chosen; None without a reason."""
+        """Why this number of clusters should not be chosen; None if nothing speaks against it."""
         if self.smallest_share < SMALLEST_SHARE:
             return f"a cluster of {self.smallest_share:.1%} is too small to act on"
         if self.stability < LOWEST_STABILITY:
@@ -87,8 +87,8 @@ def fit(sample: DataFrame, clusters: int, seed: int) -> list[KMeansModel]:
         try:
             return k_means.fit(sample)
         except (PySparkException, Py4JJavaError):
-            # MLlib's solver by blocks takes half the time, but fails when so many customers are
-            # equal that it starts with fewer than k centers.
+            # MLlib's block solver takes half the time, but it fails if so many customers are equal
+            # that it starts with fewer than k centers.
             return k_means.setSolver("row").fit(sample)
 
     # A fit is many small jobs, which leave cores idle when they run one after the other.
@@ -123,7 +123,7 @@ def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
 
 
 def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
-    """How far two partitions agree: 1 when they are the same, 0 when no more than by chance.
+    """How far two partitions agree: 1 if they are equal, 0 if they agree as much as by chance.
 
     `labels` counts the items by their label in each of the two (Hubert and Arabie 1985, "Comparing
     partitions").
@@ -156,12 +156,10 @@ def choose(candidates: list[Candidate]) -> Candidate:
 
 
 def reason(each: Candidate, chosen: Candidate) -> str:
-    """Why this number of clusters was chosen or not, in words."""
+    """Explains in words why this number of clusters was chosen or not."""
     objection = each.objection()
     if each is chosen:
-        return (
-            f"the least unstable of all, though {objection}" if objection else "highest silhouette"
-        )
+        return f"the most stable of all, but {objection}" if objection else "highest silhouette"
     return objection or f"lower silhouette than {chosen.clusters} clusters"
 
 
@@ -224,8 +222,8 @@ def assign(customers: DataFrame, model: KMeansModel, centers: list[list[float]])
 def sample_of(customers: DataFrame) -> Iterator[DataFrame]:
     """At most SAMPLE_SIZE customers, cached, chosen and ordered by a hash of the key.
 
-    So they are the same customers for any layout of the files. They are in one partition and in
-    order, so that K-Means sums in the same order, too.
+    The sample is therefore the same for any layout of the files. It is in one partition and in
+    order, so that K-Means adds its values in the same order, too.
     """
     describe(customers.sparkSession, "sample")
     ordered = customers.orderBy(F.xxhash64("customer_key"), "customer_key")
@@ -237,7 +235,7 @@ def sample_of(customers: DataFrame) -> Iterator[DataFrame]:
 
 
 def find_candidates(customers: DataFrame, seed: int) -> list[Candidate]:
-    """A candidate for each number of clusters, up to the number of customers that differ."""
+    """A candidate for each number of clusters, up to the number of distinct customers."""
     with sample_of(customers) as sample:
         different = sample.select("coordinates").distinct().count()
         return [candidate(sample, k, seed) for k in CLUSTER_NUMBERS if k <= different]
@@ -253,7 +251,7 @@ def log_choice(chosen: Candidate) -> None:
 
 
 def find_clusters(spark: SparkSession, values: DataFrame, seed: int) -> dict[str, DataFrame] | None:
-    """Clusters the customers: the rows of each table; None when hardly any of them differ."""
+    """Clusters the customers: the rows of each table; None if too few customers are distinct."""
     space = dimensions(values)
     log(f"clustering customers in {len(space)} dimensions")
     customers = with_coordinates(values, space)
@@ -283,7 +281,7 @@ def main() -> None:
     scored, content = count_and_content(values)
     ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
     if scored < FEWEST_CUSTOMERS:
-        few = f"{scored} customers with a purchase are too few, {FEWEST_CUSTOMERS} the fewest"
+        few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
     run_id = run_name(scored, content, as_of, seed, code_version("cluster.py", "features.py"))

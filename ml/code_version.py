@@ -1,4 +1,4 @@
-"""The version of the code that makes a table. When it changes, the next run makes it again."""
+"""The version of the code that builds a table. If it changes, the next run rebuilds the table."""
 
 import hashlib
 from importlib.resources import files

@@ -19,7 +19,7 @@ from ml.tables import (
     table_properties,
 )
 
-# The raw tables with a customer_id: columns and partition.
+# For each raw table with a customer_id: its columns and its partition column.
 TABLES = {
     "raw.transactions": (TRANSACTIONS_COLUMNS, TRANSACTIONS_PARTITION),
     "raw.customers": (CUSTOMERS_COLUMNS, None),

@@ -1,7 +1,7 @@
-"""Evaluates scores and forecasts from the start of the holdout against the purchases in it.
+"""Compares scores and forecasts from the start of the holdout with the purchases in the holdout.
 
-A score is better the more often customers who bought again have the higher score (AUC); a
-forecast is better the nearer it is to the actual orders and spend.
+A score is good if customers who bought again usually have a higher score than the others (AUC). A
+forecast is good if it is close to the actual orders and spend.
 """
 
 import math
@@ -41,7 +41,7 @@ class EvaluationRow:
 
 
 def percent_rank(values: np.ndarray, customers: np.ndarray) -> Points:
-    """Distinct values, ascending, and the share of customers below each; half of equals count."""
+    """Distinct values, ascending, and the share of customers below each; ties count half."""
     distinct, place = np.unique(values, return_inverse=True)
     counts = np.bincount(place, weights=customers)
     return distinct, (np.cumsum(counts) - counts / 2) / counts.sum()
@@ -59,9 +59,10 @@ def area_under_curve(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """AUC of a score, and the placements of each row, which give the standard error.
 
-    A row stands for customers with the same score: the number with the outcome and without.
-    AUC is the chance that one with the outcome scores higher than one without; ties count half.
-    Placements: the share of the negatives below the row, and of the positives above it.
+    A row stands for customers with the same score. `positives` counts those with the outcome, and
+    `negatives` those without. AUC is the chance that a customer with the outcome scores higher than
+    one without; ties count half. Placements are the share of the negatives below the row, and the
+    share of the positives above it.
     """
     _, place = np.unique(score, return_inverse=True)
     with_outcome = np.bincount(place, weights=positives)
@@ -90,7 +91,7 @@ def auc_difference(
 
 
 def audiences(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """All customers, one-time buyers and repeat buyers: which of the histories are theirs."""
+    """All customers, one-time buyers and repeat buyers, each with a mask of their histories."""
     yield "all", np.full(len(x), True)
     yield "one-time buyers", x == 0
     yield "repeat buyers", x > 0
@@ -99,7 +100,7 @@ def audiences(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 def evaluate_score(
     holdout: Holdout, name: str, metric: str, score: np.ndarray
 ) -> Iterator[EvaluationRow]:
-    """AUC of a score for repurchase, against that of recency."""
+    """AUC of a score for repurchase, and the AUC of recency."""
     for audience, chosen in audiences(holdout.x):
         buyers = holdout.buyers[chosen]
         others = holdout.customers[chosen] - buyers
@@ -118,7 +119,7 @@ def evaluate_baselines(holdout: Holdout) -> Iterator[EvaluationRow]:
 
 
 def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
-    """Share of customers that bought again, by segment, against that of all customers.
+    """Share of customers who bought again, by segment, and the share of all customers.
 
     `segments` are the rows of marts.segment_validation.
     """
@@ -133,7 +134,7 @@ def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
 
 
 def expected_orders(model: PurchaseModel, weeks: float, holdout: Holdout) -> np.ndarray:
-    """Purchases expected of one customer of each history, without digits that differ by machine."""
+    """Expected purchases per customer of each history, rounded: machines differ in later digits."""
     return np.round(model.expected_purchases(weeks, *holdout.history), 6)
 
 
@@ -142,7 +143,7 @@ def evaluate_purchases(
 ) -> Iterator[EvaluationRow]:
     """A purchase model's forecast of the holdout against the actual orders.
 
-    `weeks` is the length of the holdout, `actual` has the orders of each week of it.
+    `weeks` is the length of the holdout, and `actual` has the orders of each of its weeks.
     """
     expected = expected_orders(model, weeks, holdout)
     alive = np.round(model.p_alive(*holdout.history), 6)
@@ -190,7 +191,7 @@ def evaluate_spend(
 ) -> Iterator[EvaluationRow]:
     """The forecast of spend, per order and per customer, against the actual spend.
 
-    `name` is that of the purchase model.
+    `name` is the name of the purchase model.
     """
     order_value = spend.expected_spend(sample.x, sample.average)
     value = order_value * purchases.expected_purchases(weeks, sample.x, sample.t_x, sample.t)

@@ -39,8 +39,8 @@ class Dimension:
     """One coordinate of the space that customers are clustered in.
 
     A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0, which
-    pulls towards no cluster. The scales give each feature its weight as its variance over the
-    customers; all levels of a categorical feature share its weight.
+    pulls toward no cluster. The scales make the variance of each feature over the customers equal
+    to its weight; all levels of a categorical feature share the weight.
     """
 
     feature: str
@@ -79,7 +79,7 @@ def count_and_content(values: DataFrame) -> tuple[int, int]:
 
 
 def dimensions(values: DataFrame) -> list[Dimension]:
-    """The dimensions that these feature values span; a feature with one value has none."""
+    """The dimensions that these feature values span; a feature with only one value adds none."""
     return [*numeric_dimensions(values), *categorical_dimensions(values)]
 
 

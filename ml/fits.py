@@ -11,11 +11,11 @@ from ml.histories import Histories
 from ml.purchase_models import Fit, Model, PurchaseModel, SpendModel, fit_purchases, fit_spend
 
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
-# With fewer repeat buyers a fit is mostly chance: with 97% one-time buyers, for example, the data
-# do not show whether the others will go on.
+# With fewer repeat buyers a fit is mostly chance. With 97% one-time buyers, for example, the data
+# do not show whether the other customers will continue to buy.
 FEWEST_REPEAT_BUYERS = 100
 LEAST_REPEAT_SHARE = 0.05
-# Gamma-Gamma assumes that spend and frequency are independent; above this they clearly are not.
+# Gamma-Gamma assumes that spend and frequency are independent. Above this correlation they are not.
 GREATEST_CORRELATION = 0.3
 
 

@@ -3,7 +3,7 @@
     python -m ml.generate --customers 100000 --seed 42
 
 Every customer belongs to one of the personas in `ml/generation/personas.py`. A persona's customers
-arrive in growing numbers and buy first on the day they are won (a few never do). Then they buy as a
+arrive in growing numbers and first buy on the day they arrive (a few never do). Then they buy as a
 Poisson process, each customer at a rate from a gamma distribution, until an exponentially
 distributed time at which the customer leaves for good (Schmittlein, Morrison and Colombo 1987,
 "Counting your customers"). Habits of weekday and hour place each purchase inside its week; the
@@ -12,8 +12,8 @@ Poisson processes by thinning"). Orders have lines, some lines come back, guests
 known number of dirty rows is planted. The simulation runs on for a year after the last raw row, so
 that `truth.customers` knows what each customer does next.
 
-Each draw is a hash of (seed, purpose, ids). So the same seed gives the same rows however the work
-is split, and the first N customers are the same for any number of customers.
+Each draw is a hash of (seed, purpose, ids). So the same seed gives the same rows for any split of
+the work, and the first N customers are the same for any number of customers.
 
 Writes `truth.customers`, `truth.rejected_rows`, `raw.customers` and `raw.transactions`. Data that a
 user has loaded into the raw tables stay as they are, unless `--replace-loaded` is given.
@@ -52,7 +52,7 @@ class Output:
 
 
 def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
-    """The four tables, not yet computed; the transactions last, so that new ones have new truth."""
+    """The four tables, not yet computed; transactions come last, so their truth is never old."""
     draw = Draws(seed)
     # The rows are the same for any number of tasks.
     tasks = max(4, math.ceil(customers / CUSTOMERS_PER_TASK))
@@ -94,7 +94,7 @@ def loaded_source(spark: SparkSession) -> str | None:
 
 
 def generate(spark: SparkSession, customers: int, seed: int) -> None:
-    """Writes the four tables, unless they already are what is asked for."""
+    """Writes the four tables, unless they already hold the requested data."""
     origin = {
         "source": "generated",
         "customers": f"{customers}",
@@ -105,7 +105,7 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
     if all(
         origin.items() <= tables.table_properties(spark, output.table).items() for output in wanted
     ):
-        log(f"{customers:,} customers of seed {seed} are there already: nothing to do")
+        log(f"{customers:,} customers of seed {seed} exist already: nothing to do")
         return
     for output in wanted:
         started = time.monotonic()
@@ -122,11 +122,11 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
 
 def compile_each_draw_once(spark: SparkSession) -> None:
     """Lets Spark compute each draw once, in code that the JVM compiles."""
-    # Filters here test draws: pushed down, they would compute each draw twice.
+    # Filters here test draws. These rules push filters down, and each draw would be computed twice.
     rules = ("PushDownPredicates", "InferFiltersFromGenerate")
     excluded = ",".join(f"{OPTIMIZER}.{rule}" for rule in rules)
     spark.conf.set("spark.sql.optimizer.excludedRules", excluded)
-    # The JVM does not compile methods of more bytes than this; with it Spark fuses fewer operators.
+    # The JVM does not compile methods of more bytes. With this limit Spark fuses fewer operators.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
     # ANSI mode makes an object per addition to check for overflow; no number here can overflow.
     spark.conf.set("spark.sql.ansi.enabled", "false")

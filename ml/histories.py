@@ -2,9 +2,10 @@
 
 Orders here are purchase days: two orders of one day are one.
 
-What comes to the driver is counts: how many customers have the same history. A shop of any size has
-few distinct histories, so a fit costs little more for a hundred times the customers. Spend is
-hardly ever equal: it comes from a sample of fixed size, chosen by a hash of the customer.
+The driver gets only counts: how many customers have the same history. A shop of any size has few
+distinct histories, so a fit costs little more for a hundred times the customers. Two customers
+rarely have the same spend. Therefore spend comes from a sample of fixed size, chosen by a hash of
+the customer.
 """
 
 from collections.abc import Sequence
@@ -149,8 +150,8 @@ def read_repeat_spend(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Purchases, average spend and number of customers, of at most SPEND_SAMPLE_SIZE customers.
 
-    Customers who returned all of their repeat purchases are left out: the model knows no spend of 0
-    or less.
+    Customers who returned all of their repeat purchases are left out, because the model does not
+    allow a spend of 0 or less.
     """
     x, cents, customers = to_arrays(
         spark.sql(

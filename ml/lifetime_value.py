@@ -2,17 +2,18 @@
 
     python -m ml.lifetime_value
 
-Reads what each customer had done by the as-of date, and by the start of the holdout some weeks
-before. BG/NBD and MBG/NBD (how often, and until when) and Gamma-Gamma (for how much; all three in
-`purchase_models.py`) are fitted twice: to what was known at the start of the holdout, to evaluate
-them by what then happened, and to everything, to look ahead.
+Reads the purchases of each customer up to the as-of date, and up to the start of the holdout some
+weeks before. BG/NBD and MBG/NBD model how often customers buy, and until when. Gamma-Gamma models
+how much they spend. `purchase_models.py` has all three. Each model is fitted twice. The first fit
+uses the data up to the start of the holdout, and is evaluated by the purchases in the holdout. The
+second fit uses all data, and looks ahead.
 
-A model makes predictions only if both its fits are sound and its forecast of the holdout, orders or
-spend per order, was within half of the actual value. Of two such purchase models the likelier one
-is used. That is fair: both have four parameters and the same data, and their totals may be equal.
-Without a model the predictions are null, and the marts use what needs no model. The risk of churn
-is evaluated separately: a score replaces recency only if it predicts repurchase in the holdout
-better, by more than two standard errors of the difference.
+A model makes predictions only if both its fits are sound, and its forecast of the holdout (orders,
+or spend per order) was off by at most half of the actual value. If two purchase models pass, the
+likelier one is used. That is a fair comparison, because both have four parameters and the same
+data. Without a model, the predictions are null, and the marts use measures that need no model. The
+risk of churn is evaluated separately. A score replaces recency only if it predicts repurchase in
+the holdout better, by more than two standard errors of the difference.
 
 Writes `ml.lifetime_value` (one row per customer with a purchase), `ml.lifetime_value_models` (one
 row per model and fit) and `ml.model_evaluation` (one row per model, metric and audience).
@@ -74,7 +75,7 @@ CODE = (
 
 @dataclass(frozen=True)
 class Findings:
-    """The fits, how they did in the holdout, and what may be used of them."""
+    """The fits, their evaluation in the holdout, and the choice of the fits to use."""
 
     held_out: Fits
     final: Fits
@@ -89,7 +90,7 @@ class Findings:
 def backtest_purchases(
     fits: Fits, holdout: Holdout, weeks: float, actual: dict[int, int]
 ) -> tuple[Fits, list[EvaluationRow]]:
-    """Evaluates the sound purchase models; the status of a fit tells when its forecast is off."""
+    """Evaluates the sound purchase models; a fit gets another status if its forecast is off."""
     rows: list[EvaluationRow] = []
     purchases = dict(fits.purchases)
     for name, fitted in fits.purchases.items():
@@ -180,9 +181,9 @@ def log_findings(findings: Findings) -> None:
         log(f"{name}: {status}, {'used' if name in findings.used else 'not used'} ({values})")
     for row in findings.evaluation:
         if (row.metric, row.audience) == ("holdout_orders", "all"):
-            log(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
+            log(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} actual")
         elif (row.metric, row.audience) == ("value_per_customer", "all"):
-            log(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} came")
+            log(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} actual")
     scores = ", ".join(
         f"{row.model} {row.value:.3f}"
         for row in findings.evaluation

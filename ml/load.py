@@ -44,7 +44,7 @@ def read_customers(spark: SparkSession, path: str, inputs: Inputs, folder: Path)
 
 
 def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
-    """Replaces all loaded data by the inputs, unless the tables hold exactly these already."""
+    """Replaces all loaded data by the inputs, unless the tables hold exactly these inputs."""
     if raw_tables.are_loaded(spark, inputs):
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
         return
@@ -60,9 +60,9 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
 
 
 def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
-    """Adds the inputs to the loaded data, unless they are there already.
+    """Adds the inputs to the loaded data, unless the tables already hold them.
 
-    A customer who is there already is replaced.
+    A customer whom the tables already hold is replaced.
     """
     raw_tables.check_can_add(spark)
     if raw_tables.are_added(spark, inputs):
@@ -80,14 +80,14 @@ def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
 
 
 def main() -> None:
-    """Reads the command line and loads; see the module's text."""
+    """Reads the command line and loads; see the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transactions", required=True, help="CSV or Parquet, a file or a folder")
     parser.add_argument("--customers", help="CSV or Parquet, a file or a folder")
     parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
     arguments = parser.parse_args()
-    # Before Spark starts: most mistakes show without it.
+    # This comes before the start of Spark, because most mistakes are found without Spark.
     inputs = read_inputs(arguments.transactions, arguments.customers, arguments.mapping)
     spark = start("load")
     without_ansi(spark)

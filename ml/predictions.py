@@ -1,4 +1,4 @@
-"""Predictions for each customer, made where the customers are."""
+"""Predictions for each customer, computed in the tasks that read the customers."""
 
 from dataclasses import dataclass
 
@@ -59,11 +59,11 @@ def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
             dict(zip(PREDICTED, (alive, orders, value, yearly, score), strict=True))
         )
 
-    # The code goes along with the customers. As an artifact of the session, the queries of others
-    # would miss it once this session has ended.
+    # The function carries the code of these modules with it. If the code were an artifact of the
+    # session, queries of other sessions would not find it after the end of this one.
     for module in (purchase_models, churn):
         cloudpickle.register_pickle_by_value(module)
-    # The stubs know no form without the third argument, which type hints replace.
+    # The type stubs require a third argument; here type hints replace it.
     in_batches = F.pandas_udf(predict, ", ".join(f"{name} double" for name in PREDICTED))  # type: ignore[call-overload]
     predicted = in_batches(
         "repeat_purchase_days", "last_purchase_day", "observed_days", "repeat_net_cents"

@@ -36,7 +36,7 @@ def start(step: str) -> SparkSession:
     # The client logs errors of the engine with stack traces; run() prints them as one line.
     for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
-    # Over Connect the Spark UI shows little more of a job's request than its user.
+    # For a job over Connect, the Spark UI shows little more of the request than the user.
     if "SPARK_REMOTE" in os.environ:
         os.environ["SPARK_USER"] = step
         check_server(os.environ["SPARK_REMOTE"])
@@ -76,8 +76,8 @@ def describe(spark: SparkSession, phase: str) -> None:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a step's `main`; a StepError or an engine error becomes one line and exit code 1."""
-    # Python tells the server when it frees a fitted model. Inside another call, or at Python's own
-    # exit, that request would wait forever. So the collector runs only once, after `main`.
+    # When Python frees a fitted model, it sends a request to the server. Inside another call, or at
+    # the exit of Python, that request would wait forever. So garbage is collected after `main`.
     gc.disable()
     try:
         main()
@@ -94,7 +94,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def in_one_line(error: PySparkException) -> str:
-    """Returns an engine error's first line and, in parentheses, its root cause (a full disk)."""
+    """Returns an engine error's first line and, in parentheses, its root cause."""
     line = first_line(str(error))
     # Only errors of Connect have a stack trace.
     trace = getattr(error, "getStackTrace", str)() or ""

@@ -48,8 +48,8 @@ def replace_table(
     """Writes `data` as the Parquet table `table` (`database.name`); returns its number of rows.
 
     The new table is written under another name and replaces the old one when it is complete, so
-    a failure leaves the old table unchanged. `columns` is the DDL of the columns, in order; that of
-    `partitioned_by` is last. The table stores `properties`, and a unique `version`.
+    a failure leaves the old table unchanged. `columns` is the DDL of the columns, in order; the
+    column `partitioned_by` comes last. The table stores `properties`, and a unique `version`.
     """
     spark = data.sparkSession
     describe(spark, table)
@@ -81,7 +81,7 @@ def finish_replacement(spark: SparkSession, table: str) -> None:
 
 
 def run_name(*inputs: object) -> str:
-    """Returns a name made of a run's inputs, data and code: same inputs, same name and results."""
+    """Returns a hash of a run's data, parameters and code; equal inputs give an equal hash."""
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
 
 

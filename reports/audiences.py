@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from reports.query import Row
 
-# Customers on one list: more than anybody writes to at once. All lists pass through the driver.
+# Most customers on one list: nobody writes to more at once. All lists pass through the driver.
 LIST_LENGTH = 100_000
 
 
@@ -46,8 +46,8 @@ def write_audiences(
 def write_audience(rows: pa.Table, path: Path) -> None:
     """Writes the customers of one audience as CSV.
 
-    A spreadsheet takes a text that begins with one of = + - @ for a formula, unless an apostrophe
-    stands before it.
+    A spreadsheet treats a text that begins with one of = + - @ as a formula, unless an apostrophe
+    precedes it.
     """
     for column in ("customer_id", "reason"):
         safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")

@@ -25,9 +25,9 @@ from reports.query import read, relations_of
 def build(spark: SparkSession, folder: Path) -> None:
     """Writes the complete site into a new folder."""
     (folder / "audiences").mkdir(parents=True)
-    # Before dbt writes it once more.
+    # Reads the manifest before dbt rewrites it.
     relations = relations_of(lineage_site.read_manifest())
-    # dbt takes about as long as all the rest, and runs on a core of its own.
+    # dbt takes about as long as the other parts together, so it runs on a core of its own.
     with ProcessPoolExecutor(1, get_context("spawn")) as process, ThreadPoolExecutor(1) as pool:
         lineage = process.submit(lineage_site.write, folder / "lineage")
         members = pool.submit(read_audiences, spark)
@@ -38,7 +38,7 @@ def build(spark: SparkSession, folder: Path) -> None:
 
 
 def main() -> None:
-    """Replaces the site by a new one."""
+    """Replaces the old site with a new one."""
     site, beside = TARGET / "site", TARGET / "site.new"
     shutil.rmtree(beside, ignore_errors=True)
     build(start("insight site"), beside)

@@ -38,8 +38,8 @@ def enough(number: Number) -> bool:
 def telling(share: Number, count: Number) -> bool:
     """Returns whether a share of `count` customers or orders is worth showing.
 
-    Where some customers return more than they bought, the share of others can exceed 1. A share
-    below 0.05% would be shown as 0.
+    If some customers return more than they bought, the share of the others can exceed 1. The page
+    would show a share below 0.05% as 0.
     """
     return enough(count) and share.value is not None and 0.0005 <= share.amount <= 1
 
@@ -82,7 +82,7 @@ def month_is_over(today: date | None) -> bool:
 
 
 def days_covered(tables: SimpleNamespace) -> int:
-    """Returns the days from the first that the data cover to the as-of date."""
+    """Returns the number of days from the first day of the data to the as-of date."""
     first_day, today = tables.period[0].first_on.value, tables.as_of[0].as_of_date.value
     return 0 if first_day is None else (today - first_day).days + 1
 
@@ -111,7 +111,7 @@ def has_gaps(rows: Sequence[Row]) -> bool:
 def uncompared(metrics: Mapping[str, Row], days: int) -> list[str]:
     """Returns the headline metrics that have no comparison although the others have one.
 
-    Who is new, and who came back, shows only against the time before the window.
+    New and returning customers are known only by comparison with the time before the window.
     """
     if metrics["net_revenue"].previous_value.value is None or days >= 3 * WINDOW_DAYS:
         return []
@@ -139,7 +139,7 @@ def segments(tables: SimpleNamespace) -> list[Row]:
 
 
 def busiest(hours: Iterable[Row]) -> Row | None:
-    """Returns the hour of the week with the most orders; None where another has as many."""
+    """Returns the hour of the week with the most orders; None if another hour has as many."""
     *_, second, first = sorted(hours, key=lambda row: row.timed_orders.value)
     return first if first.timed_orders.value > second.timed_orders.value else None
 

@@ -1,9 +1,9 @@
-"""The lineage of columns: a page that lists from which columns each column is computed.
+"""The lineage of columns: a page that lists, for each column, the columns it is computed from.
 
-dbt's own site shows from which tables a table is built. This module reads the compiled SQL of the
-models with sqlglot, and follows each column to the columns of the tables in the query. Links lead
-step by step to the raw tables and back. A column that only decides which rows there are, in a join
-or a filter, does not count: values are not computed from it.
+dbt's own site shows the tables that a table is built from. This module reads the compiled SQL of
+the models with sqlglot, and follows each column to the columns of the tables in the query. Links
+lead step by step to the raw tables and back. If a column only decides which rows there are, in a
+join or a filter, it does not count, because values are not computed from it.
 """
 
 import json
@@ -43,7 +43,7 @@ def columns_of(catalog: dict) -> Tables:
 
 
 def computed_from(sql: str, columns: list[str], tables: Tables) -> dict[str, set[Column]]:
-    """Returns the columns of tables from which each of the given columns of a query is computed."""
+    """Returns, for each of the columns of a query, the table columns that it is computed from."""
     schema = MappingSchema(dialect="spark")
     for table, types in tables.items():
         schema.add_table(table, types)
@@ -68,7 +68,7 @@ def computed_from(sql: str, columns: list[str], tables: Tables) -> dict[str, set
 
 
 def column_lineage(manifest: dict, tables: Tables) -> dict[Column, set[Column]]:
-    """Returns the columns from which each column of the models is computed.
+    """Returns, for each column of the models, the columns that it is computed from.
 
     Raises StepError when sqlglot cannot read the SQL of a model.
     """
@@ -108,7 +108,7 @@ def page(tables: Tables, sources: dict[Column, set[Column]]) -> str:
 
 def write(target: Path, path: Path) -> None:
     """Writes the page from the files that `dbt docs generate` left in dbt's target folder."""
-    # It warns of `stack`, although it follows the columns of that, too.
+    # sqlglot warns about `stack`, although it follows the columns through it.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     manifest, catalog = (
         json.loads((target / name).read_text()) for name in ("manifest.json", "catalog.json")

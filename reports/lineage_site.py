@@ -11,7 +11,7 @@ from reports.project import ROOT, TARGET, TEMPLATES
 
 
 def run_dbt(*words: str) -> None:
-    """Runs dbt with the given words; raises StepError when it fails."""
+    """Runs dbt with these arguments; raises StepError when it fails."""
     command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *words]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise StepError("dbt could not describe the tables; its message is above")
@@ -37,7 +37,7 @@ def write(folder: Path) -> None:
 def with_way_back(page: str) -> str:
     """Returns dbt's page with a link to the insights, and without requests for missing files.
 
-    As dbt writes it, the page asks for two files by names that are templates not yet filled in.
+    dbt's own page requests two files whose names are templates that were not filled in.
     """
     page = page.replace(' xlink:href="{{', ' ng-attr-xlink:href="{{')
     page = page.replace("${require('./assets/favicons/favicon.ico')}", "data:,")

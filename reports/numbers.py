@@ -76,7 +76,7 @@ class Number:
         ).format(lineage(self.relation), self.query, self.unit, self.value, self.text)
 
     def counted(self, noun: str, one: str = "", more: str = "") -> Markup:
-        """The number with its noun, whose plural ends in s, and with a verb where one is given.
+        """The number with its noun, whose plural ends in s, and with a verb if there is one.
 
         `1 customer`, `1,234 customers`; `1 customer is`, `2 customers are`. The text that a reader
         sees decides: 1.2 days are shown as `1 day`.

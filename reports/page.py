@@ -21,7 +21,7 @@ SECTIONS = {
 }
 UNKNOWN = "Unknown"
 RISKS = ("high", "medium", "low")
-# Bars of a chart, and months and cohorts of the page, however many the data have.
+# Most bars of a chart, and most months and cohorts on the page, for any amount of data.
 MOST_BARS = 12
 MOST_MONTHS = 36
 MOST_COHORTS = 18
@@ -142,7 +142,7 @@ def used_model(tables: SimpleNamespace) -> str | None:
 
 
 def by_size(rows: Iterable[Row], key: str) -> list[Row]:
-    """Sorts by net revenue, the largest first; no rows where the source knows none of the names."""
+    """Sorts by net revenue, the largest first; returns no rows if all names are unknown."""
     rows = list(rows)
     if {getattr(row, key) for row in rows} <= {UNKNOWN}:
         return []
@@ -150,7 +150,7 @@ def by_size(rows: Iterable[Row], key: str) -> list[Row]:
 
 
 def last_cohorts(rows: Iterable[Row]) -> list[Row]:
-    """Returns the last cohorts that have a complete month after their first, and as many months."""
+    """Returns the last cohorts with a complete month after the first, and as many months."""
     rows = list(rows)
     seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MOST_COHORTS:]
     return [row for row in rows if row.cohort_month in seen and row.months_since <= MOST_COHORTS]

@@ -37,7 +37,7 @@ QUERY_FORM = re.compile(
 
 @dataclass(frozen=True)
 class Relation:
-    """What the manifest states about a table or view: the unit of each column, and the grain."""
+    """The unit of each column and the grain of a table or view, from the manifest."""
 
     units: Mapping[str, str]
     grain: tuple[str, ...]

@@ -95,7 +95,7 @@ def trend(value: float, previous: float | None) -> str:
     """Describes the change against the window before; empty if that brought nothing, or a loss."""
     if previous is None or previous <= 0:
         return ""
-    return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} before)"
+    return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} days before)"
 
 
 def no_comparison(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:
@@ -165,7 +165,8 @@ def data_quality(cursor: hive.Cursor) -> str:
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
-        "staging.rejected_transactions has them, raw.transactions those after the as-of date."
+        "They are in staging.rejected_transactions; "
+        "lines after the as-of date are in raw.transactions."
     )
 
 

@@ -1,10 +1,11 @@
-"""Runs a command once no other one works on the same tables: `make run`, `make load`, `make erase`.
+"""Runs a command after all others on the same tables: `make run`, `make load`, `make erase`.
 
     python3 -m server.lock STATE_DIR COMMAND...
 
-The operating system keeps the lock, on a file in STATE_DIR. The command and all that it starts
-inherit the lock, so it ends with the last of them, and a kill leaves no lock behind. The Spark
-server does not inherit it. Runs with the system's Python, before .venv exists.
+The operating system keeps the lock, on a file in STATE_DIR. The command and every process that it
+starts inherit the lock. So the lock ends with the last of these processes, and a kill leaves no
+lock behind. The Spark server does not inherit it. This module runs with the system's Python, before
+.venv exists.
 """
 
 import fcntl

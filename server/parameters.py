@@ -15,14 +15,14 @@ from server.environment import ROOT
 
 
 def refuse(message: str) -> NoReturn:
-    """Stands for dbt's exceptions.raise_compiler_error in check_as_of_date."""
+    """Replaces dbt's exceptions.raise_compiler_error in check_as_of_date."""
     raise StepError(message)
 
 
 def check_as_of_date(text: str) -> None:
     """Raises StepError unless `text` is empty or a date.
 
-    The rule is in the macro that dbt uses; this renders the macro, with what it takes from dbt.
+    The rule is in dbt's macro. This function renders it, with substitutes for what dbt provides.
     """
     macro = (ROOT / "macros" / "as_of_date.sql").read_text()
     from_dbt = {

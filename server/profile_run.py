@@ -51,7 +51,7 @@ def short(number: float | None) -> str:
 
 
 def cells(row: tuple) -> tuple[str, ...]:
-    """Returns a row of `steps` as text; a step without jobs has nulls."""
+    """Returns a row of `steps` as text; a step without jobs has 0 or -."""
     step, seconds, jobs, tasks, task_seconds, collection_seconds, *sizes, skew, _, _ = row
     times = (f"{each or 0:.1f}" for each in (task_seconds, collection_seconds))
     skew = f"{skew:.1f}" if skew else "-"
@@ -75,7 +75,8 @@ def report(rows: list[tuple]) -> str:
         f"{elapsed - busy:.0f} s in clients only (dbt, Python).\n\n"
         + table(shown, "<" + ">" * (len(HEADER) - 1))
         + f"\n\nThe {len(shown) - 2} slowest of {len(steps)} steps; steps overlap. "
-        "Skew: longest task by median task,\nin the stage that loses most by it."
+        "Skew: longest task divided by\n"
+        "median task, in the stage that loses most time to its longest task."
     )
 
 

@@ -157,7 +157,7 @@ spans as (
     where chosen.step = 'all'
 ),
 
--- Operations of one step overlap, and each moment is to count once.
+-- Operations of one step overlap, but each moment must count only once.
 ordered_spans as (
     select
         *,
@@ -214,7 +214,7 @@ stage_skew as (
     group by chosen.step, tasks.stage_id, tasks.attempt
 ),
 
--- The skew of a step is that of the stage that loses most by its longest task.
+-- The skew of a step is the skew of the stage that loses most time to its longest task.
 step_skew as (
     select
         step,

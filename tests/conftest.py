@@ -104,7 +104,7 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def step_environment(server: dict[str, str]) -> dict[str, str]:
-    """The environment in which a PySpark step finds the server, as the Makefile sets it."""
+    """The environment that lets a PySpark step find the server, as the Makefile sets it."""
     return server | {
         "SPARK_REMOTE": f"sc://localhost:{server['CONNECT_PORT']}",
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": (
@@ -148,7 +148,7 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 def run_make(
     environment: dict[str, str], *arguments: str, check: bool = True, **options
 ) -> subprocess.CompletedProcess:
-    """Runs `make` with the given arguments; fails the test when it fails, unless check=False."""
+    """Runs `make` with these arguments; fails the test when make fails, unless check=False."""
     result = subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=ROOT,
@@ -173,7 +173,7 @@ def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
 def tiny_project(
     server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], TinyProject]:
-    """Makes a dbt project of a few models in a database of the given name."""
+    """Makes a dbt project of a few models in the database with this name."""
     return lambda name: TinyProject(tmp_path_factory.mktemp(name), name, server)
 
 
@@ -183,10 +183,10 @@ def published(name: str) -> list[dict]:
 
 
 def shared_file(name: str) -> Path:
-    """Returns the path of real data beside the checkout; skips the test if there are none."""
+    """Returns the path of real data next to the checkout; skips the test if there are none."""
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"needs the real data {name} in {SHARED.name}/ beside the checkout")
+        pytest.skip(f"needs the real data {name} in {SHARED.name}/ next to the checkout")
     return path
 
 

@@ -3,8 +3,8 @@
 Order numbers that several customers share and that span days and months, orders without a number,
 free items, weights, signs that disagree, returns before the first purchase, ties everywhere, lines
 of two payment methods, guests, copies loaded later with another amount, lines loaded late, times
-around midnight and month ends, unreadable values, dates that stand for none, an isolated early
-line, broken lines, customers without orders and orders without customers.
+around midnight and month ends, unreadable values, placeholder dates, an isolated early line, broken
+lines, customers without orders and orders without customers.
 """
 
 import random

@@ -263,8 +263,8 @@ TABLES = {
         from lines
         group by order_no
     """,
-    # One row per customer known on the as-of date, from a line or from the customers file, in which
-    # the latest registration counts.
+    # One row per customer who is known on the as-of date, from a line or from the customers file.
+    # In the file, the latest registration counts.
     "features": f"""
         with registered as (
             select distinct on (customer_id) *
@@ -466,7 +466,7 @@ CUSTOMER_MARTS = {
             limit 2
         ),
 
-        -- Who bought first in the month was a prospect before.
+        -- A customer whose first purchase was in the month was a prospect before.
         gains as (
             select
                 segment,

@@ -70,7 +70,7 @@ def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name:
         (['a,2024-01-01,1,"12" x"', 'b,2024-01-02,2,"12"" x"', 'c,2024-01-03,3,12" x'], [0]),
         (['"12" x,2024-01-01,1,', "b,2024-01-02,2,y"], [0]),
         (['a,2024-01-01,1,"12\\" x, y"', "b,2024-01-02,2,y"], [0]),
-        # Too few fields, too many, and too many of which the last are blank, which is sound.
+        # Too few fields, too many fields, and extra fields that are blank. The last line is sound.
         (["a,2024-01-01", "b,2024-01-02,2,y,z", "c,2024-01-03,3,z,,"], [0, 1]),
     ],
 )

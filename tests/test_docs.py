@@ -109,7 +109,7 @@ def test_links_lead_to_files_and_headings(page: Path):
     assert [link for link in inside if not leads(page, link)] == []
 
 
-# The changelog also names what there was before.
+# The changelog also names paths and commands that no longer exist.
 @for_each([page for page in documents() if page != CHANGELOG])
 class TestCode:
     def test_paths_exist(self, page: Path):

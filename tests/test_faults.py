@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT, Data, on_data, query_function
 from test_pipeline import all_tables, fingerprint
 
-# The process to kill: words of its command, and the seconds of its life from which the moment is
-# drawn.
+# The processes to kill: a part of the command, and the number of seconds within which the kill
+# happens.
 TARGETS = {
     "generate": ("ml.generate", 8),
     "dbt": ("dbt build", 30),
@@ -118,7 +118,7 @@ class TestKilled:
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
         draw = random.Random()  # noqa: S311
-        # Without the steps that come late in a run, to save time.
+        # To save time, the targets do not include the late steps of a run.
         targets = ["generate", "dbt", "server", "make", "dbt"]
         draw.shuffle(targets)
         killed = []
@@ -131,7 +131,7 @@ class TestKilled:
     def test_the_runs_after_fifty_kills_do(
         self, data: Data, query: Callable, own_state: dict[str, str]
     ):
-        """A run is completed after about two of five kills. The others are followed by a kill."""
+        """After about two of five kills, a run may finish. After the others comes another kill."""
         draw = random.Random()  # noqa: S311
         expected = fingerprint(query, all_tables())
         targets = list(islice(cycle(TARGETS), 50))
@@ -174,7 +174,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
 
 @pytest.mark.parametrize("content", ["", "no number", str(os.getpid())])
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
-    """For example, the system may have given its number to another process since."""
+    """For example, another process may have the number by now."""
     (tmp_path / "server.pid").write_text(content)
     command = [sys.executable, "-m", "server", "status"]
     result = subprocess.run(

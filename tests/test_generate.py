@@ -148,7 +148,7 @@ def test_returns_take_back_a_line_that_was_bought(good):
     assert pairs.where(
         "returned.ordered_at < bought.ordered_at + interval 1 day or returned.amount >= 0"
         " or bought.quantity + returned.quantity < 0"
-        # A unit comes back at the price at which it was bought.
+        # A unit is returned at its purchase price.
         " or bought.amount * returned.quantity != returned.amount * bought.quantity"
     ).isEmpty()
 

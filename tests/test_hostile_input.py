@@ -118,7 +118,7 @@ def nonblank(text: str | None) -> str | None:
 
 
 def opened(spark: SparkSession, path: Path) -> DataFrame:
-    """Returns the rows of a file, staged in a folder beside it."""
+    """Returns the rows of a file, staged in a folder next to it."""
     folder = path.parent / f"staged-{time.time_ns()}"
     return read_source(spark, Source(str(path), "transactions"), folder)
 
@@ -136,7 +136,7 @@ def number(text: str) -> Decimal:
 
 
 def check(given: tuple, found: T.Row) -> str:
-    """Asserts that the found line keeps every given value; returns 'read' or 'unparsed'."""
+    """Asserts that the loaded line keeps every value; returns 'read' or 'unparsed'."""
     customer, time, quantity, amount, category = map(nonblank, given)
     unparsed = {column: nonblank(text) for column, text in (found.unparsed or {}).items()}
     assert (nonblank(found.customer_id), nonblank(found.product_category)) == (customer, category)

@@ -36,7 +36,7 @@ def assert_cohorts_are(query: Query, column: str, expected: dict[tuple[str, int]
 
 @pytest.fixture
 def holdout_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
-    """Holds out what follows 1997-09-30, as the reference does, and puts the 90 days back."""
+    """Starts the holdout after 1997-09-30, as the reference does; restores the 90 days later."""
     given = server | {"AS_OF_DATE": str(data.as_of_date)}
     rebuild = ("run", "--select", "int_scoring_dates+,+segment_validation")
     dbt(given, *rebuild, "--vars", "holdout_days: 274")

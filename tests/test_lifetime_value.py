@@ -191,7 +191,7 @@ class TestFormulas:
 
 
 def test_shop_that_nobody_leaves_is_degenerate():
-    """All repeat buyers buy to the last day: nobody is seen to leave."""
+    """All repeat buyers buy until the last day, so no customer seems to leave."""
     x, t_x = np.array([0.0, 2, 5, 9]), np.array([0.0, 52, 52, 52])
     fit = purchase_models.fit_purchases(x, t_x, np.full(4, 52.0), np.array([300.0, 90, 60, 50]))
     assert fit.parameters["a"] < purchase_models.SOUND_LOWER
@@ -281,7 +281,7 @@ def assert_predicts_nothing(query: Query) -> None:
 
 @pytest.fixture
 def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
-    """Fits to what was known on 1997-09-30, as the papers do, and puts the 90 days back."""
+    """Fits to the data up to 1997-09-30, as the papers do; restores the 90 days later."""
     given = server | {"AS_OF_DATE": str(data.as_of_date)}
     rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history+")
     dbt(given, *rebuild, "--vars", "holdout_days: 274")
@@ -402,7 +402,7 @@ class TestCdnow:
 
 @on_data("online_retail")
 def test_degenerate_fit_is_reported_and_not_used(query: Query):
-    """Up to the holdout nobody is seen to leave: a = 1e-8 or so."""
+    """Up to the holdout no customer seems to leave: a is about 1e-8."""
     assert ("bg_nbd", "degenerate") in statuses(query)
     assert_predicts_nothing(query)
 

@@ -571,7 +571,7 @@ UNUSABLE = {
     "2 of 2 lines with an amount that is not": ['a,2026-01-01,"1,500"', "b,2026-01-01,x"],
     "2 of 2 lines with no amount": ["a,2026-01-01,", ",2026-01-01,"],
     "1 of 1 line with no ordered_at": ["a,,1"],
-    "stands for a missing one, such as '1970-01-01": ["a,1970-01-01,1", "a,1900-01-01,1"],
+    "is a placeholder for an unknown date, such as '1970": ["a,1970-01-01,1", "a,1900-01-01,1"],
     "an ordered_at in the future": ["a,2099-01-01,1"],
     "2 of 2 lines with fields that cannot be": ['a,2026-01-01,1,"x', "b,2026-01-01"],
 }
@@ -603,7 +603,7 @@ def test_report_has_unparsed_texts_and_what_would_help(spark, own_database, tmp_
     load.replace(spark, inputs(csv(tmp_path, text)), LOADED_AT)
     printed = capsys.readouterr().out
     assert "0 lines without a customer" in printed
-    assert "1 line whose fields cannot be told apart" in printed
+    assert "1 line whose fields cannot be separated" in printed
     assert "such as 'd,2026-01-01'" in printed
     assert "1 line with a time that cannot be read, such as '13.01.2026'" in printed
     assert "format: {date_format: 'dd.MM.yyyy'}" in printed

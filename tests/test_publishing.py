@@ -17,7 +17,7 @@ ID_AND_VALUE = {"id": "int", "value": "decimal(18,2)"}
 
 
 def values(*rows: str) -> str:
-    """A query of the given rows of an id and a value."""
+    """A query that returns these rows of an id and a value."""
     rows = ", ".join(f"({row})" for row in rows)
     return (
         "select cast(id as int) as id, cast(value as decimal(18, 2)) as value "

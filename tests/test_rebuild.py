@@ -1,6 +1,7 @@
 """Tests of plain dbt: the unit tests pass, and rows in another order give the same tables.
 
-They run after test_query_plans.py, by their name: it reads what Spark and dbt kept of `make run`.
+They run after test_query_plans.py, in the order of the file names, because that file reads what
+Spark and dbt kept of `make run`.
 """
 
 import re

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 Query = Callable[[str], list[tuple]]
 
-# Customers as they are today and as of each month end, beside the others of the same day: `later`
+# Customers as they are today and as of each month end, next to the others of the same day: `later`
 # of the `others` have bought since, `rarer` and `oftener` of the repeat buyers have fewer and more
 # orders, and `typical` is the median of their orders.
 COMPARED = """

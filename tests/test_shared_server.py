@@ -131,7 +131,7 @@ def directory(folder: Path) -> Iterator[str]:
 
 
 def make_certificate(path: Path) -> Path:
-    """Writes a certificate for localhost, and its key beside it; returns the path of the key."""
+    """Writes a certificate for localhost and its key in one folder; returns the path of the key."""
     key = path.with_suffix(".key")
     run(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", path),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 ANALYSTS = 20
 SECONDS_TO_READ_AN_ANSWER = 10
-# What no machine answers in a build's time: ten thousand million million pairs.
+# A query that no machine can answer during a build: it has 10^16 pairs.
 RUNAWAY = "select max(a.id * b.id % 7) from range(100000000) a cross join range(100000000) b"
 
 
@@ -82,13 +82,13 @@ def test_twenty_analysts_are_answered_while_everything_is_built(
     with ThreadPoolExecutor(1) as pool:
         build = pool.submit(build_tables, server)
         build.add_done_callback(lambda _: built.set())
-        beside, failures = ask(server, analyses, built)
+        during_build, failures = ask(server, analyses, built)
         build.result()
     assert not failures
-    assert len(beside) > ANALYSTS
+    assert len(during_build) > ANALYSTS
     found = {
         name: f"{len(times)} answers, median {median(times):.1f} s, slowest {max(times):.1f} s"
-        for name, times in {"quiet": quiet, "beside a build": beside}.items()
+        for name, times in {"quiet": quiet, "during a build": during_build}.items()
     }
     print(found)
 
@@ -106,7 +106,7 @@ def test_a_query_without_end_is_ended_and_a_build_goes_on(data: Data, server: di
         cursor.execute(RUNAWAY, async_=True)
         started = time.monotonic()
         dbt(server, "run", "--select", "customers")
-        print(f"built beside it after {time.monotonic() - started:.0f} s")
+        print(f"the build finished after {time.monotonic() - started:.0f} s")
         while (state := cursor.poll().operationState) == TOperationState.RUNNING_STATE:
             assert time.monotonic() < started + 60
         assert state == TOperationState.TIMEDOUT_STATE

@@ -9,8 +9,9 @@
 {% endmacro %}
 
 
-{#- Overrides the macro with which dbt-spark lists the relations of a schema. dbt builds the docs catalog from this
-    list. To published views it adds the line with statistics that dbt-spark looks for. -#}
+{#- Overrides the dbt-spark macro that lists the relations of a schema. dbt builds the docs catalog
+    from this list. The macro adds the line with statistics, which dbt-spark looks for, to published
+    views. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}
         show table extended in {{ relation.schema }} like '*'

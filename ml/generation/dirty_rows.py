@@ -29,17 +29,17 @@ def planned_defect() -> Column:
 
 
 def defect_carriers(spark: SparkSession, customers: int, draw: Draws, tasks: int) -> DataFrame:
-    """Profiles of those of the customers 1 to `customers` that carry a `defect`."""
+    """Profiles of the customers who carry a `defect`, out of the customers 1 to `customers`."""
     numbers = spark.range(1, customers + 1, numPartitions=tasks).withColumnRenamed("id", "entity")
     carriers = numbers.withColumn("defect", planned_defect()).where("defect is not null")
     return profiles(carriers, draw)
 
 
 def dirty_transactions(carriers: DataFrame, draw: Draws) -> DataFrame:
-    """One row for each planned dirty one, its `defect` beside the raw columns.
+    """One row for each planned dirty row: the raw columns and its `defect`.
 
-    Each is an order of its own at the time of the customer's first. Of a pair of duplicates there
-    is one here: the good row and the dirty row are equal.
+    Each row is an order of its own, at the time of the customer's first order. A pair of duplicates
+    has only one row here, because the good row and the dirty row are equal.
     """
     extra_orders = first_orders(carriers).withColumn("order_number", F.lit(0))
     has = {defect: F.col("defect") == defect for defect in DEFECTS}

@@ -49,7 +49,7 @@ class Draws:
         return F.least(successes, F.lit(most)).cast("int")
 
     def habitual(self, purpose: str, ids: tuple[str, ...], habit: float) -> Column:
-        """The customer's own uniform draw with probability `habit`, or a draw for the row."""
+        """With probability `habit`, the customer's own uniform draw; otherwise that of the row."""
         is_habit = self.uniform(f"{purpose} by habit", ids) < habit
         return F.when(is_habit, self.uniform(purpose)).otherwise(self.uniform(purpose, ids))
 

@@ -39,7 +39,7 @@ def lines(orders: DataFrame, draw: Draws, most: int | Column = MOST_LINES) -> Da
 
 
 def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
-    """The lines and, some days after the purchase, one more line for each that comes back.
+    """The lines, and a return line for each of them that comes back some days after the purchase.
 
     All returns of an order come back at the same time; half of the lines come back completely.
     """

@@ -16,8 +16,8 @@ def first_orders(people: DataFrame) -> DataFrame:
 def orders(people: DataFrame, draw: Draws, until: int) -> DataFrame:
     """The orders of each customer up to the second `until`.
 
-    Order 1 is the purchase with which a customer was won. The others are the candidates that are
-    kept, with probability (intensity at their time) / (highest intensity).
+    Order 1 is the first purchase, at the arrival of the customer. The others are the candidates
+    that are kept, with probability (intensity at their time) / (highest intensity).
     """
     is_first = F.col("cell") == 0
     end = end_of_activity(until)
@@ -36,12 +36,12 @@ def orders(people: DataFrame, draw: Draws, until: int) -> DataFrame:
 def candidates(people: DataFrame, draw: Draws, end: Column) -> DataFrame:
     """Candidates for the orders of each customer, at the highest intensity.
 
-    Time is cut into cells in which one candidate is expected, and each cell has a Poisson number of
-    them. Cell 0 is the first order. Order numbers grow with the cells, with gaps.
+    Time is cut into cells. One candidate is expected per cell, and each cell has a Poisson number
+    of them. Cell 0 is the first order. Order numbers grow with the cells, with gaps.
     """
     holiday = F.col("holiday_share")
     busiest = (1 - holiday) * max(MONTHS) + holiday * max(HOLIDAY_MONTHS)
-    # Whole weeks, because a candidate moves within its week; what then lies outside is not kept.
+    # Whole weeks, because a candidate moves within its week. Those that end outside are dropped.
     weeks = F.floor((end - FIRST_SECOND) / WEEK) + 1 - F.col("week")
     in_cell = F.when(F.col("cell") == 0, 1).otherwise(poisson_of_one(F.col("cell_draw")))
     cells = (

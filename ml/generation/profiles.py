@@ -90,8 +90,8 @@ def gamma_of_mean_one(draw: Draws) -> Column:
 
 
 def arrival_week(draw: Draws) -> Column:
-    """The week in which a customer is won, from 0."""
-    # The density of arrivals is a straight line that doubles: the inverse of its integral.
+    """The week in which a customer arrives, from 0."""
+    # The density of arrivals is a straight line that doubles. This is the inverse of its integral.
     return F.floor((F.sqrt(1 + 3 * draw.uniform("week")) - 1) * WEEKS)
 
 

@@ -56,7 +56,7 @@ def raw_transactions(
         dirty.where(F.col("defect") == "duplicate_transaction_id"),
     ]
     rows = reduce(DataFrame.unionAll, [part.select(*TRANSACTION_NAMES) for part in parts])
-    # After the union, where Spark sees that it is one value and writes without sorting by it.
+    # Added after the union: Spark then sees a single value, and does not sort by it to write.
     loaded_at = F.timestamp_seconds(F.lit(LAST_SECOND))
     quantity = F.col("quantity").cast("decimal(18,3)")
     return rows.withColumns({"quantity": quantity, "loaded_at": loaded_at})

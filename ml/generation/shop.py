@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-# Customers are won in whole weeks that start on a Wednesday, so that the last week ends with the
+# Customers arrive in whole weeks that start on a Wednesday, so that the last week ends with the
 # simulation.
 FIRST_DAY = date(2023, 7, 5)
 WEEKS = 156

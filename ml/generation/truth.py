@@ -28,7 +28,7 @@ CUSTOMERS_COLUMNS = """
 """
 
 REJECTED_ROWS_COLUMNS = """
-    reason string comment 'Reason for which the rows cannot be used.',
+    reason string comment 'Reason why the rows cannot be used.',
     rows bigint comment 'Planted rows that the quarantine must hold.',
     amount decimal(18,2) comment 'Sum of their amounts; 0 when they have none.'
 """
@@ -36,7 +36,7 @@ REJECTED_ROWS_COLUMNS = """
 
 def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
     """truth.customers: one row per customer."""
-    # The good one of two duplicates is an order like any other.
+    # The good row of a pair of duplicates is an order like any other.
     good_extra = F.when(planned_defect() == "duplicate_transaction_id", 1).otherwise(0)
     known = ("customer_id", "persona", "orders_per_week", "last_second", "price_level")
     # All rows of a customer are in one task: no shuffle is needed to group them.
@@ -56,7 +56,7 @@ def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
 
 def lines_and_future(people: DataFrame, draw: Draws) -> DataFrame:
     """The lines up to a year after the simulation, with returns."""
-    # An order whose returns are all over counts as an order only: one line is enough.
+    # If all returns of an order are before the end, only the order counts, so one line is enough.
     is_over = F.col("second") < LAST_SECOND - MOST_DAYS_TO_RETURN * DAY
     most_lines = F.when(is_over, 1).otherwise(MOST_LINES)
     ordered = orders(people, draw, until=LAST_FUTURE_SECOND)

@@ -19,7 +19,7 @@ def is_filled(value: Column) -> Column:
 def text_of(value: Column, kind: T.DataType) -> Column:
     """Returns `value` as a string; bytes that are not UTF-8 as hexadecimal digits, as in 0x4DFC.
 
-    So different values never become one.
+    So two different values never become the same text.
     """
     text = value.cast("string")
     if not isinstance(kind, T.BinaryType | T.StringType):
@@ -76,7 +76,7 @@ def to_date(value: Column, kind: T.DataType, pattern: str | None = None) -> Colu
 
 NUMBER_TYPES = (T.NumericType, T.StringType)
 TIME_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType, T.StringType)
-# Of each column that is not a text: the types that an expression may give, and the conversion.
+# For each column that is not a text: the types that an expression may give, and the conversion.
 CONVERSIONS: dict[str, tuple[tuple[type[T.DataType], ...], Callable[..., Column]]] = {
     "ordered_at": (TIME_TYPES, to_time),
     "quantity": (NUMBER_TYPES, to_quantity),

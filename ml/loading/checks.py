@@ -7,9 +7,9 @@ from ml.loading.proposals import proposal
 from ml.loading.wording import counted
 from ml.session import StepError
 
-# Texts of a column that a proposal is made from.
+# Most texts of a column that a proposal uses.
 SAMPLE_TEXTS = 50
-# Days that systems write for a missing one; staging rejects them too.
+# Placeholders that systems write for an unknown date; staging rejects them, too.
 SENTINEL_DAYS = (
     *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
     "1753-01-01",
@@ -21,12 +21,12 @@ def is_unparsed(column: str) -> str:
     return f"get_json_object(unparsed_values, '$.{column}') is not null"
 
 
-# Why staging rejects a line, in its order: words for a message -> column and condition.
+# Why staging rejects a line, in the order of its rules: text for a message -> column, condition.
 REASONS = {
-    "fields that cannot be told apart": ("line", is_unparsed("line")),
+    "fields that cannot be separated": ("line", is_unparsed("line")),
     "an ordered_at that is not a time": ("ordered_at", is_unparsed("ordered_at")),
     "no ordered_at": ("ordered_at", "ordered_at is null"),
-    "an ordered_at that stands for a missing one": (
+    "an ordered_at that is a placeholder for an unknown date": (
         "ordered_at",
         f"cast(cast(ordered_at as date) as string) in {SENTINEL_DAYS}",
     ),

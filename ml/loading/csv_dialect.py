@@ -18,7 +18,7 @@ HEAD_LINES = 1000
 # The most lines before a header, and the most lines of a header.
 MOST_LINES_BEFORE = 30
 MOST_HEADER_LINES = 10
-# Python's own limit of a field is shorter than a header of ten thousand columns.
+# Python's default limit for a field is lower than the length of a header of ten thousand columns.
 csv.field_size_limit(2 * HEAD)
 
 # Returns whether the names of a header include all that the mapping requires.
@@ -34,7 +34,7 @@ class Dialect:
     # Physical lines up to the header, including it.
     header_end: int
     names: list[str]
-    # Fields of a line: the names, and blank fields after them where all lines end in delimiters.
+    # Number of fields in a line: the names, and blank fields if all lines end in delimiters.
     width: int
     # Places of the columns that mostly hold numbers or times.
     typed: frozenset[int]
@@ -134,7 +134,7 @@ def header_by_shape(
 def shape(lines: list[str], skipped: int, delimiter: str) -> tuple[int, int]:
     """Returns the number of fields of nearly all lines, and the place of the first such line.
 
-    The number is 1 where the lines do not agree.
+    The number is 1 if the lines have different numbers of fields.
     """
     rows = [fields_of(line, delimiter) for line in lines[skipped:]]
     filled = [len(row) for row in rows if any(row)]
@@ -164,7 +164,7 @@ def header_at(lines: list[str], place: int, delimiter: str) -> tuple[list[str], 
 
 
 def common_width(names: list[str], rows: list[list[str]]) -> int:
-    """Returns the usual number of fields: more than names where the others are always blank."""
+    """Returns the usual number of fields; it exceeds the names if the other fields are blank."""
     widths = {len(row) for row in rows if len(row) >= len(names) and not any(row[len(names) :])}
     return max(widths, default=len(names), key=lambda width: sum(len(r) == width for r in rows))
 

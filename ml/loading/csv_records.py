@@ -1,8 +1,8 @@
 """Separates the records of a CSV text from its broken lines, so that no line swallows others.
 
-A usual CSV reader takes an open quote for the start of a field over several lines. It swallows all
-lines up to the next quote and reports nothing. Here lines are a record only when their quotes
-follow RFC 4180: a quoted field ends before a delimiter or at the end of a line, and a quote inside
+Most CSV readers treat an open quote as the start of a field with several lines. They swallow all
+lines up to the next quote and report nothing. Here lines form a record only if their quotes follow
+RFC 4180: a quoted field ends before a delimiter or at the end of a line, and a quote inside
 it is doubled. Any other line is broken: it is kept as its text, and reading continues with the
 next line.
 """
@@ -50,7 +50,7 @@ class Framer:
         """Yields the blocks of the file whose UTF-8 bytes are `chunks`."""
         rest = b""
         for chunk in chunks:
-            # The end of a chunk may cut a line end of two bytes in two.
+            # A chunk may end between the two bytes of a line end.
             held = chunk[-1:] if chunk.endswith(b"\r") else b""
             block, rest = self.cut(rest + chunk[: len(chunk) - len(held)], is_end=False)
             rest += held
@@ -88,8 +88,9 @@ class Framer:
     def is_sound(self, record: bytes) -> bool:
         """Returns whether a record of several lines has swallowed no other record.
 
-        A swallowed line has all fields of a record. The last line of a sound record may have them
-        too, when its first field spans lines: so it counts only if the first line has them as well.
+        A swallowed line has all fields of a record. If the first field of a sound record spans
+        lines, its last line may have all fields, too. So the last line counts as swallowed only if
+        the first line also has all fields.
         """
         if len(record) > MOST_RECORD:
             return False

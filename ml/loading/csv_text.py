@@ -13,7 +13,7 @@ from ml.session import StepError
 
 # Bytes that are read at a time.
 CHUNK = 16 * 2**20
-# A file that unpacks to more than this many times its size is a bomb: real texts reach ten.
+# A file that unpacks to more than this many times its size is a bomb; real files reach ten times.
 MOST_COMPRESSION = 200
 LINE_END = rb"(?:\r\n|\n|\r)"
 
@@ -26,7 +26,7 @@ def open_stream(path: Path) -> gzip.GzipFile | io.BufferedReader:
 
 
 def recognize_encoding(head: bytes, given: Format) -> str:
-    """Returns the encoding: by a byte order mark, as given, or by the zeros of UTF-16."""
+    """Returns the encoding, from a byte order mark, the mapping, or the zero bytes of UTF-16."""
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),
@@ -80,7 +80,7 @@ def checked_chunks(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if not lines and not pending:
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
-        # Checks only complete lines: the end of a chunk may cut a character in two.
+        # Checks only complete lines, because a chunk may end within a character.
         pending += chunk
         end = max(pending.rfind(b"\n"), pending.rfind(b"\r")) + 1
         check_utf8(path, pending[:end], lines)
@@ -123,7 +123,7 @@ def check_utf8(path: Path, block: bytes, lines_before: int) -> None:
 
 
 def count_lines(data: bytes) -> int:
-    """Returns the number of line ends, of either kind of byte."""
+    """Returns the number of line ends, with line feeds, carriage returns or both."""
     return max(data.count(b"\n"), data.count(b"\r"))
 
 
@@ -133,7 +133,7 @@ def without_first_lines(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
     lines = re.compile(rb"(?:[^\r\n]*+%b){%d}" % (LINE_END, count))
     for chunk in chunks:
         start += chunk
-        # One byte more, since a line end may have two.
+        # Needs one more byte, because a line end may have two bytes.
         if (found := lines.match(start)) and found.end() < len(start):
             yield start[found.end() :]
             yield from chunks

@@ -34,8 +34,9 @@ def checked_mapping(
 ) -> dict[str, str]:
     """Returns canonical column -> expression for `section`, with every expression checked.
 
-    Without a mapping, columns with canonical names are taken; with one, only the columns that it
-    names. Raises StepError for a missing required column or an expression that cannot be used.
+    Without a mapping, the columns with canonical names are taken. With a mapping, only the columns
+    that it names are taken. Raises StepError for a missing required column or an expression that
+    cannot be used.
     """
     expressions = canonical_names(source, section) if mapping is None else mapping
     missing = [column for column in REQUIRED[section] if column not in expressions]

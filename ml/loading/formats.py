@@ -1,8 +1,8 @@
 """The section `format:` of a mapping: how a file is written.
 
-What the section leaves out is recognized from the file where only one reading is possible. Where
-several are possible, such as day before month or month before day, nothing is guessed: a message
-proposes the `format:` to write.
+The loader recognizes all other properties from the file if only one reading is possible. If several
+readings are possible, such as day before month and month before day, the loader does not guess. A
+message then proposes the `format:` to write.
 """
 
 from dataclasses import dataclass, fields, replace

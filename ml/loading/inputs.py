@@ -31,7 +31,7 @@ def read_inputs(transactions: str, customers: str | None, mapping: str | None) -
 def fingerprint(paths: list[str], mapping: str | None) -> str:
     """Returns a hash of the files (name, size, time of change), of the mapping and of this code.
 
-    The files at a path with a scheme are unknown here: its fingerprint is different each time.
+    The files at a path with a scheme are unknown here, so the fingerprint differs each time.
     """
     code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
     parts = [code[name].read_text() for name in sorted(code)]

@@ -83,7 +83,7 @@ class Evidence:
     currencies: set[str] = field(default_factory=set)
 
     def add(self, digits: str) -> None:
-        """Adds what one number shows, given without its signs and its currency."""
+        """Adds the evidence of one number; `digits` has neither its signs nor its currency."""
         marks = re.findall(r"[^\d]", digits)
         if not marks:
             return
@@ -92,14 +92,14 @@ class Evidence:
         if last in (".", ",") and not others:
             self.add_one_mark(digits, last)
         elif last in (".", ",") and marks.count(last) == 1 and len(others) == 1:
-            # Of two marks the last one is the decimal sign, because a number has only one.
+            # The last of two marks is the decimal sign, because a number has only one decimal sign.
             self.decimals[last] = digits
             self.thousands |= others
         elif last in (" ", "'") and not others:
             self.thousands.add(last)
 
     def add_one_mark(self, digits: str, mark: str) -> None:
-        """Adds what a number with one kind of mark, a point or a comma, shows."""
+        """Adds the evidence of a number with one kind of mark, a point or a comma."""
         first, *groups = digits.split(mark)
         is_grouped = 1 <= len(first) <= 3 and all(len(group) == 3 for group in groups)
         if len(groups) > 1:
@@ -146,7 +146,7 @@ def recognized_number_format(evidence: Evidence, given: Format) -> NumberFormat:
 
 
 def recognized_decimal(evidence: Evidence) -> str:
-    """Returns a comma where the evidence shows only that, otherwise a point."""
+    """Returns a comma if the evidence shows only commas, otherwise a point."""
     has_comma = "," in evidence.decimals or "." in evidence.thousands
     has_point = "." in evidence.decimals or "," in evidence.thousands
     return "," if has_comma and not has_point else "."

@@ -16,9 +16,9 @@ MOST_COMPRESSION = 1000
 def stage_parquet(files: list[DataFile], folder: Path) -> None:
     """Puts the files into `folder` under names that Spark reads, in their key=value folders.
 
-    Spark takes brackets and braces in a path for a pattern and refuses a colon: so each file is
+    Spark treats brackets and braces in a path as a pattern and refuses a colon, so each file is
     linked under a plain name. Spark does not read times in nanoseconds, which pandas writes by
-    default: such a file is copied with times in microseconds.
+    default, so such a file is copied with times in microseconds.
     """
     for number, file in enumerate(files):
         check_expansion(file.path)
@@ -41,7 +41,7 @@ def check_expansion(file: Path) -> None:
     if max(metadata.num_rows / MOST_ROWS_PER_BYTE, unpacked / MOST_COMPRESSION) > size:
         raise StepError(
             f"{file} holds {metadata.num_rows:,} rows in {size:,} bytes, {unpacked:,} unpacked, "
-            "which no real data do: if you do mean to load it, write it again less compressed"
+            "which no real data do; if you want to load it, write it again with less compression"
         )
 
 

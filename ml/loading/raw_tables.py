@@ -29,8 +29,8 @@ TRANSACTIONS = "raw.transactions"
 CUSTOMERS = "raw.customers"
 TRANSACTIONS_COMMENT = "Purchases and returns as loaded. One row per line of an order."
 CUSTOMERS_COMMENT = "Customers as loaded. One row per customer."
-# Prefix of the property that records a load that was added: its fingerprint follows, and the value
-# is its loading time.
+# Prefix of the property that records an added load. The fingerprint of the load follows the prefix;
+# the value is the loading time.
 ADDED = "added_"
 
 
@@ -114,10 +114,10 @@ def are_added(spark: SparkSession, inputs: Inputs) -> bool:
 
 
 def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
-    """Removes the files of an addition that was killed, whose partition the table does not know.
+    """Removes the files of a killed addition whose partition the table does not know.
 
-    Their lines are then added under a new time: the models read only lines that were loaded after
-    all the lines that they have.
+    The lines are then added with a new loading time, because the models read only lines that are
+    newer than the lines they already have.
     """
     # Dropping a partition removes its files only if the table knows it.
     partition = f"partition (loaded_at = timestamp'{loaded_at:%Y-%m-%d %H:%M:%S}')"
@@ -126,7 +126,7 @@ def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
 
 
 def add_customers(spark: SparkSession, customers: DataFrame) -> None:
-    """Adds customers to raw.customers; a customer who is there already is replaced."""
+    """Adds customers to raw.customers; a customer whom the table holds already is replaced."""
     others = spark.table(CUSTOMERS).join(customers, "customer_id", "left_anti")
     both = others.unionByName(customers)
     replace_table(both, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
@@ -135,7 +135,7 @@ def add_customers(spark: SparkSession, customers: DataFrame) -> None:
 def add_lines(spark: SparkSession, lines: DataFrame, inputs: Inputs, loaded_at: datetime) -> None:
     """Records the inputs on raw.transactions, then adds their lines, all or none.
 
-    So after a load that was killed, the next one can tell whether its lines are in the table.
+    So after a killed load, the next load can check whether the lines are in the table.
     """
     pair = f"{quote(ADDED + inputs.fingerprint)} = {quote(loaded_at.isoformat())}"
     spark.sql(f"alter table {TRANSACTIONS} set tblproperties ({pair})")

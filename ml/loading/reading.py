@@ -21,7 +21,7 @@ SAMPLE_ROWS = 1000
 
 
 def recognized_reading(source: DataFrame, expressions: dict[str, str], given: Format) -> Reading:
-    """Returns how to read the texts, from the format given and from the first rows.
+    """Returns how to read the texts, from the mapping's format and from the first rows.
 
     A text is read as a number where the expression is a column or arithmetic over columns. Other
     SQL, such as regexp_replace, gets the text as it is in the file.

@@ -8,9 +8,9 @@ from ml.loading.proposals import proposal
 from ml.loading.wording import counted
 from ml.session import StepError, describe, log
 
-# Columns of unparsed_values -> what a message calls their lines.
+# Columns of unparsed_values -> description of their lines, for a message.
 UNPARSED = {
-    "line": "whose fields cannot be told apart (an open quote, or too many or too few)",
+    "line": "whose fields cannot be separated (an open quote, or too many or too few)",
     "ordered_at": "with a time that cannot be read",
     "amount": "with an amount that is not a number",
     "quantity": "with a quantity that is not a number",

@@ -128,9 +128,9 @@ def read_remote(spark: SparkSession, source: Source) -> DataFrame:
         "sep": dialect.delimiter,
         "escape": '"',
         "encoding": dialect.encoding,
-        # Files of one folder must have the same header, not only as many columns.
+        # Files of one folder must have the same header, not only the same number of columns.
         "enforceSchema": names != dialect.names,
-        # With pruning, a line with too few fields would be sound if the missing ones are not used.
+        # With pruning, a line with too few fields would be sound if no used field is missing.
         "columnPruning": False,
         "columnNameOfCorruptRecord": BROKEN_LINE,
         "pathGlobFilter": csv_files,

@@ -11,7 +11,7 @@ ISO_DATE = r"^\s*\d{4}-\d{1,2}-\d{1,2}"
 # region such as Europe/Berlin means one.
 ZONE_NAME = r"(?i)(?<![\w/])(?!(?:utc|ut|gmt|z)\s*$)[a-z]{2,5}\s*$"
 
-# Of the letters in Spark's patterns, those that Spark can read and those that it can only write.
+# Letters of Spark's patterns: those that Spark can read, and those that it can only write.
 READ_LETTERS = "GyMLdQqhHkKmsSaVzOXxZD"
 UNREAD_LETTERS = "EueFWwcBn"
 # Spark's letters for the codes of strftime.
@@ -24,7 +24,7 @@ PERCENT_PATTERNS = {
 def pattern_problem(pattern: str) -> str | None:
     """Returns what is wrong with a time pattern and what to write instead; None for a good one.
 
-    Spark accepts some of the wrong patterns, and then reads another time than the user means.
+    Spark accepts some wrong patterns, and then reads a time that the user does not mean.
     """
     if "%" in pattern:
         translated = re.sub("%.", lambda m: PERCENT_PATTERNS.get(m[0], m[0]), pattern)

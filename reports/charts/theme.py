@@ -69,7 +69,7 @@ def svg(chart: Drawing, width: int, height: int, label: str) -> str:
     for color, variable in VARIABLES.items():
         drawing = drawing.replace(color, f"var(--{variable})")
     drawing = drawing.replace(f'font-family="{FONT}"', "")
-    # To a screen reader the parts of a drawing are not pictures of their own.
+    # A screen reader must not announce the parts of a drawing as separate pictures.
     drawing = re.sub(r' (role|aria-roledescription|aria-hidden)="[^"]*"', "", drawing)
     return re.sub(
         r"<svg [^>]*?(width=\S+ height=\S+ viewBox=\"[^\"]*\")[^>]*>",
@@ -97,5 +97,5 @@ def rank_steps(values: Iterable[float]) -> list[float]:
 
 
 def contrast(color: str) -> str:
-    """Returns the color in which text is readable on a step."""
+    """Returns a text color that is readable on a step."""
     return PAPER if color == STEPS[-1] else INK

@@ -22,7 +22,7 @@ from reports.charts.theme import (
 )
 from reports.query import Row
 
-# The measures in which a persona is compared with the others, and their names.
+# The measures that compare the personas, and their names.
 PROFILE = {
     "average_orders": "Orders",
     "average_order_value": "Order value",

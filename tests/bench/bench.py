@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m tests.bench.bench --customers 1000000 [--without baseline_pyspark]
 
-Server and state are of its own and begin empty. Prints one line per step as it ends, adds the run
+Uses a server of its own, with an empty state. Prints one line at the end of a step, adds the run
 to the commit's file in tests/bench/results, and ends with a table (seconds, rows per second of
 raw.transactions, most resident memory of the JVM and of all Python processes) and the ratios:
 medians of that file's runs. Machines are noisy: compare ratios, each of which comes from one run.
@@ -322,7 +322,7 @@ def main() -> None:
             baseline_pyspark(bench)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{commit}-{bench.customers}.json"
-    # Changes that are not committed may be others by the next run.
+    # Uncommitted changes may differ in the next run.
     runs = json.loads(path.read_text()) if path.exists() and "dirty" not in commit else []
     runs.append(
         {

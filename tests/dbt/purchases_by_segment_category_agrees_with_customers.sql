@@ -28,7 +28,7 @@ expected as (
     group by segment
 ),
 
--- A segment without any line has no row, such as Prospects who only registered: hence the zeros.
+-- A segment without any line has no row, such as Prospects who only registered, so it counts as 0.
 final as (
     select
         coalesce(segments.segment, expected.segment) as segment,

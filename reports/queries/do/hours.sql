@@ -1,4 +1,4 @@
--- An order with a date only has the time midnight, which is not an hour at which customers order.
+-- An order that has only a date gets the time midnight. Customers did not order at that hour.
 select
     weekday,
     hour,

@@ -1,4 +1,4 @@
--- Each pair once: lift and support are the same both ways.
+-- Each pair appears once, because lift and support are the same in both directions.
 select
     antecedent,
     consequent,

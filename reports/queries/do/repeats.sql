@@ -1,4 +1,4 @@
--- One customer with ten thousand orders makes as many rows.
+-- A single customer with ten thousand orders would add ten thousand rows.
 select
     order_number,
     customers,
