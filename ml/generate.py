@@ -140,29 +140,29 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--replace-loaded", action="store_true", help="replace data that you loaded"
     )
-    given = parser.parse_args()
-    given.customers = whole_number("N_CUSTOMERS", given.customers, least=1)
-    if given.customers > MOST_CUSTOMERS:
-        raise StepError(f"N_CUSTOMERS must be at most {MOST_CUSTOMERS}, not {given.customers}")
-    given.seed = whole_number("SEED", given.seed)
-    return given
+    options = parser.parse_args()
+    options.customers = whole_number("N_CUSTOMERS", options.customers, least=1)
+    if options.customers > MOST_CUSTOMERS:
+        raise StepError(f"N_CUSTOMERS must be at most {MOST_CUSTOMERS}, not {options.customers}")
+    options.seed = whole_number("SEED", options.seed)
+    return options
 
 
 def main() -> None:
     """Reads the command line and generates."""
-    given = arguments()
+    options = arguments()
     spark = start("generate")
     for table in ("raw.customers", "raw.transactions"):
         tables.finish_replacement(spark, table)
     source = loaded_source(spark)
-    if source and not given.replace_loaded:
+    if source and not options.replace_loaded:
         log(
             f"your data of {source} stay loaded; to replace them with generated data: "
             "make run REPLACE_LOADED=yes"
         )
         return
     compile_each_draw_once(spark)
-    generate(spark, given.customers, given.seed)
+    generate(spark, options.customers, options.seed)
 
 
 if __name__ == "__main__":

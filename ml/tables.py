@@ -54,30 +54,30 @@ def replace_table(
     spark = data.sparkSession
     describe(spark, table)
     database, _, _ = table.partition(".")
-    beside = f"{table}__next"
+    next_table = f"{table}__next"
     spark.sql(f"create database if not exists {database}")
-    spark.sql(f"drop table if exists {beside}")
+    spark.sql(f"drop table if exists {next_table}")
     # Created before it is filled, so that the drop above removes the files of a killed run too.
     partitions = f"partitioned by ({partitioned_by})" if partitioned_by else ""
     spark.sql(
-        f"create table {beside} ({columns}) using parquet {partitions} comment {quote(comment)}"
+        f"create table {next_table} ({columns}) using parquet {partitions} comment {quote(comment)}"
     )
-    data.write.insertInto(beside, overwrite=True)
+    data.write.insertInto(next_table, overwrite=True)
     stored = (properties or {}) | {"version": uuid.uuid4().hex}
     pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in stored.items())
-    spark.sql(f"alter table {beside} set tblproperties ({pairs})")
-    rows = spark.table(beside).count()
+    spark.sql(f"alter table {next_table} set tblproperties ({pairs})")
+    rows = spark.table(next_table).count()
     spark.sql(f"drop table if exists {table}")
-    spark.sql(f"alter table {beside} rename to {table}")
+    spark.sql(f"alter table {next_table} rename to {table}")
     return rows
 
 
 def finish_replacement(spark: SparkSession, table: str) -> None:
     """Completes a replacement that was killed after it dropped the old table."""
-    beside = f"{table}__next"
+    next_table = f"{table}__next"
     # The version is stored last: a table that has one is complete.
-    if not spark.catalog.tableExists(table) and "version" in table_properties(spark, beside):
-        spark.sql(f"alter table {beside} rename to {table}")
+    if not spark.catalog.tableExists(table) and "version" in table_properties(spark, next_table):
+        spark.sql(f"alter table {next_table} rename to {table}")
 
 
 def run_name(*inputs: object) -> str:

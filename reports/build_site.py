@@ -39,11 +39,11 @@ def build(spark: SparkSession, folder: Path) -> None:
 
 def main() -> None:
     """Replaces the old site with a new one."""
-    site, beside = TARGET / "site", TARGET / "site.new"
-    shutil.rmtree(beside, ignore_errors=True)
-    build(start("insight site"), beside)
+    site, new_site = TARGET / "site", TARGET / "site.new"
+    shutil.rmtree(new_site, ignore_errors=True)
+    build(start("insight site"), new_site)
     shutil.rmtree(site, ignore_errors=True)
-    beside.rename(site)
+    new_site.rename(site)
     log(f"The insight site is {site / 'index.html'}")
 
 

@@ -10,9 +10,9 @@ from reports import column_lineage
 from reports.project import ROOT, TARGET, TEMPLATES
 
 
-def run_dbt(*words: str) -> None:
+def run_dbt(*arguments: str) -> None:
     """Runs dbt with these arguments; raises StepError when it fails."""
-    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *words]
+    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *arguments]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise StepError("dbt could not describe the tables; its message is above")
 

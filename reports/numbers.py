@@ -82,8 +82,8 @@ class Number:
         sees decides: 1.2 days are shown as `1 day`.
         """
         is_one = self.text == "1"
-        words = [noun if is_one else f"{noun}s", one if is_one else more]
-        return Markup("{} {}").format(self, " ".join(filter(None, words)))
+        parts = [noun if is_one else f"{noun}s", one if is_one else more]
+        return Markup("{} {}").format(self, " ".join(filter(None, parts)))
 
     def size(self) -> "Number":
         """The number without its sign, for `up by` and `down by`."""

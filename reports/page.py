@@ -57,7 +57,7 @@ def render(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
         is_thin=claims.is_thin(tables),
         audiences=audiences,
         filled=filled,
-        words=words,
+        in_words=in_words,
     )
 
 
@@ -166,7 +166,7 @@ def filled(columns: Iterable[tuple[str, str]], rows: list[Row]) -> list[tuple[st
     return [(heading, name) for heading, name in columns if is_filled(name)]
 
 
-def words(value: object) -> object:
+def in_words(value: object) -> object:
     """Spells out a name, `mbg_nbd_and_recency` as `MBG/NBD and recency`; a date as its month."""
     if value is None:
         return ""

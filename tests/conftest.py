@@ -225,8 +225,8 @@ def run_step(server: dict[str, str], *arguments: object) -> str:
 
 def build_tables(server: dict[str, str], as_of_date: date | None = None) -> None:
     """Builds the seeds and models only, on the data that are loaded."""
-    given = server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
-    dbt(given, "build", "--resource-type", "seed", "--resource-type", "model")
+    environment = server | {"AS_OF_DATE": as_of_date.isoformat() if as_of_date else ""}
+    dbt(environment, "build", "--resource-type", "seed", "--resource-type", "model")
 
 
 # --- data sets --------------------------------------------------------------------------

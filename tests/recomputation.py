@@ -50,9 +50,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, as_of_date: date | None) -> N
     connection.execute(CHECKED_LINES)
     connection.execute(
         "create table as_of as "
-        "select coalesce($given::date, max(ordered_at::date)) as as_of_date "
+        "select coalesce($as_of_date::date, max(ordered_at::date)) as as_of_date "
         "from checked_lines where reason is null",
-        {"given": as_of_date},
+        {"as_of_date": as_of_date},
     )
     for table, sql in TABLES.items():
         connection.execute(f"create table {table} as {sql}")

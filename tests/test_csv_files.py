@@ -21,7 +21,7 @@ from ml.loading.files import DataFile, find_files
 from ml.loading.formats import Format
 from ml.session import StepError
 
-NOTHING_GIVEN = Format()
+EMPTY_FORMAT = Format()
 NEEDED = {"customer_id", "ordered_at", "amount"}
 HEADER = "customer_id,ordered_at,amount,note\n"
 QUICK = settings(
@@ -33,7 +33,7 @@ def covers(names: list[str]) -> bool:
     return {name.lower() for name in names} >= NEEDED
 
 
-def staged(folder: Path, form: Format = NOTHING_GIVEN) -> tuple[list[str], list[tuple], list[str]]:
+def staged(folder: Path, form: Format = EMPTY_FORMAT) -> tuple[list[str], list[tuple], list[str]]:
     """Returns column names, rows and broken lines of the data files in `folder`."""
     out = folder / "out"
     out.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ def staged(folder: Path, form: Format = NOTHING_GIVEN) -> tuple[list[str], list[
     return columns.names, sound, [line for line in broken if line is not None]
 
 
-def read(folder: Path, content: str | bytes, form: Format = NOTHING_GIVEN, name: str = "data.csv"):
+def read(folder: Path, content: str | bytes, form: Format = EMPTY_FORMAT, name: str = "data.csv"):
     """Returns column names, rows and broken lines of one file with this content."""
     data = content.encode() if isinstance(content, str) else content
     (folder / name).write_bytes(data)

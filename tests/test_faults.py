@@ -43,15 +43,15 @@ def start_run(environment: dict[str, str], seed: int) -> subprocess.Popen:
     )
 
 
-def find(words: str, run: subprocess.Popen, state: str) -> psutil.Process | None:
-    """Returns the process of the run, or of its server, whose command has these words."""
+def find(command_part: str, run: subprocess.Popen, state: str) -> psutil.Process | None:
+    """Returns the process of the run, or of its server, whose command contains `command_part`."""
     processes = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
     pid_file = Path(state) / "server.pid"
     if pid_file.exists() and psutil.pid_exists(pid := int(pid_file.read_text() or 0)):
         processes.append(psutil.Process(pid))
     for process in processes:
         try:
-            if words in " ".join(process.cmdline()):
+            if command_part in " ".join(process.cmdline()):
                 return process
         except psutil.NoSuchProcess:
             continue
@@ -65,14 +65,14 @@ def kill_in_a_run(
 
     The moment is drawn from the first `part` of the target's seconds.
     """
-    words, seconds = TARGETS[target]
+    command_part, seconds = TARGETS[target]
     # A new seed, so that the run generates data.
     run = start_run(environment, seed=draw.randint(1, 10**6))
     started = time.monotonic()
     delay = draw.uniform(0, seconds * part)
     appeared = None
     while run.poll() is None:
-        process = find(words, run, environment["STATE_DIR"])
+        process = find(command_part, run, environment["STATE_DIR"])
         if process and appeared is None:
             appeared = time.monotonic()
         if process and time.monotonic() - appeared >= delay:

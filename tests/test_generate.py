@@ -109,7 +109,7 @@ def test_planted_dirty_rows_are_those_of_the_plan(simulated):
         "future_dated": rows.where("ordered_at > loaded_at").count(),
     }
     planned = {row.reason: row["rows"] for row in simulated["rejected"].collect()}
-    # One customer in 500 (DEFECT_EVERY) has a given defect: 4 of 2,000.
+    # One customer in 500 (DEFECT_EVERY) has each of the defects: 4 of 2,000.
     assert found == planned == dict.fromkeys(DEFECTS, 4)
     unparsed = rows.where("unparsed_values is not null").select("unparsed_values").distinct()
     assert [row[0] for row in unparsed.collect()] == ['{"amount":"n/a"}']

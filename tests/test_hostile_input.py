@@ -135,33 +135,35 @@ def number(text: str) -> Decimal:
     return Decimal(plain)
 
 
-def check(given: tuple, found: T.Row) -> str:
+def check(written: tuple, found: T.Row) -> str:
     """Asserts that the loaded line keeps every value; returns 'read' or 'unparsed'."""
-    customer, time, quantity, amount, category = map(nonblank, given)
+    customer, time, quantity, amount, category = map(nonblank, written)
     unparsed = {column: nonblank(text) for column, text in (found.unparsed or {}).items()}
     assert (nonblank(found.customer_id), nonblank(found.product_category)) == (customer, category)
 
     # A number is that of the text, rounded half up. A plain number is always read.
     if found.amount is not None:
         exact = number(amount)
-        assert found.amount == exact.quantize(Decimal("0.01"), ROUND_HALF_UP), given
+        assert found.amount == exact.quantize(Decimal("0.01"), ROUND_HALF_UP), written
     else:
-        assert unparsed.get("amount") == amount, given
-        assert not re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{0,9})?", amount or "x", re.ASCII), given
+        assert unparsed.get("amount") == amount, written
+        assert not re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{0,9})?", amount or "x", re.ASCII), (
+            written
+        )
     if found.quantity is None or "quantity" in unparsed:
-        assert unparsed.get("quantity") == quantity is not None, given
-        assert not re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", quantity, re.ASCII), given
+        assert unparsed.get("quantity") == quantity is not None, written
+        assert not re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", quantity, re.ASCII), written
     elif quantity is not None:
         exact = number(quantity)
-        assert found.quantity == exact.quantize(Decimal("0.001"), ROUND_HALF_UP), given
+        assert found.quantity == exact.quantize(Decimal("0.001"), ROUND_HALF_UP), written
 
     # A time has a year from 1 to 9999. A plain date is always read.
     if found.ordered_at is not None:
-        assert "0001" <= found.ordered_at[:4] <= "9999", given
+        assert "0001" <= found.ordered_at[:4] <= "9999", written
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", time, re.ASCII):
-            assert found.ordered_at == f"{date.fromisoformat(time)} 00:00:00", given
+            assert found.ordered_at == f"{date.fromisoformat(time)} 00:00:00", written
     else:
-        assert unparsed.get("ordered_at") == time, given
+        assert unparsed.get("ordered_at") == time, written
         with pytest.raises(ValueError, match=r"."):
             date.fromisoformat((time or "nothing").partition("\n")[0])
     return "unparsed" if unparsed else "read"

@@ -37,11 +37,11 @@ def assert_cohorts_are(query: Query, column: str, expected: dict[tuple[str, int]
 @pytest.fixture
 def holdout_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     """Starts the holdout after 1997-09-30, as the reference does; restores the 90 days later."""
-    given = server | {"AS_OF_DATE": str(data.as_of_date)}
+    environment = server | {"AS_OF_DATE": str(data.as_of_date)}
     rebuild = ("run", "--select", "int_scoring_dates+,+segment_validation")
-    dbt(given, *rebuild, "--vars", "holdout_days: 274")
+    dbt(environment, *rebuild, "--vars", "holdout_days: 274")
     yield
-    dbt(given, *rebuild)
+    dbt(environment, *rebuild)
 
 
 @on_data("cdnow")

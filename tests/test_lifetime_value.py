@@ -282,12 +282,12 @@ def assert_predicts_nothing(query: Query) -> None:
 @pytest.fixture
 def held_out_from_october(data: Data, server: dict[str, str]) -> Iterator[None]:
     """Fits to the data up to 1997-09-30, as the papers do; restores the 90 days later."""
-    given = server | {"AS_OF_DATE": str(data.as_of_date)}
+    environment = server | {"AS_OF_DATE": str(data.as_of_date)}
     rebuild = ("run", "--select", "int_scoring_dates", "int_customer_purchase_history+")
-    dbt(given, *rebuild, "--vars", "holdout_days: 274")
+    dbt(environment, *rebuild, "--vars", "holdout_days: 274")
     step(server)
     yield
-    dbt(given, *rebuild)
+    dbt(environment, *rebuild)
     step(server)
 
 

@@ -453,7 +453,7 @@ def test_texts_that_are_not_utf8_stay_different(spark, tmp_path):
 # --- formats ----------------------------------------------------------------------------
 
 
-# Texts of one column, the format given, and the values read; None is unparsed.
+# Texts of one column, the format of the mapping, and the values read; None is unparsed.
 NUMBERS = [
     (["10,00", "1.020,50", "1.234"], Format(), ["10.00", "1020.50", "1234.00"]),
     (["1,234", "12.50"], Format(), ["1234.00", "12.50"]),
@@ -466,7 +466,7 @@ NUMBERS = [
     (["1,234", "5"], Format(), [None, "5.00"]),
     (["$1", "€2"], Format(), [None, None]),
     (["1.50", "2,50"], Format(), ["1.50", None]),
-    # A given format decides.
+    # The format of the mapping decides.
     (["1,234", "5"], Format(thousands=","), ["1234.00", "5.00"]),
     (["1,234", "5"], Format(decimal=","), ["1.23", "5.00"]),
     (["1.234"], Format(decimal=",", thousands="."), ["1234.00"]),
@@ -481,8 +481,8 @@ NUMBERS = [
 def test_numbers_are_read_in_the_format_of_their_column(spark):
     texts = [(case, text) for case, (column, _, _) in enumerate(NUMBERS) for text in column]
     read = F.lit(None)
-    for case, (column, given, _) in enumerate(NUMBERS):
-        form = recognized_number_format(number_evidence(column), given)
+    for case, (column, file_format, _) in enumerate(NUMBERS):
+        form = recognized_number_format(number_evidence(column), file_format)
         read = F.when(F.col("case") == case, plain_number(F.col("text"), form)).otherwise(read)
     rows = spark.createDataFrame(texts, "case int, text string")
     found = [row[0] for row in rows.select(read.try_cast("decimal(18,2)").cast("string")).collect()]
@@ -722,14 +722,14 @@ def test_killed_addition_is_repeated_and_leaves_no_files(spark, own_database, tm
 def test_killed_replacement_is_completed(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     load.replace(spark, inputs(path), LOADED_AT)
-    beside = f"{raw_tables.TRANSACTIONS}__next"
-    spark.sql(f"alter table {raw_tables.TRANSACTIONS} rename to {beside}")
+    next_table = f"{raw_tables.TRANSACTIONS}__next"
+    spark.sql(f"alter table {raw_tables.TRANSACTIONS} rename to {next_table}")
     tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
     assert content(spark, own_database) == [("a", 1, "12")]
 
     # An incomplete table has no version and is not used.
-    spark.sql(f"alter table {raw_tables.TRANSACTIONS} rename to {beside}")
-    spark.sql(f"alter table {beside} unset tblproperties ('version')")
+    spark.sql(f"alter table {raw_tables.TRANSACTIONS} rename to {next_table}")
+    spark.sql(f"alter table {next_table} unset tblproperties ('version')")
     tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
     assert not spark.catalog.tableExists(raw_tables.TRANSACTIONS)
 

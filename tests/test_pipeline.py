@@ -176,7 +176,7 @@ class TestBadInput:
     """`make run` with a wrong parameter or file."""
 
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("arguments", "message"),
         [
             (
                 ["N_CUSTOMERS=-1"],
@@ -195,7 +195,7 @@ class TestBadInput:
     )
     def test_a_mistake_is_one_clear_line(
         self,
-        words: list[str],
+        arguments: list[str],
         message: str,
         make: Make,
         tmp_path: Path,
@@ -212,7 +212,7 @@ class TestBadInput:
         for name, content in contents.items():
             (tmp_path / name).write_text(content)
             files[name.split(".")[0]] = str(tmp_path / name)
-        result = make("run", *[word.format(**files) for word in words], check=False)
+        result = make("run", *[word.format(**files) for word in arguments], check=False)
         assert result.returncode != 0
         errors = [line for line in result.stderr.splitlines() if not line.startswith("make")]
         assert len(errors) == 1, result.stderr
@@ -245,8 +245,8 @@ def test_port_in_use_is_one_clear_line(
     command: str, parameter: str, make: Make, taken_port: int, tmp_path: Path
 ):
     (tmp_path / "events" / "eventlog_v2_local-1").mkdir(parents=True)
-    words = f"STATE_DIR={tmp_path}", f"{parameter}={taken_port}"
-    result = make(command, *words, check=False)
+    arguments = f"STATE_DIR={tmp_path}", f"{parameter}={taken_port}"
+    result = make(command, *arguments, check=False)
     assert result.returncode != 0
     assert f"error: port {taken_port} is in use by another program" in result.stderr
     assert f"make {'run' if command == 'up' else command} {parameter}=" in result.stderr

@@ -134,15 +134,15 @@ def read(connection: duckdb.DuckDBPyConnection) -> SimpleNamespace:
     )
 
 
-def page_of(lines: list[dict], **given) -> str:
+def page_of(lines: list[dict], **options) -> str:
     """Returns the text of the page on these lines."""
-    with marts(lines, **given) as connection:
+    with marts(lines, **options) as connection:
         return text_of(render(read(connection), {}))
 
 
-def summary_of(lines: list[dict], **given) -> str:
+def summary_of(lines: list[dict], **options) -> str:
     """Returns the summary that a run prints on these lines."""
-    with marts(lines, **given) as connection:
+    with marts(lines, **options) as connection:
         return summary.text(connection.cursor())
 
 

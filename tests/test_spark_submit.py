@@ -68,9 +68,9 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
 
-    def run(script: Path, *words: str) -> None:
+    def run(script: Path, *arguments: str) -> None:
         result = subprocess.run(
-            [*command, script, *words],
+            [*command, script, *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -102,10 +102,10 @@ for table in {READ + FILLED}:
     spark.sql("create database if not exists " + table.split(".")[0])
     spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
 spark.stop()
-for step, *words in (
+for step, *arguments in (
     ("cluster", "--seed", "42"), ("lifetime_value",), ("generate", "--customers", "3000")
 ):
-    sys.argv = [step, *words]
+    sys.argv = [step, *arguments]
     runpy.run_module(f"ml.{{step}}", run_name="__main__")
 """)
     submit(steps)

@@ -56,8 +56,10 @@ def metastore() -> Iterator[str]:
 
     def program(name: str, *arguments: str) -> None:
         command = [*as_owner, postgres_program(name), *arguments]
-        given = os.environ | {"PGPASSWORD": PASSWORD}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=given)
+        with_password = os.environ | {"PGPASSWORD": PASSWORD}
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=with_password
+        )
 
     data = f"{folder}/data"
     listening = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
@@ -158,7 +160,7 @@ def test_a_cluster_gives_the_tables_of_one_machine(
     settings = tmp_path / "cluster.conf"
     settings.write_text(text + SETTINGS_FOR_SMALL_DATA)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    given = (
+    cluster_environment = (
         environment
         | ports
         | {
@@ -171,13 +173,15 @@ def test_a_cluster_gives_the_tables_of_one_machine(
         }
     )
     try:
-        run_make(given, "run", "N_CUSTOMERS=3000")
-        with query_function(given) as cluster_query:
+        run_make(cluster_environment, "run", "N_CUSTOMERS=3000")
+        with query_function(cluster_environment) as cluster_query:
             found = fingerprint(cluster_query, all_tables())
         (application,) = rest(ports["SPARK_UI_PORT"], "")
         executors = rest(ports["SPARK_UI_PORT"], f"/{application['id']}/executors")
     finally:
-        subprocess.run(["make", "down"], cwd=ROOT, env=given, check=True, capture_output=True)
+        subprocess.run(
+            ["make", "down"], cwd=ROOT, env=cluster_environment, check=True, capture_output=True
+        )
     assert found == fingerprint(query, all_tables())
     tasks = {each["id"]: each["totalTasks"] for each in executors if each["totalCores"]}
     print(f"{len(found)} tables are equal; tasks by executor: {tasks}")

@@ -41,11 +41,11 @@ class Dialect:
 
     def fits(self, fields: list[str]) -> bool:
         """Returns whether a record has a field for each name and only blank ones after these."""
-        given = len(self.names)
-        return len(fields) >= given and not any(text.strip() for text in fields[given:])
+        count = len(self.names)
+        return len(fields) >= count and not any(text.strip() for text in fields[count:])
 
 
-def recognize(path: Path, given: Format, covers: Covers) -> Dialect:
+def recognize(path: Path, file_format: Format, covers: Covers) -> Dialect:
     """Returns how the file is written.
 
     Raises StepError where that is not certain, and proposes the `format:` to write.
@@ -55,7 +55,7 @@ def recognize(path: Path, given: Format, covers: Covers) -> Dialect:
             start = stream.read(HEAD)
         except (OSError, EOFError) as error:
             raise StepError(f"{path} cannot be read: {error}") from error
-    encoding = recognize_encoding(start, given)
+    encoding = recognize_encoding(start, file_format)
     if encoding in ("utf-8", "utf-8-sig"):
         # The head may end in the middle of a character.
         check_utf8(path, start[: start.rfind(b"\n") + 1] or start[:-4], 0)
@@ -63,15 +63,15 @@ def recognize(path: Path, given: Format, covers: Covers) -> Dialect:
     lines = re.split("\r\n|\n|\r", head.removeprefix("\ufeff"))[:HEAD_LINES]
     if len(start) == HEAD:
         lines = lines[:-1] or lines
-    return recognize_lines(str(path), lines, encoding, given, covers)
+    return recognize_lines(str(path), lines, encoding, file_format, covers)
 
 
 def recognize_lines(
-    path: str, lines: list[str], encoding: str, given: Format, covers: Covers
+    path: str, lines: list[str], encoding: str, file_format: Format, covers: Covers
 ) -> Dialect:
     """Returns how a file with these first lines is written; see `recognize`."""
-    skipped = given.skip_lines or 0
-    delimiters = [given.delimiter] if given.delimiter else list(DELIMITERS)
+    skipped = file_format.skip_lines or 0
+    delimiters = [file_format.delimiter] if file_format.delimiter else list(DELIMITERS)
     # Excel writes the delimiter into a first line of its own.
     if lines and (mark := re.fullmatch("sep=(.)", lines[0].strip('"'))) and skipped == 0:
         delimiters, skipped = [mark[1]], 1
@@ -79,10 +79,10 @@ def recognize_lines(
         skipped += 1
     if skipped >= len(lines):
         raise StepError(f"{path} has no rows")
-    last = skipped if given.skip_lines is not None else skipped + MOST_LINES_BEFORE
+    last = skipped if file_format.skip_lines is not None else skipped + MOST_LINES_BEFORE
     delimiter, header = find_header(
         lines, range(skipped, min(last + 1, len(lines))), delimiters, covers
-    ) or header_by_shape(path, lines, skipped, delimiters, given)
+    ) or header_by_shape(path, lines, skipped, delimiters, file_format)
     if header > skipped:
         log(f"{path}: the header is line {header + 1}; the lines before it are skipped")
     names, header_end = header_at(lines, header, delimiter)
@@ -103,7 +103,7 @@ def find_header(
 
 
 def header_by_shape(
-    path: str, lines: list[str], skipped: int, delimiters: list[str], given: Format
+    path: str, lines: list[str], skipped: int, delimiters: list[str], file_format: Format
 ) -> tuple[str, int]:
     """Returns the delimiter that gives the most fields per line, and the place of the header.
 
@@ -123,7 +123,7 @@ def header_by_shape(
     if header == skipped:
         return delimiter, skipped
     values: dict[str, str | int] = {"skip_lines": header}
-    if given.delimiter is None and delimiter != ",":
+    if file_format.delimiter is None and delimiter != ",":
         values["delimiter"] = delimiter
     raise StepError(
         f"{path} begins with {lines[skipped][:60]!r}, which is not a header; if the header is line "

@@ -23,13 +23,13 @@ from ml.loading.formats import Format
 READERS = 2
 
 
-def stage_csv(files: list[DataFile], given: Format, covers: Covers, folder: Path) -> Columns:
+def stage_csv(files: list[DataFile], file_format: Format, covers: Covers, folder: Path) -> Columns:
     """Writes one Parquet file per CSV file into `folder`, all with the columns that are returned.
 
     A Parquet column is a text named by its place among `Columns.names`; the last is BROKEN_LINE.
     Raises StepError for a file that cannot be read.
     """
-    dialects = [recognize(file.path, given, covers) for file in files]
+    dialects = [recognize(file.path, file_format, covers) for file in files]
     columns = combine_columns(
         [dialect.names for dialect in dialects], [list(file.partition) for file in files]
     )
@@ -51,14 +51,14 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     A record with more or fewer fields than the header is a broken line too, unless all the fields
     beyond the header are blank.
     """
-    given = len(dialect.names)
+    count = len(dialect.names)
     broken = [line.decode() for line in block.broken]
     fitting: list[list[str]] = []
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
         fields = next(csv.reader(io.StringIO(row.text), delimiter=dialect.delimiter), [])
         if dialect.fits(fields):
-            fitting.append(fields[:given])
+            fitting.append(fields[:count])
         elif row.text.strip():
             broken.append(row.text)
         return "skip"
@@ -66,7 +66,7 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     table = parse_records(block.records, dialect, set_aside)
     schema = pa.schema([*table.schema, (BROKEN_LINE, pa.string())])
     parts = [table.append_column(BROKEN_LINE, pa.nulls(len(table), pa.string()))]
-    for rows in ([[*fields, None] for fields in fitting], [[None] * given + [t] for t in broken]):
+    for rows in ([[*fields, None] for fields in fitting], [[None] * count + [t] for t in broken]):
         columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
         if rows:
             parts.append(pa.table(columns, schema=schema))
@@ -78,9 +78,9 @@ def parse_records(
 ) -> pa.Table:
     """Returns the fields of records as texts; `set_aside` gets records of another width."""
     names = [str(place) for place in range(dialect.width)]
-    given = names[: len(dialect.names)]
+    header_places = names[: len(dialect.names)]
     if not records.strip():
-        return pa.schema([(name, pa.string()) for name in given]).empty_table()
+        return pa.schema([(name, pa.string()) for name in header_places]).empty_table()
     return pyarrow.csv.read_csv(
         pa.BufferReader(records),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=len(records) + 1, column_names=names),
@@ -90,7 +90,7 @@ def parse_records(
         pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), null_values=[], check_utf8=False
         ),
-    ).select(given)
+    ).select(header_places)
 
 
 def in_order(

@@ -25,7 +25,7 @@ def open_stream(path: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path, "rb") if is_compressed else path.open("rb")
 
 
-def recognize_encoding(head: bytes, given: Format) -> str:
+def recognize_encoding(head: bytes, file_format: Format) -> str:
     """Returns the encoding, from a byte order mark, the mapping, or the zero bytes of UTF-16."""
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,8 +34,8 @@ def recognize_encoding(head: bytes, given: Format) -> str:
     ):
         if head.startswith(mark):
             return name
-    if given.encoding:
-        return codecs.lookup(given.encoding).name
+    if file_format.encoding:
+        return codecs.lookup(file_format.encoding).name
     start = head[:1000]
     for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros = start[offset::2].count(0)

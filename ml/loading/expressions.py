@@ -159,5 +159,5 @@ def is_arithmetic(expression: str, names: set[str]) -> bool:
     for name in sorted(names, key=len, reverse=True):
         quoted = re.escape(identifier(name))
         rest = re.sub(f"(?i){quoted}" + (rf"|\b{name}\b" if name.isidentifier() else ""), "1", rest)
-    words = r"cast|as|decimal|double|float|bigint|int|coalesce|nullif|abs"
-    return bool(re.fullmatch(rf"(?i)(?:[\d\s.+\-*/(),]|\b(?:{words})\b)*", rest))
+    keywords = r"cast|as|decimal|double|float|bigint|int|coalesce|nullif|abs"
+    return bool(re.fullmatch(rf"(?i)(?:[\d\s.+\-*/(),]|\b(?:{keywords})\b)*", rest))

@@ -41,37 +41,39 @@ def read_format(path: str, values: object) -> Format:
         if not (is_number if key == "skip_lines" else isinstance(value, str) and value):
             kind = "a number of lines" if key == "skip_lines" else "a text in quotes"
             raise StepError(f"mapping {path}: format.{key} must be {kind}, not {value!r}")
-    given = Format(**values)
-    if given.delimiter in ("tab", "\\t"):
-        given = replace(given, delimiter="\t")
-    check_format(path, given)
-    return given
+    file_format = Format(**values)
+    if file_format.delimiter in ("tab", "\\t"):
+        file_format = replace(file_format, delimiter="\t")
+    check_format(path, file_format)
+    return file_format
 
 
-def check_format(path: str, given: Format) -> None:
+def check_format(path: str, file_format: Format) -> None:
     """Raises StepError for a value that no file can have."""
-    if given.delimiter and (len(given.delimiter) != 1 or given.delimiter in '"\r\n'):
+    delimiter = file_format.delimiter
+    if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise StepError(
-            f"mapping {path}: format.delimiter must be one character, not {given.delimiter!r}"
+            f"mapping {path}: format.delimiter must be one character, not {delimiter!r}"
         )
     for key, allowed in (("decimal", DECIMALS), ("thousands", THOUSANDS)):
-        if (value := getattr(given, key)) and value not in allowed:
+        if (value := getattr(file_format, key)) and value not in allowed:
             raise StepError(
                 f"mapping {path}: format.{key} must be one of {' '.join(map(repr, allowed))}, "
                 f"not {value!r}"
             )
-    if given.decimal and given.decimal == given.thousands:
+    if file_format.decimal and file_format.decimal == file_format.thousands:
         raise StepError(f"mapping {path}: format.decimal and format.thousands must differ")
-    if given.encoding:
+    if file_format.encoding:
         try:
-            "".encode(given.encoding)
+            "".encode(file_format.encoding)
         except LookupError as error:
             raise StepError(
-                f"mapping {path}: format.encoding {given.encoding!r} is unknown; "
+                f"mapping {path}: format.encoding {file_format.encoding!r} is unknown; "
                 "known are utf-8, utf-16, windows-1252, iso-8859-15, shift_jis, ..."
             ) from error
-    if given.date_format and (problem := pattern_problem(given.date_format)):
-        raise StepError(f"mapping {path}: format.date_format {given.date_format!r}: {problem}")
+    date_format = file_format.date_format
+    if date_format and (problem := pattern_problem(date_format)):
+        raise StepError(f"mapping {path}: format.date_format {date_format!r}: {problem}")
 
 
 def format_line(**values: str | int) -> str:

@@ -60,8 +60,8 @@ class Mapping:
 
     def source(self, path: str, section: str) -> Source:
         """Returns the source at `path`, as this mapping describes its section."""
-        given = self.formats.get(section, Format())
-        return Source(path, section, self.sections.get(section), given)
+        file_format = self.formats.get(section, Format())
+        return Source(path, section, self.sections.get(section), file_format)
 
 
 def read_mapping(path: str | None) -> Mapping:

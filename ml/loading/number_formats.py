@@ -127,12 +127,12 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
     return found
 
 
-def recognized_number_format(evidence: Evidence, given: Format) -> NumberFormat:
-    """Returns the only number format that fits the evidence and `given`, or the format of SQL."""
-    decimal = given.decimal or recognized_decimal(evidence)
+def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberFormat:
+    """Returns the only number format that fits the evidence and the mapping, or that of SQL."""
+    decimal = file_format.decimal or recognized_decimal(evidence)
     other = "." if decimal == "," else ","
-    is_contradicted = other in evidence.decimals and given.decimal is None
-    thousands = given.thousands
+    is_contradicted = other in evidence.decimals and file_format.decimal is None
+    thousands = file_format.thousands
     if thousands is None and not is_contradicted:
         usable = evidence.thousands - {decimal}
         if decimal in evidence.decimals:
@@ -141,7 +141,7 @@ def recognized_number_format(evidence: Evidence, given: Format) -> NumberFormat:
             if decimal == "." and "," in evidence.ambiguous:
                 usable |= {","}
         thousands = usable.pop() if len(usable) == 1 else None
-    has_one_currency = len(evidence.currencies) <= 1 or given != Format()
+    has_one_currency = len(evidence.currencies) <= 1 or file_format != Format()
     return NumberFormat(decimal, thousands, has_one_currency)
 
 

@@ -20,7 +20,9 @@ from ml.session import log
 SAMPLE_ROWS = 1000
 
 
-def recognized_reading(source: DataFrame, expressions: dict[str, str], given: Format) -> Reading:
+def recognized_reading(
+    source: DataFrame, expressions: dict[str, str], file_format: Format
+) -> Reading:
     """Returns how to read the texts, from the mapping's format and from the first rows.
 
     A text is read as a number where the expression is a column or arithmetic over columns. Other
@@ -35,16 +37,16 @@ def recognized_reading(source: DataFrame, expressions: dict[str, str], given: Fo
             (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
     columns = sorted(arithmetic - other)
     if not columns:
-        return Reading(given.date_format)
+        return Reading(file_format.date_format)
     rows = source.select(*[F.col(identifier(name)) for name in columns]).limit(SAMPLE_ROWS)
     evidence = number_evidence(text for row in rows.collect() for text in row if text)
-    numbers = recognized_number_format(evidence, given)
-    log_number_format(columns, numbers, evidence, given)
-    return Reading(given.date_format, numbers, frozenset(columns))
+    numbers = recognized_number_format(evidence, file_format)
+    log_number_format(columns, numbers, evidence, file_format)
+    return Reading(file_format.date_format, numbers, frozenset(columns))
 
 
 def log_number_format(
-    columns: list[str], numbers: NumberFormat, evidence: Evidence, given: Format
+    columns: list[str], numbers: NumberFormat, evidence: Evidence, file_format: Format
 ) -> None:
     """Prints a number format that is not the usual one, and an ambiguous number."""
     if numbers.decimal == "," or numbers.thousands:
@@ -53,7 +55,7 @@ def log_number_format(
             f"numbers in {', '.join(columns)} are read with the decimal sign {numbers.decimal!r}"
             + (separator if numbers.thousands else "")
         )
-    elif "." in evidence.ambiguous and "." not in evidence.decimals and given.decimal is None:
+    elif "." in evidence.ambiguous and "." not in evidence.decimals and file_format.decimal is None:
         log(
             f"numbers such as {evidence.ambiguous['.']} are read as a fraction; if that is a "
             "thousand, write into the mapping: format: {decimal: ',', thousands: '.'}"

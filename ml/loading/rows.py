@@ -23,8 +23,8 @@ VALUE = "__value_"  # what the expression gives
 TEXT = "__text_"  # the text in the source columns that the expression names
 FILLED = "__filled_"  # whether all these source columns are filled
 TYPED = "__typed_"  # the value in the type of the canonical column
-MISFIT = "__misfit_"  # the text of a value that cannot have that type
-NOTHING_GIVEN = Format()
+UNPARSED = "__unparsed_"  # the text of a value that cannot have that type
+EMPTY_FORMAT = Format()
 
 
 def without_ansi(spark: SparkSession) -> None:
@@ -43,22 +43,22 @@ def transactions(
     source: DataFrame,
     mapping: dict[str, str] | None,
     loaded_at: datetime,
-    given: Format = NOTHING_GIVEN,
+    file_format: Format = EMPTY_FORMAT,
 ) -> DataFrame:
     """Returns `source` in the shape of raw.transactions, one row per source row.
 
     A `mapping` of None takes the columns with canonical names. `loaded_at` is UTC.
     """
     expressions = checked_mapping(source, "transactions", mapping)
-    rows = canonical(source, "transactions", expressions, given)
-    is_misfit = F.coalesce(
+    rows = canonical(source, "transactions", expressions, file_format)
+    is_unparsed = F.coalesce(
         F.get_json_object("unparsed_values", "$.quantity"),
         F.get_json_object("unparsed_values", "$.line"),
     ).isNotNull()
     default = F.when(F.col("amount") < 0, F.lit(-1)).otherwise(F.lit(1))
     return rows.withColumns(
         {
-            "quantity": F.when(~is_misfit, F.coalesce("quantity", default)),
+            "quantity": F.when(~is_unparsed, F.coalesce("quantity", default)),
             "loaded_at": utc_literal(loaded_at),
         }
     ).select(*RAW_TYPES)
@@ -70,11 +70,11 @@ def utc_literal(moment: datetime) -> Column:
 
 
 def customers(
-    source: DataFrame, mapping: dict[str, str] | None, given: Format = NOTHING_GIVEN
+    source: DataFrame, mapping: dict[str, str] | None, file_format: Format = EMPTY_FORMAT
 ) -> DataFrame:
     """Returns the columns of raw.customers and `unparsed_values`, one row per source row."""
     expressions = checked_mapping(source, "customers", mapping)
-    return canonical(source, "customers", expressions, given)
+    return canonical(source, "customers", expressions, file_format)
 
 
 def one_per_customer(rows: DataFrame) -> DataFrame:
@@ -90,7 +90,7 @@ def one_per_customer(rows: DataFrame) -> DataFrame:
 
 
 def canonical(
-    source: DataFrame, section: str, expressions: dict[str, str], given: Format
+    source: DataFrame, section: str, expressions: dict[str, str], file_format: Format
 ) -> DataFrame:
     """Returns the canonical columns of `section` and `unparsed_values`, one row per source row.
 
@@ -98,11 +98,11 @@ def canonical(
     null although every source column that it names is filled. Otherwise null or blank is missing.
     Needs a session `without_ansi`.
     """
-    reading = recognized_reading(source, expressions, given)
+    reading = recognized_reading(source, expressions, file_format)
     rows = converted(evaluated(source, expressions, reading), expressions, reading)
-    misfits = {column: F.col(MISFIT + column) for column in expressions if column in CONVERSIONS}
-    misfits["line"] = F.col(BROKEN_LINE)
-    unparsed = F.to_json(F.struct(*[text.alias(column) for column, text in misfits.items()]))
+    texts = {column: F.col(UNPARSED + column) for column in expressions if column in CONVERSIONS}
+    texts["line"] = F.col(BROKEN_LINE)
+    unparsed = F.to_json(F.struct(*[text.alias(column) for column, text in texts.items()]))
     # The fields of a broken line may be in wrong columns: only its text is kept.
     is_sound = F.col(BROKEN_LINE).isNull()
     values = {column: F.col(TYPED + column) for column in expressions}
@@ -111,7 +111,7 @@ def canonical(
             F.when(is_sound, values.get(column, F.lit(None))).cast(kind).alias(column)
             for column, kind in CANONICAL[section].items()
         ],
-        F.when(F.coalesce(*misfits.values()).isNotNull(), unparsed).alias("unparsed_values"),
+        F.when(F.coalesce(*texts.values()).isNotNull(), unparsed).alias("unparsed_values"),
     )
 
 
@@ -164,10 +164,10 @@ def all_filled(names: list[str]) -> Column:
 
 
 def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
-    """Returns TYPED + column for every expression, MISFIT + column for typed ones, BROKEN_LINE.
+    """Returns TYPED + column for every expression, UNPARSED + column for typed ones, BROKEN_LINE.
 
-    A misfit is the text in the source where its column cannot hold the value. Each step is a
-    select of its own, so that Spark computes only once what a later step uses twice.
+    UNPARSED is the text in the source if the column cannot hold the value. Each step is a select of
+    its own, so that Spark computes a value only once, even if a later step uses it twice.
     """
     typed, texts = {}, {}
     for column in expressions:
@@ -184,7 +184,7 @@ def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) ->
     return rows.select(
         *[within_years(column).alias(TYPED + column) for column in typed],
         *[F.when(is_filled(F.col(TYPED + c)), F.col(TYPED + c)).alias(TYPED + c) for c in texts],
-        *[misfit(column).alias(MISFIT + column) for column in typed],
+        *[unparsed_text(column).alias(UNPARSED + column) for column in typed],
         BROKEN_LINE,
     )
 
@@ -198,9 +198,9 @@ def within_years(column: str) -> Column:
     return F.when(F.year(value).between(1, 9999), value) if column in TIMES else value
 
 
-def misfit(column: str) -> Column:
+def unparsed_text(column: str) -> Column:
     """Returns the source's text of a typed column whose value could not be converted, or null."""
     value, text = F.col(VALUE + column), F.col(VALUE + column).cast("string")
-    was_given = F.when(value.isNull(), F.col(FILLED + column)).otherwise(is_filled(text))
-    is_misfit = F.col(BROKEN_LINE).isNull() & within_years(column).isNull() & was_given
-    return F.when(is_misfit, F.coalesce(F.col(TEXT + column), text))
+    has_value = F.when(value.isNull(), F.col(FILLED + column)).otherwise(is_filled(text))
+    is_unparsed = F.col(BROKEN_LINE).isNull() & within_years(column).isNull() & has_value
+    return F.when(is_unparsed, F.coalesce(F.col(TEXT + column), text))
