@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.evaluation import EvaluationRow, Points, auc_difference, evaluate_score, rank_points
-from ml.histories import Holdout
+from ml.fits import FittedPurchases
+from ml.histories import Histories
 from ml.purchase_models import PurchaseModel
+from ml.seasons import DAYS_PER_WEEK
 
 # The risk depends on the share of the other customers who had a better score at the start of the
 # holdout, in fifths. From the first limit on, the risk is high. Below the second limit, it is low.
@@ -18,18 +20,27 @@ HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 
 @dataclass(frozen=True)
 class ChurnScore:
-    """A score for repurchase: expected purchases alone, or ranked together with recency."""
+    """A score for repurchase: purchases expected in some weeks, optionally ranked with recency.
+
+    The weeks are those of an average season, on the model's clock: so a score means the same in a
+    busy season and in a quiet one, and its thresholds hold on any day.
+    """
 
     weeks: float
     ranks: tuple[Points, Points] | None = None  # of expected purchases, and of recency
 
-    def of(self, model: PurchaseModel, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+    def of(
+        self,
+        model: PurchaseModel,
+        times: tuple[np.ndarray, np.ndarray, np.ndarray],
+        recency: np.ndarray,
+    ) -> np.ndarray:
         """Score of each history, higher is better; with recency, the mean of both ranks."""
-        expected = np.round(model.expected_purchases(self.weeks, x, t_x, t), 6)
+        expected = np.round(model.expected_purchases(self.weeks, *times), 6)
         if self.ranks is None:
             return expected
         by_expected, by_recency = self.ranks
-        ranks = np.interp(expected, *by_expected) + np.interp(t_x - t, *by_recency)
+        ranks = np.interp(expected, *by_expected) + np.interp(recency, *by_recency)
         return np.round(ranks / 2, 6)
 
 
@@ -46,7 +57,7 @@ def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, fl
 
 
 def evaluate_levels(
-    holdout: Holdout, name: str, score: np.ndarray, thresholds: tuple[float, float]
+    holdout: Histories, name: str, score: np.ndarray, thresholds: tuple[float, float]
 ) -> Iterator[EvaluationRow]:
     """Share of customers who bought again, by level of risk, and the share of all customers."""
     level = np.digitize(score, thresholds)
@@ -58,31 +69,31 @@ def evaluate_levels(
             yield EvaluationRow(name, "repurchase_rate", audience, rate, overall)
 
 
-def evaluate_recency_levels(holdout: Holdout) -> Iterator[EvaluationRow]:
+def evaluate_recency_levels(holdout: Histories) -> Iterator[EvaluationRow]:
     """The same for the levels of risk by recency, which needs no model."""
     thresholds = risk_thresholds(holdout.recency, holdout.customers)
     yield from evaluate_levels(holdout, "recency", holdout.recency, thresholds)
 
 
 def choose_churn_score(
-    holdout: Holdout, name: str, model: PurchaseModel, weeks: float
+    holdout: Histories, fitted: FittedPurchases
 ) -> tuple[list[EvaluationRow], ChurnScore | None]:
     """The best of recency, expected purchases and both, and how each did in the holdout.
 
-    The candidates go from simple to elaborate. Each must beat the best one before it by more than
-    two standard errors. A score of None means recency, which needs no model.
+    From simple to elaborate, each must beat the best one before it by more than two standard
+    errors. None as score means recency, which needs no model.
     """
-    expected = ChurnScore(weeks)
-    expected_values = expected.of(model, *holdout.history)
-    ranks = ranks_with_recency(holdout, expected_values)
-    combined = ChurnScore(weeks, ranks)
-    combined_values = combined.of(model, *holdout.history)
-    combined_name = f"{name}_and_recency"
+    model, times = fitted.fit.model, holdout.times(fitted.clock)
+    expected = ChurnScore(holdout.holdout_days / DAYS_PER_WEEK)
+    expected_values = expected.of(model, times, holdout.recency)
+    combined = ChurnScore(expected.weeks, ranks_with_recency(holdout, expected_values))
+    combined_values = combined.of(model, times, holdout.recency)
+    combined_name = f"{fitted.name}_and_recency"
     rows = list(evaluate_score(holdout, combined_name, "auc", combined_values))
     others = holdout.customers - holdout.buyers
     winner, score, best = None, None, holdout.recency
     for candidate, rule, values in (
-        (name, expected, expected_values),
+        (fitted.name, expected, expected_values),
         (combined_name, combined, combined_values),
     ):
         difference, error = auc_difference(values, best, holdout.buyers, others)
@@ -93,12 +104,12 @@ def choose_churn_score(
     return rows, score
 
 
-def ranks_with_recency(holdout: Holdout, expected: np.ndarray) -> tuple[Points, Points]:
+def ranks_with_recency(holdout: Histories, expected: np.ndarray) -> tuple[Points, Points]:
     """Ranks of the customers by expected purchases, and by recency."""
     return rank_points(expected, holdout.customers), rank_points(holdout.recency, holdout.customers)
 
 
-def evaluate_winner(holdout: Holdout, name: str, score: np.ndarray) -> Iterator[EvaluationRow]:
+def evaluate_winner(holdout: Histories, name: str, score: np.ndarray) -> Iterator[EvaluationRow]:
     """The levels of risk by a score, and their thresholds."""
     thresholds = risk_thresholds(score, holdout.customers)
     yield from evaluate_levels(holdout, name, score, thresholds)

@@ -1,20 +1,21 @@
-"""Compares scores and forecasts from the start of the holdout with the purchases in the holdout.
+"""Compares scores and forecasts from an origin with the purchases in the holdout after it.
 
 A score is good if customers who bought again usually have a higher score than the others (AUC). A
 forecast is good if it is close to the actual orders and spend.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from pyspark.sql import Row
 
-from ml.histories import Holdout, HoldoutSpend
-from ml.purchase_models import PurchaseModel, SpendModel
+from ml.fits import SPEND_MODEL, FittedPurchases
+from ml.forecasts import expected_orders
+from ml.histories import Histories, Outcomes
+from ml.purchase_models import SpendModel
+from ml.seasons import DAYS_PER_WEEK
 
-SPEND_MODEL = "gamma_gamma"
 GREATEST_FORECAST_ERROR = 0.5
 RANK_POINTS = 1001
 
@@ -98,24 +99,24 @@ def audiences(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def evaluate_score(
-    holdout: Holdout, name: str, metric: str, score: np.ndarray
+    histories: Histories, name: str, metric: str, score: np.ndarray
 ) -> Iterator[EvaluationRow]:
     """AUC of a score for repurchase, and the AUC of recency."""
-    for audience, chosen in audiences(holdout.x):
-        buyers = holdout.buyers[chosen]
-        others = holdout.customers[chosen] - buyers
+    for audience, chosen in audiences(histories.x):
+        buyers = histories.buyers[chosen]
+        others = histories.customers[chosen] - buyers
         if not buyers.sum() > 1 or not others.sum() > 1:
             continue
         area, _, _ = area_under_curve(score[chosen], buyers, others)
-        difference, error = auc_difference(score[chosen], holdout.recency[chosen], buyers, others)
+        difference, error = auc_difference(score[chosen], histories.recency[chosen], buyers, others)
         yield EvaluationRow(name, metric, audience, area, area - difference)
         yield EvaluationRow(name, f"{metric}_error", audience, error)
 
 
-def evaluate_baselines(holdout: Holdout) -> Iterator[EvaluationRow]:
+def evaluate_baselines(histories: Histories) -> Iterator[EvaluationRow]:
     """AUC of the scores that need no model: recency and frequency."""
-    yield from evaluate_score(holdout, "recency", "auc", holdout.recency)
-    yield from evaluate_score(holdout, "frequency", "auc", holdout.x)
+    yield from evaluate_score(histories, "recency", "auc", histories.recency)
+    yield from evaluate_score(histories, "frequency", "auc", histories.x)
 
 
 def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
@@ -133,86 +134,83 @@ def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
 # --- forecasts: how many orders, and how much -------------------------------------------
 
 
-def expected_orders(model: PurchaseModel, weeks: float, holdout: Holdout) -> np.ndarray:
-    """Expected purchases per customer of each history, rounded: machines differ in later digits."""
-    return np.round(model.expected_purchases(weeks, *holdout.history), 6)
-
-
 def evaluate_purchases(
-    holdout: Holdout, name: str, model: PurchaseModel, weeks: float, actual: dict[int, int]
+    histories: Histories, fitted: FittedPurchases, outcomes: Outcomes
 ) -> Iterator[EvaluationRow]:
-    """A purchase model's forecast of the holdout against the actual orders.
-
-    `weeks` is the length of the holdout, and `actual` has the orders of each of its weeks.
-    """
-    expected = expected_orders(model, weeks, holdout)
-    alive = np.round(model.p_alive(*holdout.history), 6)
-    yield from evaluate_score(holdout, name, "auc", expected)
-    yield from evaluate_score(holdout, name, "auc_of_p_alive", alive)
-    total = holdout.customers * expected
-    for audience, chosen in audiences(holdout.x):
-        forecast, orders = total[chosen].sum(), holdout.orders[chosen].sum()
-        yield EvaluationRow(name, "holdout_orders", audience, forecast, orders)
-    yield from evaluate_tenths(holdout, name, expected)
-    yield from evaluate_weeks(holdout, name, model, weeks, actual)
+    """A purchase model's forecast of the holdout against the actual orders."""
+    expected = expected_orders(fitted, histories, histories.origin + histories.holdout_days)
+    alive = np.round(fitted.fit.model.p_alive(*histories.times(fitted.clock)), 6)
+    yield from evaluate_score(histories, fitted.name, "auc", expected)
+    yield from evaluate_score(histories, fitted.name, "auc_of_p_alive", alive)
+    total = histories.customers * expected
+    for audience, chosen in audiences(histories.x):
+        forecast, orders = total[chosen].sum(), histories.orders[chosen].sum()
+        yield EvaluationRow(fitted.name, "holdout_orders", audience, forecast, orders)
+    yield from evaluate_tenths(histories, fitted.name, expected)
+    yield from evaluate_weeks(histories, fitted, outcomes)
 
 
-def evaluate_tenths(holdout: Holdout, name: str, expected: np.ndarray) -> Iterator[EvaluationRow]:
+def evaluate_tenths(
+    histories: Histories, name: str, expected: np.ndarray
+) -> Iterator[EvaluationRow]:
     """Calibration: forecast and actual orders per customer, by tenths of the customers.
 
     The first tenth has the fewest expected orders.
     """
-    rank = np.interp(expected, *rank_points(expected, holdout.customers))
+    rank = np.interp(expected, *rank_points(expected, histories.customers))
     tenth = np.minimum(np.floor(10 * rank), 9)
-    total = holdout.customers * expected
+    total = histories.customers * expected
     for number in np.unique(tenth):
         chosen = tenth == number
-        customers = holdout.customers[chosen].sum()
-        forecast, actual = (values[chosen].sum() / customers for values in (total, holdout.orders))
+        customers = histories.customers[chosen].sum()
+        forecast, actual = (
+            values[chosen].sum() / customers for values in (total, histories.orders)
+        )
         audience = f"tenth {number + 1:02.0f} by expected orders"
         yield EvaluationRow(name, "orders_per_customer", audience, forecast, actual)
 
 
 def evaluate_weeks(
-    holdout: Holdout, name: str, model: PurchaseModel, weeks: float, actual: dict[int, int]
+    histories: Histories, fitted: FittedPurchases, outcomes: Outcomes
 ) -> Iterator[EvaluationRow]:
-    """Backtest: forecast and actual orders of each week of the holdout."""
-    before = 0.0
-    for week in range(1, math.ceil(weeks) + 1):
-        per_customer = model.expected_purchases(min(week, weeks), *holdout.history)
-        until = (holdout.customers * per_customer).sum()
-        audience = f"week {week:02d}"
-        yield EvaluationRow(name, "holdout_orders", audience, until - before, actual.get(week, 0))
+    """Forecast and actual orders of each week of the holdout; the last one may be shorter."""
+    origin, before = histories.origin, 0.0
+    for week, start in enumerate(range(0, histories.holdout_days, DAYS_PER_WEEK), start=1):
+        end = min(start + DAYS_PER_WEEK, histories.holdout_days)
+        until = (histories.customers * expected_orders(fitted, histories, origin + end)).sum()
+        actual, _ = outcomes.between(origin + start, origin + end)
+        yield EvaluationRow(
+            fitted.name, "holdout_orders", f"week {week:02d}", until - before, actual
+        )
         before = until
 
 
 def evaluate_spend(
-    name: str, purchases: PurchaseModel, spend: SpendModel, weeks: float, sample: HoldoutSpend
+    histories: Histories, fitted: FittedPurchases, spend: SpendModel
 ) -> Iterator[EvaluationRow]:
-    """The forecast of spend, per order and per customer, against the actual spend.
-
-    `name` is the name of the purchase model.
-    """
-    order_value = spend.expected_spend(sample.x, sample.average)
-    value = order_value * purchases.expected_purchases(weeks, sample.x, sample.t_x, sample.t)
-    for audience, chosen in audiences(sample.x):
-        orders, customers = sample.orders[chosen].sum(), chosen.sum()
-        spent = sample.spent[chosen].sum()
-        if orders > 0:
-            forecast = (order_value * sample.orders)[chosen].sum() / orders
-            yield EvaluationRow(SPEND_MODEL, "order_value", audience, forecast, spent / orders)
-        if customers > 0:
-            forecast = value[chosen].sum() / customers
+    """The forecast of spend, per order and per customer, against the actual spend."""
+    customers, orders, actual = histories.customers, histories.orders, histories.net_revenue
+    order_value = spend.total_expected_spend(histories.x, histories.spend, customers)
+    of_orders = spend.total_expected_spend(histories.x, histories.spend_by_orders, orders)
+    holdout_ends = histories.origin + histories.holdout_days
+    value = order_value * expected_orders(fitted, histories, holdout_ends)
+    for audience, chosen in audiences(histories.x):
+        of_audience, spent = customers[chosen].sum(), actual[chosen].sum()
+        if orders[chosen].sum() > 0:
+            forecast = of_orders[chosen].sum() / orders[chosen].sum()
+            spent_per_order = spent / orders[chosen].sum()
+            yield EvaluationRow(SPEND_MODEL, "order_value", audience, forecast, spent_per_order)
+        if of_audience > 0:
             yield EvaluationRow(
-                f"{name}_{SPEND_MODEL}",
+                f"{fitted.name}_{SPEND_MODEL}",
                 "value_per_customer",
                 audience,
-                forecast,
-                spent / customers,
+                value[chosen].sum() / of_audience,
+                spent / of_audience,
             )
 
 
-def is_off(rows: list[EvaluationRow], name: str, metric: str) -> bool:
+def is_off(rows: Iterable[EvaluationRow], name: str, metric: str) -> bool:
     """True if a model's forecast of the holdout is too far from the actual value."""
     key = (name, metric, "all")
     overall = next(row for row in rows if (row.model, row.metric, row.audience) == key)

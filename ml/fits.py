@@ -1,16 +1,20 @@
 """Fits of the purchase and spend models, and whether they are sound enough to use."""
 
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import numpy as np
 
-from ml.evaluation import SPEND_MODEL
-from ml.histories import Histories
+from ml.histories import Histories, RepeatSpend
 from ml.purchase_models import Fit, Model, PurchaseModel, SpendModel, fit_purchases, fit_spend
+from ml.seasons import CALENDAR, Clock, DailyPurchases, SeasonalIndex, seasonal_index
 
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
+SPEND_MODEL = "gamma_gamma"
+# The seasonal model is one of the others on the clock of the seasons.
+SEASONAL = "seasonal_{}".format
+# Fit, index, fit again: until no month's index changes by more than half a percent.
+SETTLED, MOST_ROUNDS = 0.005, 6
 # With fewer repeat buyers a fit is mostly chance. With 97% one-time buyers, for example, the data
 # do not show whether the other customers will continue to buy.
 FEWEST_REPEAT_BUYERS = 100
@@ -24,11 +28,11 @@ class Fitted(Generic[Model]):
     """A model by its name, fitted to data up to a day, and the result of its checks."""
 
     name: str
-    fitted_until: date
     fit: Fit[Model]
     customers: int
     repeat_customers: int
     status: str
+    clock: Clock = CALENDAR
 
     @property
     def is_sound(self) -> bool:
@@ -36,58 +40,87 @@ class Fitted(Generic[Model]):
         return self.status == "converged"
 
 
+FittedPurchases = Fitted[PurchaseModel]
+
+
 @dataclass(frozen=True)
 class Fits:
     """The models, fitted to what was known on one day; no spend model for too few repeat buyers."""
 
-    purchases: dict[str, Fitted[PurchaseModel]]
+    origin: int
+    purchases: dict[str, FittedPurchases]
     spend: Fitted[SpendModel] | None
+    index: SeasonalIndex | None = None  # None while too few months are seen twice
 
     @property
-    def by_name(self) -> dict[str, Fitted[PurchaseModel] | Fitted[SpendModel]]:
+    def by_name(self) -> dict[str, FittedPurchases | Fitted[SpendModel]]:
         """All fits by the name of the model."""
-        fits: dict[str, Fitted[PurchaseModel] | Fitted[SpendModel]] = {**self.purchases}
+        fits: dict[str, FittedPurchases | Fitted[SpendModel]] = {**self.purchases}
         if self.spend is not None:
             fits[SPEND_MODEL] = self.spend
         return fits
 
 
-def fit_models(
-    histories: Histories, spend: tuple[np.ndarray, np.ndarray, np.ndarray], until: date
-) -> Fits:
-    """Fits the three models to what was known on a day.
-
-    `spend` has the repeat purchases and the average spend of customers, and their number.
-    """
+def fit_plain_models(histories: Histories, spend: RepeatSpend | None) -> Fits:
+    """Fits BG/NBD, MBG/NBD and Gamma-Gamma to what was known at an origin."""
     return Fits(
-        {name: fit_purchase_model(name, histories, until) for name in PURCHASE_MODELS},
-        fit_spend_model(*spend, until),
+        histories.origin,
+        {name: fit_purchase_model(name, histories) for name in PURCHASE_MODELS},
+        fit_spend_model(spend) if spend else None,
     )
 
 
-def fit_purchase_model(name: str, histories: Histories, until: date) -> Fitted[PurchaseModel]:
-    """Fits BG/NBD or MBG/NBD and checks the fit."""
-    customers = int(histories.customers.sum())
-    repeat_customers = int(histories.customers[histories.x > 0].sum())
-    fit = fit_purchases(*histories.history, histories.customers, name == "mbg_nbd")
+def fit_purchase_model(
+    name: str, histories: Histories, clock: Clock = CALENDAR, start: PurchaseModel | None = None
+) -> FittedPurchases:
+    """Fits BG/NBD or MBG/NBD on a clock, and checks the fit; `start` is a similar model."""
+    sampled = histories.sampled_customers > 0
+    x, t_x, t = (values[sampled] for values in histories.times(clock))
+    customers = histories.sampled_customers[sampled]
+    repeat_customers = int(customers[x > 0].sum())
+    fit = fit_purchases(x, t_x, t, customers, name == "mbg_nbd", start)
     status = fit_status(fit)
-    if repeat_customers < max(FEWEST_REPEAT_BUYERS, LEAST_REPEAT_SHARE * customers):
+    if repeat_customers < max(FEWEST_REPEAT_BUYERS, LEAST_REPEAT_SHARE * customers.sum()):
         status = "too few repeat buyers"
-    return Fitted(name, until, fit, customers, repeat_customers, status)
+    return Fitted(name, fit, int(customers.sum()), repeat_customers, status, clock)
 
 
-def fit_spend_model(
-    x: np.ndarray, spend: np.ndarray, customers: np.ndarray, until: date
-) -> Fitted[SpendModel] | None:
+def with_seasonal_model(
+    fits: Fits, plain: str, histories: Histories, purchases: DailyPurchases
+) -> Fits:
+    """The fits and the plain model on the clock of the seasons.
+
+    The index depends on the model, and the model on the index: each is computed from the other
+    until the index settles. Where no index can be estimated, the seasonal model is the plain one.
+    """
+    fitted, index = fits.purchases[plain], None
+    for _ in range(MOST_ROUNDS if fitted.is_sound else 0):
+        before = index
+        index = seasonal_index(purchases, fits.origin, fitted.fit.model, fitted.clock)
+        if index is None or (before and is_settled(before, index)):
+            break
+        fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
+    seasonal = replace(fitted, name=SEASONAL(plain))
+    return replace(fits, purchases={**fits.purchases, seasonal.name: seasonal}, index=index)
+
+
+def is_settled(before: SeasonalIndex, after: SeasonalIndex) -> bool:
+    """True when no month's index has changed by more than SETTLED."""
+    changes = np.log(np.array(after.index) / np.array(before.index))
+    return bool(np.abs(changes).max() <= SETTLED)
+
+
+def fit_spend_model(spend: RepeatSpend) -> Fitted[SpendModel] | None:
     """Fits Gamma-Gamma and checks the fit; None for too few repeat buyers."""
-    spenders = int(customers.sum())
+    spenders = int(spend.customers.sum())
     if spenders < FEWEST_REPEAT_BUYERS:
         return None
-    fit = fit_spend(x, spend, customers)
+    fit = fit_spend(spend.x, spend.average, spend.customers)
     status = fit_status(fit)
-    if status == "converged" and abs(correlation(x, spend, customers)) > GREATEST_CORRELATION:
+    related = correlation(spend.x, spend.average, spend.customers)
+    if status == "converged" and abs(related) > GREATEST_CORRELATION:
         status = "spend correlated with frequency"
-    return Fitted(SPEND_MODEL, until, fit, spenders, spenders, status)
+    return Fitted(SPEND_MODEL, fit, spenders, spenders, status)
 
 
 def fit_status(fit: Fit[PurchaseModel] | Fit[SpendModel]) -> str:

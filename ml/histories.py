@@ -1,11 +1,11 @@
-"""Reads the counted purchase histories that the models are fitted to, as arrays. Times in weeks.
+"""Reads the counted purchase histories that the models are fitted to, as arrays.
 
 Orders here are purchase days: two orders of one day are one.
 
-The driver gets only counts: how many customers have the same history. A shop of any size has few
-distinct histories, so a fit costs little more for a hundred times the customers. Two customers
-rarely have the same spend. Therefore spend comes from a sample of fixed size, chosen by a hash of
-the customer.
+What comes to the driver is counts: how many customers have the same history at an origin, a day
+that a forecast starts from. A shop of any size has few distinct histories, so a fit costs little
+more for a hundred times the customers. The fits use a sample of the customers, chosen by a hash of
+the customer; the forecasts are for all of them. Days are counted from 1970-01-01.
 """
 
 from collections.abc import Sequence
@@ -16,67 +16,83 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.purchase_models import average_spend
+from ml.seasons import DAYS_PER_WEEK, Clock, DailyPurchases
 
-HISTORY = "intermediate.int_customer_purchase_history"
-HOLDOUT = "intermediate.int_customer_holdout"
-HOLDOUT_WEEKS = "intermediate.int_holdout_weeks"
-SPEND_SAMPLE_SIZE = 50_000
-DAYS_PER_WEEK = 7
+CUSTOMERS = "intermediate.int_customer_purchase_history"
+HISTORIES = "intermediate.int_backtest_histories"
+SPEND = "intermediate.int_backtest_spend"
+OUTCOMES = "intermediate.int_backtest_outcomes"
+COHORTS = "intermediate.int_cohort_purchases"
 
-
-@dataclass(frozen=True)
-class Observed:
-    """A scoring date, the customers with a purchase by then, and days since the first purchase."""
-
-    scored_on: date
-    customers: int
-    days: int
+Times = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Distinct histories, an array each."""
+    """Distinct histories at an origin, an array each, and what followed in the holdout."""
 
-    x: np.ndarray
-    t_x: np.ndarray
-    t: np.ndarray
+    origin: int
+    holdout_days: int  # 0 for the as-of date, which nothing follows
+    x: np.ndarray  # repeat purchases
+    last_purchase_day: np.ndarray  # days from the first purchase
+    observed_days: np.ndarray
     customers: np.ndarray  # that have this history
-
-    @property
-    def history(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """x, t_x and T, as the models take them."""
-        return self.x, self.t_x, self.t
-
-
-@dataclass(frozen=True)
-class Holdout(Histories):
-    """Distinct histories at the start of the holdout, and what followed."""
-
+    sampled_customers: np.ndarray  # of them in the sample for the fits
+    spend: np.ndarray  # on their repeat purchases
     buyers: np.ndarray  # customers that bought again in the holdout
     orders: np.ndarray  # their purchase days in the holdout
+    net_revenue: np.ndarray  # from them in the holdout
+    spend_by_orders: np.ndarray  # sum of a customer's spend times orders in the holdout
 
     @property
     def recency(self) -> np.ndarray:
         """Weeks since the last purchase, negative: the higher, the more recent."""
-        return self.t_x - self.t
+        return (self.last_purchase_day - self.observed_days) / DAYS_PER_WEEK
+
+    @property
+    def days_known(self) -> int:
+        """Days since the first purchase of any customer."""
+        return int(self.observed_days.max(initial=0))
+
+    def times(self, clock: Clock) -> Times:
+        """x, t_x and T on a clock, as the models take them."""
+        first = self.origin - self.observed_days
+        t_x = clock.weeks(first, first + self.last_purchase_day)
+        return self.x, t_x, clock.weeks(first, self.origin)
 
 
 @dataclass(frozen=True)
-class HoldoutSpend:
-    """A sample of customers at the start of the holdout, and what they bought and spent in it."""
+class RepeatSpend:
+    """Distinct pairs of repeat purchases and average spend, and the customers with each."""
 
     x: np.ndarray
-    t_x: np.ndarray
-    t: np.ndarray
-    average: np.ndarray  # spend per repeat purchase
+    average: np.ndarray
+    customers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What the customers known on a day bought afterward, by day."""
+
+    day: np.ndarray
     orders: np.ndarray
-    spent: np.ndarray
+    net_revenue: np.ndarray
+
+    def between(self, start: int, end: int) -> tuple[float, float]:
+        """Orders and net revenue after the day `start`, up to the day `end`."""
+        chosen = (self.day > start) & (self.day <= end)
+        return float(self.orders[chosen].sum()), float(self.net_revenue[chosen].sum())
 
 
-def to_arrays(rows: DataFrame) -> list[np.ndarray]:
-    """The columns of some rows, as arrays of doubles."""
+def to_date(day: int) -> date:
+    """The date of a day counted from 1970-01-01."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + day)
+
+
+def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:
+    """The columns of some rows by name, integers as such and all others as doubles."""
     table = rows.toArrow()
-    return [table[name].to_numpy().astype(float) for name in table.column_names]
+    return {name: table[name].to_numpy().astype(float) for name in table.column_names}
 
 
 def content(spark: SparkSession, tables: Sequence[str]) -> list[tuple[int, int]]:
@@ -90,110 +106,105 @@ def content(spark: SparkSession, tables: Sequence[str]) -> list[tuple[int, int]]
     ]
 
 
-def read_observed(spark: SparkSession, scoring_date: str) -> Observed | None:
-    """Reads what is known on a scoring date; None when no customer had bought by then.
-
-    `scoring_date` is a flag of the table: `is_holdout_start` or `is_as_of_date`.
-    """
-    ((scored_on, customers, days),) = spark.sql(
-        f"select max(scored_on), count(*), max(observed_days) from {HISTORY} where {scoring_date}"
-    ).collect()
-    return Observed(scored_on, customers, days) if customers else None
-
-
-def read_histories(spark: SparkSession) -> Histories:
-    """Counts customers by their history on the as-of date.
+def read_histories(spark: SparkSession) -> list[Histories]:
+    """Counts customers by their history at each origin, the as-of date first.
 
     The order makes the sums of the likelihood, and so its last digits, the same in each run.
     """
-    x, t_x, t, customers = to_arrays(
+    columns = to_arrays(
         spark.sql(
             f"""
             select
+                holdouts_back,
+                unix_date(origin_on) as origin,
                 repeat_purchase_days as x,
-                last_purchase_day as t_x,
-                observed_days as t,
-                count(*) as customers
-            from {HISTORY}
-            where is_as_of_date
-            group by x, t_x, t
-            order by x, t_x, t
-            """
-        )
-    )
-    return Histories(x, t_x / DAYS_PER_WEEK, t / DAYS_PER_WEEK, customers)
-
-
-def read_holdout(spark: SparkSession) -> Holdout:
-    """Counts customers by their history at the start of the holdout, in the same order."""
-    x, t_x, t, customers, buyers, orders = to_arrays(
-        spark.sql(
-            f"""
-            select
-                repeat_purchase_days as x,
-                last_purchase_day as t_x,
-                observed_days as t,
-                count(*) as customers,
-                count_if(holdout_purchase_days > 0) as buyers,
-                sum(holdout_purchase_days) as orders
-            from {HOLDOUT}
-            group by x, t_x, t
-            order by x, t_x, t
-            """
-        )
-    )
-    return Holdout(x, t_x / DAYS_PER_WEEK, t / DAYS_PER_WEEK, customers, buyers, orders)
-
-
-def read_repeat_spend(
-    spark: SparkSession, scoring_date: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Purchases, average spend and number of customers, of at most SPEND_SAMPLE_SIZE customers.
-
-    Customers who returned all of their repeat purchases are left out, because the model does not
-    allow a spend of 0 or less.
-    """
-    x, cents, customers = to_arrays(
-        spark.sql(
-            f"""
-            with sample as (
-                select repeat_purchase_days as x, repeat_net_cents as cents
-                from {HISTORY}
-                where {scoring_date} and repeat_purchase_days > 0 and repeat_net_cents > 0
-                order by xxhash64(customer_key), customer_key
-                limit {SPEND_SAMPLE_SIZE}
-            )
-            select x, cents, count(*) as customers from sample group by x, cents order by x, cents
-            """
-        )
-    )
-    return x, average_spend(cents, x), customers
-
-
-def read_holdout_spend(spark: SparkSession) -> HoldoutSpend:
-    """Reads the spend of at most SPEND_SAMPLE_SIZE customers in the holdout, and before it."""
-    x, t_x, t, cents, orders, spent_cents = to_arrays(
-        spark.sql(
-            f"""
-            select
-                repeat_purchase_days,
                 last_purchase_day,
                 observed_days,
-                repeat_net_cents,
-                holdout_purchase_days,
-                holdout_net_cents
-            from {HOLDOUT}
-            order by xxhash64(customer_key), customer_key
-            limit {SPEND_SAMPLE_SIZE}
+                customers,
+                sampled_customers,
+                spend_cents / 100 as spend,
+                holdout_buyers as buyers,
+                holdout_purchase_days as orders,
+                holdout_net_cents / 100 as net_revenue,
+                spend_cents_times_holdout_days / 100 as spend_by_orders
+            from {HISTORIES}
+            order by holdouts_back, x, last_purchase_day, observed_days
             """
         )
     )
-    average = average_spend(cents, x)
-    return HoldoutSpend(
-        x, t_x / DAYS_PER_WEEK, t / DAYS_PER_WEEK, average, orders, spent_cents / 100
+    backs, origins = columns.pop("holdouts_back"), columns.pop("origin").astype(int)
+    found = []
+    end = None
+    for back in np.unique(backs):
+        chosen = backs == back
+        origin = int(origins[chosen][0])
+        rows = {name: values[chosen] for name, values in columns.items()}
+        rows |= {name: rows[name].astype(int) for name in ("last_purchase_day", "observed_days")}
+        found.append(Histories(origin, 0 if end is None else end - origin, **rows))
+        end = origin
+    return found
+
+
+def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
+    """Repeat purchases and average spend of the customers in the sample, by origin."""
+    columns = to_arrays(
+        spark.sql(
+            f"""
+            select
+                unix_date(origin_on) as origin,
+                repeat_purchase_days as x,
+                repeat_net_cents as cents,
+                customers
+            from {SPEND}
+            order by origin, x, cents
+            """
+        )
     )
+    origins, x, cents, customers = columns.values()
+    return {
+        int(origin): RepeatSpend(x[of], average_spend(cents[of], x[of]), customers[of])
+        for origin in np.unique(origins)
+        for of in [origins == origin]
+    }
 
 
-def read_orders_by_week(spark: SparkSession) -> dict[int, int]:
-    """Purchase days in each week of the holdout, from 1, of the customers known at its start."""
-    return {row.week: row.purchase_days for row in spark.table(HOLDOUT_WEEKS).collect()}
+def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
+    """What the customers known on a day bought afterward, by that day."""
+    columns = to_arrays(
+        spark.sql(
+            f"""
+            select
+                unix_date(known_on) as known_on,
+                unix_date(ordered_on) as ordered_on,
+                purchase_days,
+                net_cents / 100 as net_revenue
+            from {OUTCOMES}
+            order by known_on, ordered_on
+            """
+        )
+    )
+    known_on, day, orders, net_revenue = columns.values()
+    return {
+        int(start): Outcomes(day[of].astype(int), orders[of], net_revenue[of])
+        for start in np.unique(known_on)
+        for of in [known_on == start]
+    }
+
+
+def read_daily_purchases(spark: SparkSession) -> DailyPurchases:
+    """New customers and repeat purchases of each day with a purchase."""
+    columns = to_arrays(
+        spark.sql(
+            f"""
+            select
+                unix_date(ordered_on) as day,
+                sum(if(ordered_on = first_purchase_on, purchase_days, 0)) as new_customers,
+                sum(if(ordered_on > first_purchase_on, purchase_days, 0)) as repeat_purchases
+            from {COHORTS}
+            group by ordered_on
+            order by day
+            """
+        )
+    )
+    day, new_customers, repeat_purchases = columns.values()
+    return DailyPurchases(day.astype(int), new_customers, repeat_purchases)

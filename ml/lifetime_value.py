@@ -2,35 +2,38 @@
 
     python -m ml.lifetime_value
 
-Reads the purchases of each customer up to the as-of date, and up to the start of the holdout some
-weeks before. BG/NBD and MBG/NBD model how often customers buy, and until when. Gamma-Gamma models
-how much they spend. `purchase_models.py` has all three. Each model is fitted twice. The first fit
-uses the data up to the start of the holdout, and is evaluated by the purchases in the holdout. The
-second fit uses all data, and looks ahead.
+BG/NBD and MBG/NBD forecast how often customers buy and until when, Gamma-Gamma for how much (all in
+`purchase_models.py`). A seasonal model is one of the first two on a clock that runs faster in busy
+months (`seasons.py`). All are fitted to what is known on the as-of date, and to what was known at
+up to six earlier origins, to compare each forecast with what then happened (`backtests.py`).
 
-A model makes predictions only if both its fits are sound, and its forecast of the holdout (orders,
-or spend per order) was off by at most half of the actual value. If two purchase models pass, the
-likelier one is used. That is a fair comparison, because both have four parameters and the same
-data. Without a model, the predictions are null, and the marts use measures that need no model. The
-risk of churn is evaluated separately. A score replaces recency only if it predicts repurchase in
-the holdout better, by more than two standard errors of the difference.
+A model makes predictions only if its fits to the as-of date and to the start of the holdout are
+sound, and its forecast of the holdout, orders or spend per order, was within half of the actual
+value. Of two such plain models the likelier one is used. That is fair: both have four parameters
+and the same data. Its seasonal form replaces it only if its forecasts were nearer in the backtests.
+Without a model the predictions are null, and the marts use what needs no model. The forecast of all
+orders together (`forecasts.py`) is left out if repeating an earlier period was nearer. The risk of
+churn is evaluated separately: a score replaces recency only if it predicts repurchase in the
+holdout better, by more than two standard errors of the difference.
 
 Writes `ml.lifetime_value` (one row per customer with a purchase), `ml.lifetime_value_models` (one
-row per model and fit) and `ml.model_evaluation` (one row per model, metric and audience).
+row per model and fit), `ml.model_evaluation` (one row per origin, model, metric and audience),
+`ml.seasonal_index` (one row per calendar month) and `ml.purchase_forecast` (one row per period).
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
+from ml import backtests
+from ml.backtests import Backtest, Known
 from ml.churn import choose_churn_score, evaluate_recency_levels
 from ml.code_version import code_version
 from ml.evaluation import (
-    SPEND_MODEL,
     EvaluationRow,
     evaluate_baselines,
     evaluate_purchases,
@@ -38,158 +41,249 @@ from ml.evaluation import (
     evaluate_spend,
     is_off,
 )
-from ml.fits import Fits, fit_models
+from ml.fits import PURCHASE_MODELS, SEASONAL, SPEND_MODEL, Fits, with_seasonal_model
+from ml.forecasts import Forecaster, forecast_rows, together
 from ml.histories import (
-    DAYS_PER_WEEK,
-    HISTORY,
-    HOLDOUT,
-    HOLDOUT_WEEKS,
-    Holdout,
-    Observed,
+    COHORTS,
+    CUSTOMERS,
+    HISTORIES,
+    OUTCOMES,
+    SPEND,
+    Histories,
     content,
+    read_daily_purchases,
     read_histories,
-    read_holdout,
-    read_holdout_spend,
-    read_observed,
-    read_orders_by_week,
-    read_repeat_spend,
+    read_outcomes,
+    read_spend,
+    to_date,
 )
 from ml.predictions import Predictor, predict_customers
 from ml.results import clear, require_tables, save, table_rows
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS, log, run, start
 from ml.tables import holds_run, run_name
 
-PREDICTIONS, MODELS, EVALUATION = (
+PREDICTIONS, MODELS, EVALUATION, INDEX, FORECAST = (
     "ml.lifetime_value",
     "ml.lifetime_value_models",
     "ml.model_evaluation",
+    "ml.seasonal_index",
+    "ml.purchase_forecast",
 )
-TABLES = (PREDICTIONS, MODELS, EVALUATION)
+TABLES = (PREDICTIONS, MODELS, EVALUATION, INDEX, FORECAST)
+# A forecast that is not shown and an index that needs more years leave these empty.
+ALWAYS_FILLED = (PREDICTIONS, MODELS, EVALUATION)
 SEGMENTS = "marts.segment_validation"
-READ = (HISTORY, HOLDOUT, HOLDOUT_WEEKS, SEGMENTS)
+READ = (CUSTOMERS, HISTORIES, SPEND, OUTCOMES, COHORTS, SEGMENTS)
 CODE = (
-    *("lifetime_value.py", "histories.py", "purchase_models.py", "fits.py", "evaluation.py"),
-    *("churn.py", "predictions.py"),
+    *("lifetime_value.py", "histories.py", "purchase_models.py", "seasons.py", "fits.py"),
+    *("forecasts.py", "evaluation.py", "backtests.py", "churn.py", "predictions.py"),
 )
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The fits, their evaluation in the holdout, and the choice of the fits to use."""
+    """The fits, how they did in the backtests, and what may be used of them."""
 
-    held_out: Fits
+    backtests: Sequence[Backtest]  # the start of the holdout first
     final: Fits
-    evaluation: list[EvaluationRow]
+    evaluation: list[tuple[int, EvaluationRow]]  # with the origin of each row
     predictor: Predictor
-    used: tuple[str, ...]  # names of the models in it
+    used: tuple[str, ...] = ()  # names of the models in it
+    forecast: Sequence[tuple] = ()  # rows of ml.purchase_forecast
+    reasons: dict[str, str] | None = None  # why each model is used or not
 
 
 # --- evaluating and choosing ------------------------------------------------------------
 
 
-def backtest_purchases(
-    fits: Fits, holdout: Holdout, weeks: float, actual: dict[int, int]
-) -> tuple[Fits, list[EvaluationRow]]:
-    """Evaluates the sound purchase models; a fit gets another status if its forecast is off."""
+def checked(backtest: Backtest) -> tuple[Backtest, list[EvaluationRow]]:
+    """Evaluates the sound models in the holdout; a status tells which forecasts are off."""
     rows: list[EvaluationRow] = []
-    purchases = dict(fits.purchases)
-    for name, fitted in fits.purchases.items():
+    purchases = dict(backtest.fits.purchases)
+    for name, fitted in purchases.items():
         if fitted.is_sound:
-            rows += evaluate_purchases(holdout, name, fitted.fit.model, weeks, actual)
+            rows += evaluate_purchases(backtest.histories, fitted, backtest.outcomes)
             if is_off(rows, name, "holdout_orders"):
                 purchases[name] = replace(fitted, status="forecast off")
-    return replace(fits, purchases=purchases), rows
+    return replace(backtest, fits=replace(backtest.fits, purchases=purchases)), rows
 
 
-def backtest_spend(
-    spark: SparkSession, fits: Fits, name: str, weeks: float
-) -> tuple[Fits, list[EvaluationRow]]:
+def checked_spend(backtest: Backtest, name: str) -> tuple[Backtest, list[EvaluationRow]]:
     """The same for the spend model, together with the purchase model `name`."""
-    if fits.spend is None or not fits.spend.is_sound:
-        return fits, []
-    models = fits.purchases[name].fit.model, fits.spend.fit.model
-    rows = list(evaluate_spend(name, *models, weeks, read_holdout_spend(spark)))
+    spend = backtest.fits.spend
+    if spend is None or not spend.is_sound:
+        return backtest, []
+    fitted = backtest.fits.purchases[name]
+    rows = list(evaluate_spend(backtest.histories, fitted, spend.fit.model))
     if is_off(rows, SPEND_MODEL, "order_value"):
-        return replace(fits, spend=replace(fits.spend, status="forecast off")), rows
-    return fits, rows
+        spend = replace(spend, status="forecast off")
+    return replace(backtest, fits=replace(backtest.fits, spend=spend)), rows
 
 
 def likeliest(held_out: Fits, final: Fits) -> str | None:
-    """The likelier one of the purchase models that are sound in both fits; None without one."""
+    """The likelier one of the plain models that are sound in both fits; None without one."""
     sound = [
         name
-        for name, fitted in final.purchases.items()
-        if fitted.is_sound and held_out.purchases[name].is_sound
+        for name in PURCHASE_MODELS
+        if final.purchases[name].is_sound and held_out.purchases[name].is_sound
     ]
     return max(sound, key=lambda name: final.purchases[name].fit.log_likelihood, default=None)
 
 
-def evaluate_and_choose(
-    spark: SparkSession, held_out: Fits, final: Fits, holdout: Holdout, weeks: float
-) -> Findings:
-    """Evaluates the fits to the start of the holdout and chooses the final ones to predict with."""
-    evaluation = [
-        *evaluate_segments(spark.table(SEGMENTS).collect()),
-        *evaluate_baselines(holdout),
-        *evaluate_recency_levels(holdout),
+def find(known: Known) -> Findings:
+    """Fits the models at all origins, evaluates the fits and chooses the models to use."""
+    final = known.fit_plain(known.now)
+    tested = backtests.run_backtests(known)
+    held_out, _ = checked(tested[0])
+    plain = likeliest(held_out.fits, final)
+    if plain is not None:
+        final = with_seasonal_model(final, plain, known.now, known.purchases)
+        tested = backtests.add_seasons(known, tested, plain)
+    held_out, rows = checked(tested[0])
+    tested = [held_out, *tested[1:]]
+    rows = [
+        *evaluate_baselines(held_out.histories),
+        *evaluate_recency_levels(held_out.histories),
+        *rows,
     ]
-    held_out, rows = backtest_purchases(held_out, holdout, weeks, read_orders_by_week(spark))
-    evaluation += rows
-    name = likeliest(held_out, final)
-    if name is None:
-        return Findings(held_out, final, evaluation, Predictor(), ())
-    model = held_out.purchases[name].fit.model
-    rows, churn_score = choose_churn_score(holdout, name, model, weeks)
-    evaluation += rows
-    spend = None
-    if final.spend is not None and final.spend.is_sound:
-        held_out, rows = backtest_spend(spark, held_out, name, weeks)
-        evaluation += rows
-        if held_out.spend is not None and held_out.spend.is_sound:
-            spend = final.spend.fit.model
-    predictor = Predictor(final.purchases[name].fit.model, spend, churn_score)
-    used = (name, SPEND_MODEL) if spend else (name,)
-    return Findings(held_out, final, evaluation, predictor, used)
+    if plain is None:
+        return Findings(tested, final, evaluation(tested, rows), Predictor(final.origin))
+    return choose(known, Findings(tested, final, [], Predictor(final.origin)), plain, rows)
+
+
+def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow]) -> Findings:
+    """Chooses the models to predict with, and forecasts all customers together."""
+    tested, final = found.backtests, found.final
+    name = backtests.choose_season(tested, final, plain)
+    churn_rows, churn_score = choose_churn_score(
+        tested[0].histories, tested[0].fits.purchases[name]
+    )
+    held_out, spend_rows = checked_spend(tested[0], name)
+    tested = [held_out, *tested[1:]]
+    both = (held_out.fits.spend, final.spend)
+    is_usable = all(spend is not None and spend.is_sound for spend in both)
+    spend_model = final.spend.fit.model if final.spend is not None and is_usable else None
+    fitted = final.purchases[name]
+    predictor = Predictor(final.origin, fitted.fit.model, fitted.clock, spend_model, churn_score)
+    errors = backtests.errors_of(tested, name, final.origin)
+    simple = backtests.better_simple_forecast(tested, name)
+    forecast: Sequence[tuple] = ()
+    if simple is None:
+        forecaster = Forecaster(known.now, fitted, spend_model)
+        forecast = list(forecast_rows(forecaster, together(errors.values())))
+    return Findings(
+        tested,
+        final,
+        [
+            *evaluation(tested, [*rows, *churn_rows, *spend_rows]),
+            *backtests.evaluate_intervals(tested, name, errors),
+        ],
+        predictor,
+        (name, SPEND_MODEL) if spend_model else (name,),
+        forecast,
+        reasons(tested, final, plain, name, simple),
+    )
+
+
+def evaluation(
+    tested: Sequence[Backtest], of_holdout: list[EvaluationRow]
+) -> list[tuple[int, EvaluationRow]]:
+    """The rows of all origins; those of the holdout are more, and given."""
+    last, *earlier = tested
+    known = {(row.model, row.metric, row.audience) for row in of_holdout}
+    simple = [
+        row
+        for row in backtests.evaluate_origin(last)
+        if (row.model, row.metric, row.audience) not in known
+    ]
+    rows = [*of_holdout, *simple, *backtests.evaluate_mean_errors(tested)]
+    return [
+        *((last.histories.origin, row) for row in rows),
+        *(
+            (each.histories.origin, row)
+            for each in earlier
+            for row in backtests.evaluate_origin(each)
+        ),
+    ]
+
+
+def reasons(
+    tested: Sequence[Backtest], final: Fits, plain: str, name: str, simple: str | None
+) -> dict[str, str]:
+    """Why each purchase model is used, or is not, in words."""
+    seasonal = SEASONAL(plain)
+    means = {
+        each: f"{backtests.mean_error(tested, each) or 0:.1%}" for each in (plain, seasonal, name)
+    }
+    of_origins = f"on average in {len(tested)} backtest{'s' if len(tested) > 1 else ''}"
+    found = {each: f"less likely than {plain}" for each in PURCHASE_MODELS if each != plain}
+    if final.index is None:
+        found[seasonal] = "too few months were seen in two years"
+    if name == seasonal:
+        found[seasonal] = f"off by {means[seasonal]} {of_origins}, {plain} by {means[plain]}"
+        found[plain] = f"off by {means[plain]} {of_origins}, {seasonal} by {means[seasonal]}"
+    else:
+        found.setdefault(
+            seasonal,
+            f"not nearer: off by {means[seasonal]} {of_origins}, {plain} by {means[plain]}",
+        )
+        found[plain] = f"off by {means[plain]} {of_origins}"
+    if simple is not None:
+        error = backtests.mean_error(tested, simple, name) or 0
+        found[name] += f"; no forecast of the total, because {simple} was nearer ({error:.1%})"
+    return found
 
 
 # --- results ----------------------------------------------------------------------------
 
 
 def model_rows(findings: Findings) -> Iterator[tuple]:
-    """Rows of ml.lifetime_value_models: each model, fitted twice."""
-    for fits in (findings.held_out, findings.final):
+    """Rows of ml.lifetime_value_models: each model, fitted at each origin and to the end."""
+    reasons = findings.reasons or {}
+    for fits in (*(each.fits for each in findings.backtests), findings.final):
+        is_final = fits is findings.final
         for name, fitted in fits.by_name.items():
             yield (
                 name,
-                fitted.fitted_until,
+                to_date(fits.origin),
                 json.dumps(fitted.fit.parameters),
                 round(fitted.fit.log_likelihood, 4),
                 fitted.customers,
                 fitted.repeat_customers,
                 fitted.status,
-                fits is findings.final and name in findings.used,
+                is_final and name in findings.used,
+                reasons.get(name) if is_final and fitted.is_sound else None,
             )
+
+
+def index_rows(findings: Findings) -> Iterator[tuple]:
+    """Rows of ml.seasonal_index: month, index, times seen, and whether the clock uses it."""
+    index = findings.final.index
+    if index is not None:
+        is_used = findings.predictor.clock.index is not None
+        for month, (value, times) in enumerate(zip(*vars(index).values(), strict=True), start=1):
+            yield month, value, times, is_used
 
 
 def log_findings(findings: Findings) -> None:
     """Prints in a few lines what was found and decided."""
     for name, fitted in findings.final.by_name.items():
-        fits = (findings.held_out.by_name, findings.final.by_name)
+        fits = (findings.backtests[0].fits.by_name, findings.final.by_name)
         statuses = {each[name].status for each in fits if name in each}
         status = ", ".join(sorted(statuses - {"converged"})) or "sound"
         values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
         log(f"{name}: {status}, {'used' if name in findings.used else 'not used'} ({values})")
-    for row in findings.evaluation:
-        if (row.metric, row.audience) == ("holdout_orders", "all"):
-            log(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} actual")
-        elif (row.metric, row.audience) == ("value_per_customer", "all"):
-            log(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} actual")
-    scores = ", ".join(
-        f"{row.model} {row.value:.3f}"
-        for row in findings.evaluation
-        if (row.metric, row.audience) == ("auc", "all")
-    )
-    thresholds = (row for row in findings.evaluation if row.metric == "churn_threshold")
+    for name in findings.used[:1]:
+        log(f"{name}: {(findings.reasons or {})[name]}")
+    origin = findings.backtests[0].histories.origin
+    rows = [row for of, row in findings.evaluation if of == origin and row.audience == "all"]
+    for row in rows:
+        if row.metric == "holdout_orders":
+            log(f"{row.model}: {row.value:,.0f} orders forecast, {row.baseline:,.0f} came")
+        elif row.metric == "value_per_customer":
+            log(f"{row.model}: {row.value:,.2f} forecast per customer, {row.baseline:,.2f} came")
+    scores = ", ".join(f"{row.model} {row.value:.3f}" for row in rows if row.metric == "auc")
+    thresholds = (row for _, row in findings.evaluation if row.metric == "churn_threshold")
     winner = next((row.model for row in thresholds), "recency")
     log(f"churn risk by {winner} (area under the curve: {scores})")
 
@@ -197,29 +291,23 @@ def log_findings(findings: Findings) -> None:
 # --- the step ---------------------------------------------------------------------------
 
 
-def find(spark: SparkSession, now: Observed, before: Observed) -> Findings:
-    """Fits the models to what was known on both days, evaluates and chooses."""
-    log(
-        f"fitting {now.customers:,} customers, and the {before.customers:,} of "
-        f"{before.scored_on} to evaluate the fits"
-    )
-    holdout, histories = read_holdout(spark), read_histories(spark)
-    spend_before = read_repeat_spend(spark, "is_holdout_start")
-    spend_now = read_repeat_spend(spark, "is_as_of_date")
-    held_out = fit_models(holdout, spend_before, before.scored_on)
-    final = fit_models(histories, spend_now, now.scored_on)
-    weeks = (now.scored_on - before.scored_on).days / DAYS_PER_WEEK
-    return evaluate_and_choose(spark, held_out, final, holdout, weeks)
+def read(spark: SparkSession, histories: Sequence[Histories]) -> Known:
+    """Reads what the fits and the backtests need besides the histories."""
+    return Known(histories, read_spend(spark), read_outcomes(spark), read_daily_purchases(spark))
 
 
 def results(spark: SparkSession, findings: Findings) -> dict[str, DataFrame]:
     """The rows of each table."""
-    customers = spark.table(HISTORY).where("is_as_of_date")
-    evaluation = [row.rounded() for row in findings.evaluation]
+    segments = evaluate_segments(spark.table(SEGMENTS).collect())
+    origin = findings.backtests[0].histories.origin
+    rows = [*findings.evaluation, *((origin, row) for row in segments)]
+    evaluated = [(to_date(of), *row.rounded()) for of, row in rows]
     return {
-        PREDICTIONS: predict_customers(customers, findings.predictor),
+        PREDICTIONS: predict_customers(spark.table(CUSTOMERS), findings.predictor),
         MODELS: table_rows(spark, MODELS, model_rows(findings)),
-        EVALUATION: table_rows(spark, EVALUATION, evaluation),
+        EVALUATION: table_rows(spark, EVALUATION, evaluated),
+        INDEX: table_rows(spark, INDEX, index_rows(findings)),
+        FORECAST: table_rows(spark, FORECAST, findings.forecast),
     }
 
 
@@ -229,22 +317,25 @@ def main() -> None:
     spark = start("lifetime_value")
     require_tables(spark, READ)
     started = time.monotonic()
-    now, before = (read_observed(spark, day) for day in ("is_as_of_date", "is_holdout_start"))
-    known, days = before.customers if before else 0, now.days if now else 0
-    if now is None or before is None or known < FEWEST_BUYERS or days < FEWEST_DAYS:
+    run_id = run_name(*content(spark, READ), code_version(*CODE))
+    if holds_run(spark, ALWAYS_FILLED, run_id):
+        log("histories and models are those of the last fit: nothing to do")
+        return
+    histories = read_histories(spark)
+    if not backtests.has_enough(histories):
+        known = int(histories[1].customers.sum()) if len(histories) > 1 else 0
+        days = histories[0].days_known if histories else 0
         few = f"{known:,} customers before the holdout, {days} days of history"
         needed = f"at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed"
         clear(spark, TABLES, f"no lifetime value: {few} ({needed})")
         return
-    run_id = run_name(*content(spark, READ), code_version(*CODE))
-    if holds_run(spark, TABLES, run_id):
-        log("histories and models are those of the last fit: nothing to do")
-        return
-    findings = find(spark, now, before)
-    save(spark, results(spark, findings), run_id, now.scored_on)
+    customers = int(histories[0].customers.sum())
+    log(f"fitting {customers:,} customers, now and at {len(histories) - 1} earlier origins")
+    findings = find(read(spark, histories))
+    save(spark, results(spark, findings), run_id, to_date(findings.final.origin))
     log_findings(findings)
     seconds = time.monotonic() - started
-    log(f"{now.customers:,} customers in {PREDICTIONS} ({seconds:.0f} s)")
+    log(f"{customers:,} customers in {PREDICTIONS} ({seconds:.0f} s)")
 
 
 if __name__ == "__main__":

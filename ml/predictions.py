@@ -1,5 +1,6 @@
-"""Predictions for each customer, computed in the tasks that read the customers."""
+"""Predictions for each customer, made where the customers are."""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,24 +9,66 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ml import churn, purchase_models
+from ml import churn, purchase_models, seasons
 from ml.churn import ChurnScore
-from ml.histories import DAYS_PER_WEEK
 from ml.purchase_models import PurchaseModel, SpendModel, average_spend
+from ml.seasons import CALENDAR, DAYS_PER_WEEK, Clock
 
-PREDICTED = (
-    *("p_alive", "expected_orders_90d", "expected_order_value", "predicted_value_12m"),
-    "churn_score",
-)
+PREDICTED = {
+    "p_alive": "double",
+    "expected_orders_90d": "double",
+    "expected_order_value": "double",
+    "predicted_value_12m": "double",
+    "churn_score": "double",
+    "days_to_next_order": "double",
+    "is_late": "boolean",
+}
+# A customer is late after a gap longer than those of four in five such customers.
+LATE_BELOW_CHANCE = 0.2
+# An order further ahead is no date to plan with.
+MOST_DAYS_AHEAD = 3650
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The models that may be used. A prediction that needs a missing model is null."""
+    """The models that may be used, as of a day; what needs a missing model is null."""
 
+    as_of: int  # days since 1970-01-01
     purchases: PurchaseModel | None = None
+    clock: Clock = CALENDAR
     spend: SpendModel | None = None
     churn_score: ChurnScore | None = None
+
+    def predict(
+        self, purchases: PurchaseModel, x: np.ndarray, last: np.ndarray, observed: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Predictions for histories in days, but for those of value."""
+        clock, as_of = self.clock, self.as_of
+        first = as_of - observed
+        times = x, clock.weeks(first, first + last), clock.weeks(first, as_of)
+        found = {
+            "p_alive": np.round(purchases.p_alive(*times), 6),
+            "expected_orders_90d": self.expected_orders(purchases, 90, times),
+            "days_to_next_order": clock.days_until(
+                as_of, purchases.weeks_to_next_purchase(*times), MOST_DAYS_AHEAD
+            ),
+            "is_late": purchases.chance_of_longer_gap(*times) < LATE_BELOW_CHANCE,
+            "expected_orders_12m": self.expected_orders(purchases, 365, times),
+        }
+        if self.churn_score is not None:
+            recency = (last - observed) / DAYS_PER_WEEK
+            found["churn_score"] = self.churn_score.of(purchases, times, recency)
+        return found
+
+    def expected_orders(
+        self,
+        purchases: PurchaseModel,
+        days: int,
+        times: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ) -> np.ndarray:
+        """Orders expected in the next days."""
+        weeks = float(self.clock.weeks(self.as_of, self.as_of + days))
+        return np.round(purchases.expected_purchases(weeks, *times), 6)
 
 
 def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
@@ -33,40 +76,41 @@ def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
 
     `customers` are the rows of the purchase history on the as-of date.
     """
-    purchases, spend, churn_score = predictor.purchases, predictor.spend, predictor.churn_score
+    keys = ("customer_key", "customer_id")
+    purchases, spend = predictor.purchases, predictor.spend
     if purchases is None:
-        nothing = {name: F.lit(None) for name in PREDICTED}
-        return customers.select("customer_key", "customer_id").withColumns(nothing)
+        nothing = {name: F.lit(None) for name in (*PREDICTED, "expected_next_order_on")}
+        return customers.select(*keys).withColumns(nothing)
 
-    def predict(x: pd.Series, t_x: pd.Series, t: pd.Series, cents: pd.Series) -> pd.DataFrame:
-        x = x.to_numpy(dtype=float)
-        history = (
-            x,
-            t_x.to_numpy(dtype=float) / DAYS_PER_WEEK,
-            t.to_numpy(dtype=float) / DAYS_PER_WEEK,
+    def predict(
+        x: pd.Series, last: pd.Series, observed: pd.Series, cents: pd.Series
+    ) -> pd.DataFrame:
+        repeats = x.to_numpy(dtype=float)
+        found = predictor.predict(
+            purchases, repeats, last.to_numpy(dtype=int), observed.to_numpy(dtype=int)
         )
-        value = yearly = score = np.full(len(x), None)
         if spend is not None:
-            average = average_spend(cents.to_numpy(dtype=float), x)
-            value = np.round(spend.expected_spend(x, average), 4)
-            orders = purchases.expected_purchases(365 / DAYS_PER_WEEK, *history)
-            yearly = np.round(orders * value, 2)
-        if churn_score is not None:
-            score = churn_score.of(purchases, *history)
-        alive = np.round(purchases.p_alive(*history), 6)
-        orders = np.round(purchases.expected_purchases(90 / DAYS_PER_WEEK, *history), 6)
-        return pd.DataFrame(
-            dict(zip(PREDICTED, (alive, orders, value, yearly, score), strict=True))
-        )
+            average = average_spend(cents.to_numpy(dtype=float), repeats)
+            found["expected_order_value"] = np.round(spend.expected_spend(repeats, average), 4)
+            yearly = found["expected_orders_12m"] * found["expected_order_value"]
+            found["predicted_value_12m"] = np.round(yearly, 2)
+        missing = np.full(len(x), None)
+        return pd.DataFrame({name: found.get(name, missing) for name in PREDICTED})
 
-    # The function carries the code of these modules with it. If the code were an artifact of the
-    # session, queries of other sessions would not find it after the end of this one.
-    for module in (purchase_models, churn):
+    # The code goes along with the customers. As an artifact of the session, the queries of others
+    # would miss it once this session has ended.
+    for module in (purchase_models, seasons, churn, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
-    # The type stubs require a third argument; here type hints replace it.
-    in_batches = F.pandas_udf(predict, ", ".join(f"{name} double" for name in PREDICTED))  # type: ignore[call-overload]
+    schema = ", ".join(f"{name} {type_name}" for name, type_name in PREDICTED.items())
+    # The stubs know no form without the third argument, which type hints replace.
+    in_batches = F.pandas_udf(predict, schema)  # type: ignore[call-overload]
     predicted = in_batches(
         "repeat_purchase_days", "last_purchase_day", "observed_days", "repeat_net_cents"
     )
-    keys = ("customer_key", "customer_id")
-    return customers.select(*keys, predicted.alias("predicted")).select(*keys, "predicted.*")
+    days = F.when(F.col("days_to_next_order") <= MOST_DAYS_AHEAD, F.col("days_to_next_order"))
+    next_order_on = F.date_add(F.lit("1970-01-01"), predictor.as_of + days.cast("int"))
+    return (
+        customers.select(*keys, predicted.alias("predicted"))
+        .select(*keys, "predicted.*")
+        .withColumn("expected_next_order_on", next_order_on)
+    )

@@ -129,6 +129,33 @@ class PurchaseModel:
         series = hyp2f1(a - 1, w - self.r - x, w, weeks / (rate + weeks))
         return self.p_alive(x, t_x, t) * w / (a - 1) * (1 - power * series)
 
+    def purchase_variance(
+        self, weeks: float, x: np.ndarray, t_x: np.ndarray, t: np.ndarray
+    ) -> np.ndarray:
+        """Variance of a customer's purchases in the `weeks` after T, approximately.
+
+        An active customer's purchases are taken as negative binomial with shape r + x, which
+        leaves out that the customer may drop out in these weeks: an upper bound of their variance.
+        """
+        alive = self.p_alive(x, t_x, t)
+        if_alive = self.expected_purchases(weeks, x, t_x, t) / alive
+        return alive * (if_alive + if_alive**2 * (1 / (self.r + x) + 1 - alive))
+
+    def weeks_to_next_purchase(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Median of the weeks from T to the next purchase; infinite if it is likelier to be none.
+
+        An active customer has no purchase in w weeks with chance ((alpha + T) / (alpha + T + w))
+        to the power r + x, because lambda ~ gamma(r + x, alpha + T).
+        """
+        alive = self.p_alive(x, t_x, t)
+        still_waiting = np.where(alive > 0.5, (alive - 0.5) / alive, np.nan)
+        weeks = (self.alpha + t) * (still_waiting ** (-1 / (self.r + x)) - 1)
+        return np.where(alive > 0.5, weeks, np.inf)
+
+    def chance_of_longer_gap(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Chance that an active customer with x purchases up to t_x waits longer than up to T."""
+        return ((self.alpha + t_x) / (self.alpha + t)) ** (self.r + x)
+
 
 @dataclass(frozen=True)
 class SpendModel:
@@ -176,6 +203,16 @@ class SpendModel:
         """
         return self.p * (self.gamma + x * spend) / (self.p * x + self.q - 1)
 
+    def total_expected_spend(
+        self, x: np.ndarray, total: np.ndarray, customers: np.ndarray
+    ) -> np.ndarray:
+        """Sum of `expected_spend` over `customers` with x purchases and `total` spend in all.
+
+        The expectation is linear in the spend, so the sum needs no customer's own average.
+        """
+        total = np.where(x > 0, total, 0)
+        return self.p * (customers * self.gamma + total) / (self.p * x + self.q - 1)
+
 
 def average_spend(cents: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Average spend of x repeat purchases with `cents` in total; a total below 0 counts as 0.
@@ -215,20 +252,23 @@ def fit_purchases(
     t: np.ndarray,
     customers: np.ndarray,
     first_may_be_last: bool = False,
+    start: PurchaseModel | None = None,
 ) -> Fit[PurchaseModel]:
-    """Fits BG/NBD or MBG/NBD; `customers` is the number of customers with each history."""
-    mean_t = float((customers * t).sum() / customers.sum())
+    """Fits BG/NBD or MBG/NBD; `customers` is the number of customers with each history.
+
+    The search starts at the parameters of `start`, a model of similar data, if there is one.
+    """
+    if start is None:
+        mean_t = float((customers * t).sum() / customers.sum())
+        first_guess = (0.5, max(mean_t / 4, 0.1), 0.7, 2.5)
+    else:
+        first_guess = (start.r, start.alpha, start.a, start.b)
 
     def model_of(values: Iterable[float]) -> PurchaseModel:
         r, alpha, a, b = values
         return PurchaseModel(r, alpha, a, b, first_may_be_last)
 
-    return _fit(
-        model_of,
-        (x, t_x, t),
-        customers,
-        start=(0.5, max(mean_t / 4, 0.1), 0.7, 2.5),
-    )
+    return _fit(model_of, (x, t_x, t), customers, first_guess)
 
 
 def fit_spend(x: np.ndarray, spend: np.ndarray, customers: np.ndarray) -> Fit[SpendModel]:

@@ -29,6 +29,14 @@ memberships as (
     from customers
     where recency_days div {{ var('window_days') }} = 1
     union all
+    -- With a high risk they belong to other audiences, or are probably gone.
+    select
+        'late' as audience_type,
+        cast(null as string) as subject,
+        *
+    from customers
+    where is_late and churn_risk <> 'high'
+    union all
     select
         'category_buyers' as audience_type,
         customer_categories.product_category as subject,

@@ -58,6 +58,8 @@ final as (
         predictions.expected_orders_90d,
         predictions.expected_order_value,
         predictions.predicted_value_12m,
+        predictions.expected_next_order_on,
+        predictions.is_late,
         case
             when predictions.predicted_value_12m is not null then predictions.predicted_value_12m
             when features.orders > 0

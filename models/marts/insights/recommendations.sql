@@ -84,10 +84,27 @@ lapse_findings as (
     where active_customers.customers < active_customers.previous_customers
 ),
 
+late_findings as (
+    select
+        'late' as audience_type,
+        cast(null as string) as subject,
+        concat(
+            {{ counted('count(*)', 'customer') }},
+            if(count(*) = 1, ' has', ' have'),
+            ' not ordered for longer than four in five active customers with the same rhythm would'
+        ) as finding,
+        count(*) as customers,
+        sum(value_at_stake) as value_at_stake
+    from members
+    where audience_type = 'late'
+),
+
 findings as (
     select * from segment_findings
     union all
     select * from risk_findings
+    union all
+    select * from late_findings
     union all
     select * from lapse_findings
     union all

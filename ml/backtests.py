@@ -1,0 +1,251 @@
+"""Backtests: what the models would have forecast at earlier origins, and which of them to use.
+
+An origin is a day some holdouts before the as-of date. Everything is done as if it were the as-of
+date: fits, seasons, forecast. Then the forecast of the holdout that follows is compared with the
+actual orders. Two simple forecasts stand beside it: the days before the origin again, and the same
+days a year earlier. Both repeat what the customers known at *their* start then bought.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ml.evaluation import EvaluationRow, evaluate_score
+from ml.fits import SEASONAL, Fits, FittedPurchases, fit_plain_models, with_seasonal_model
+from ml.forecasts import (
+    Forecaster,
+    Period,
+    expected_orders,
+    interval,
+    spread,
+    squared_errors,
+    together,
+)
+from ml.histories import Histories, Outcomes, RepeatSpend
+from ml.purchase_models import SpendModel
+from ml.seasons import DailyPurchases
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+
+DAYS_OF_YEAR = 365
+LAST_DAYS, LAST_YEAR = "last_days_again", "same_days_last_year"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the tables hold: histories by origin, the as-of date first, and all that follows."""
+
+    histories: Sequence[Histories]
+    spend: Mapping[int, RepeatSpend]
+    outcomes: Mapping[int, Outcomes]
+    purchases: DailyPurchases
+
+    @property
+    def now(self) -> Histories:
+        """The histories on the as-of date."""
+        return self.histories[0]
+
+    def outcomes_after(self, day: int) -> Outcomes:
+        """What the customers known on a day bought afterward, perhaps nothing."""
+        nothing = np.array([], dtype=int)
+        return self.outcomes.get(day, Outcomes(nothing, nothing, nothing))
+
+    def fit_plain(self, histories: Histories) -> Fits:
+        """Fits the plain models to what was known at an origin."""
+        return fit_plain_models(histories, self.spend.get(histories.origin))
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The fits at an origin, and what followed."""
+
+    histories: Histories
+    fits: Fits
+    outcomes: Outcomes
+    simple_forecasts: Mapping[str, float]  # of the orders in the holdout
+
+    @property
+    def actual(self) -> float:
+        """Orders in the holdout."""
+        return float(self.histories.orders.sum())
+
+    @property
+    def forecasts(self) -> dict[str, float]:
+        """Orders in the holdout by each sound model, and by the simple forecasts."""
+        end = self.histories.origin + self.histories.holdout_days
+        by_model = {
+            name: float(
+                (self.histories.customers * expected_orders(fit, self.histories, end)).sum()
+            )
+            for name, fit in self.fits.purchases.items()
+            if fit.is_sound
+        }
+        return by_model | dict(self.simple_forecasts)
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """(forecast - actual) / actual of each forecast; empty when nothing was bought."""
+        if not self.actual:
+            return {}
+        return {name: value / self.actual - 1 for name, value in self.forecasts.items()}
+
+
+def has_enough(histories: Sequence[Histories]) -> bool:
+    """True when there is enough to fit now, and enough customers at the start of the holdout."""
+    return (
+        len(histories) > 1
+        and histories[0].days_known >= FEWEST_DAYS
+        and histories[1].customers.sum() >= FEWEST_BUYERS
+    )
+
+
+def was_enough(histories: Histories) -> bool:
+    """True when there were enough customers and days at an earlier origin."""
+    return histories.customers.sum() >= FEWEST_BUYERS and histories.days_known >= FEWEST_DAYS
+
+
+def run_backtests(known: Known) -> list[Backtest]:
+    """Fits the plain models at each origin with enough data; the start of the holdout first."""
+    held_out, *earlier = known.histories[1:]
+    return [
+        Backtest(
+            histories,
+            known.fit_plain(histories),
+            known.outcomes_after(histories.origin),
+            simple_forecasts(known, histories),
+        )
+        for histories in (held_out, *filter(was_enough, earlier))
+    ]
+
+
+def add_seasons(known: Known, backtests: Sequence[Backtest], plain: str) -> list[Backtest]:
+    """The backtests with the seasonal form of a plain model at each origin."""
+    return [
+        replace(each, fits=with_seasonal_model(each.fits, plain, each.histories, known.purchases))
+        for each in backtests
+    ]
+
+
+def simple_forecasts(known: Known, histories: Histories) -> dict[str, float]:
+    """Orders that repeat an earlier period, of the customers known at its start.
+
+    A period is left out if fewer than FEWEST_BUYERS customers were known at its start.
+    """
+    found = {}
+    for name, days in ((LAST_DAYS, histories.holdout_days), (LAST_YEAR, DAYS_OF_YEAR)):
+        start = histories.origin - days
+        customers = known.purchases.until(start).new_customers.sum()
+        if customers >= FEWEST_BUYERS:
+            outcomes = known.outcomes_after(start)
+            orders, _ = outcomes.between(start, start + histories.holdout_days)
+            found[name] = orders
+    return found
+
+
+# --- choosing ---------------------------------------------------------------------------
+
+
+def mean_error(backtests: Sequence[Backtest], name: str, other: str | None = None) -> float | None:
+    """Mean absolute error of a forecast over the origins that it has in common with another."""
+    errors = [
+        abs(backtest.errors[name])
+        for backtest in backtests
+        if name in backtest.errors and (other is None or other in backtest.errors)
+    ]
+    return float(np.mean(errors)) if errors else None
+
+
+def is_better(backtests: Sequence[Backtest], name: str, other: str) -> bool:
+    """True if a forecast has the lower mean error where both exist."""
+    own, others = mean_error(backtests, name, other), mean_error(backtests, other, name)
+    return own is not None and others is not None and round(own, 6) < round(others, 6)
+
+
+def better_simple_forecast(backtests: Sequence[Backtest], name: str) -> str | None:
+    """The simple forecast that was nearer than a model; None if the model was nearer."""
+    better = [each for each in (LAST_DAYS, LAST_YEAR) if is_better(backtests, each, name)]
+    return min(better, key=lambda each: mean_error(backtests, each) or 0, default=None)
+
+
+def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str:
+    """The plain or the seasonal model: the seasonal one only if backtests were nearer with it."""
+    seasonal = SEASONAL(plain)
+    is_sound = all(fits.purchases[seasonal].is_sound for fits in (backtests[0].fits, final))
+    return seasonal if is_sound and is_better(backtests, seasonal, plain) else plain
+
+
+# --- what the tables say of it ----------------------------------------------------------
+
+
+def forecaster(backtest: Backtest, name: str) -> Forecaster | None:
+    """The forecaster of a model at an origin; None where it is not sound."""
+    fitted, spend = backtest.fits.purchases[name], backtest.fits.spend
+    if not fitted.is_sound:
+        return None
+    usable: SpendModel | None = spend.fit.model if spend is not None and spend.is_sound else None
+    return Forecaster(backtest.histories, fitted, usable)
+
+
+def errors_of(
+    backtests: Sequence[Backtest], name: str, until: int
+) -> dict[int, dict[tuple[str, str], float]]:
+    """Squared errors of a model's forecasts at each origin."""
+    return {
+        backtest.histories.origin: squared_errors(found, backtest.outcomes, until)
+        for backtest in backtests
+        if (found := forecaster(backtest, name)) is not None
+    }
+
+
+def evaluate_origin(backtest: Backtest) -> list[EvaluationRow]:
+    """Each forecast of an origin against the actual orders, and its AUC."""
+    histories, actual = backtest.histories, backtest.actual
+    rows = [
+        EvaluationRow(name, "holdout_orders", "all", forecast, actual)
+        for name, forecast in backtest.forecasts.items()
+    ]
+    end = histories.origin + histories.holdout_days
+    for fitted in backtest.fits.purchases.values():
+        if fitted.is_sound:
+            rows += auc_rows(histories, fitted, end)
+    return rows
+
+
+def auc_rows(histories: Histories, fitted: FittedPurchases, end: int) -> list[EvaluationRow]:
+    """AUC of the orders that a model expects, over all customers."""
+    score = expected_orders(fitted, histories, end)
+    rows = evaluate_score(histories, fitted.name, "auc", score)
+    return [row for row in rows if (row.metric, row.audience) == ("auc", "all")]
+
+
+def evaluate_mean_errors(backtests: Sequence[Backtest]) -> list[EvaluationRow]:
+    """The mean absolute error of each forecast over the origins that have it."""
+    names = sorted({name for backtest in backtests for name in backtest.errors})
+    means = {name: mean_error(backtests, name) for name in names}
+    return [
+        EvaluationRow(name, "mean_error", "all", value)
+        for name, value in means.items()
+        if value is not None
+    ]
+
+
+def evaluate_intervals(
+    backtests: Sequence[Backtest], name: str, errors: Mapping[int, Mapping[tuple[str, str], float]]
+) -> list[tuple[int, EvaluationRow]]:
+    """The 80% interval of each origin's orders, from the errors of the other origins."""
+    rows = []
+    for backtest in backtests:
+        histories = backtest.histories
+        found = forecaster(backtest, name)
+        others = together(each for origin, each in errors.items() if origin != histories.origin)
+        if found is None or not others:
+            continue
+        period = Period("3 months", histories.origin, histories.origin + histories.holdout_days)
+        own, of_backtests = found.own_spread(period)["orders"], spread(others, "3 months", "orders")
+        forecast = found.totals(period)["orders"]
+        low, high = interval(forecast, own, of_backtests, 0.8)
+        for limit, value in (("low", low), ("high", high)):
+            metric = f"holdout_orders_{limit}_80"
+            row = EvaluationRow(name, metric, "all", value, backtest.actual)
+            rows.append((histories.origin, row))
+    return rows

@@ -1,0 +1,210 @@
+"""Forecasts for all customers together: orders and net revenue of a period, with intervals.
+
+An interval shows how far such forecasts were off so far. From each origin of the backtests, the
+same model forecast periods of the same length: months, three months, and twelve. The errors are
+taken as log(actual / forecast). The interval is
+
+    forecast * exp(+- t * spread)
+
+- The spread is the root mean square of the errors. One more origin is counted in, with an error of
+  PRIOR_ERROR, so that a lucky backtest does not promise a certain future. For twelve months, which
+  few origins can see, that origin has the spread of three months if it is larger.
+- The spread is at least what the model itself expects: customers buy at random, and the fewer there
+  are, the more the total varies.
+- t is a quantile of Student's distribution; its degrees of freedom are the origins counted.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from scipy.stats import t as student
+
+from ml.fits import FittedPurchases
+from ml.histories import Histories, Outcomes, to_date
+from ml.purchase_models import SpendModel
+
+PRIOR_ERROR = 0.1
+COVERAGES = (0.5, 0.8, 0.95)
+# Length of the periods in backtests, in days.
+LENGTHS = {"month": 30, "3 months": 90, "12 months": 365}
+FORECAST_MONTHS = 12
+
+Totals = dict[str, float]  # orders, and net_revenue if there is a spend model
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period to forecast, after the day `start` up to the day `end`; `length` is of LENGTHS."""
+
+    length: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """Forecasts the customers known at an origin."""
+
+    histories: Histories
+    purchases: FittedPurchases
+    spend: SpendModel | None
+
+    def totals(self, period: Period) -> Totals:
+        """Expected orders of all customers in a period, and the expected net revenue."""
+        origin = self.histories.origin
+        expected = expected_orders(self.purchases, self.histories, period.end)
+        if period.start > origin:
+            expected = expected - expected_orders(self.purchases, self.histories, period.start)
+        totals = {"orders": float((self.histories.customers * expected).sum())}
+        if self.spend is not None:
+            totals["net_revenue"] = float((self.spend_per_order(self.spend) * expected).sum())
+        return totals
+
+    def spend_per_order(self, spend: SpendModel) -> np.ndarray:
+        """Expected spend of an order, summed over the customers of each history."""
+        known = self.histories
+        return spend.total_expected_spend(known.x, known.spend, known.customers)
+
+    def own_spread(self, period: Period) -> Totals:
+        """Standard deviation of the totals by the model itself, as a fraction of them."""
+        times, clock = self.histories.times(self.purchases.clock), self.purchases.clock
+        model, customers = self.purchases.fit.model, self.histories.customers
+        weeks = float(clock.weeks(period.start, period.end))
+        variance = model.purchase_variance(weeks, *times)
+        expected = model.expected_purchases(weeks, *times)
+        orders = (customers * expected).sum()
+        spreads = {"orders": float(np.sqrt((customers * variance).sum()) / orders)}
+        if self.spend is not None:
+            # Gamma-Gamma: a customer's spends vary around their mean by mean / sqrt(p).
+            value = self.spend_per_order(self.spend) / customers
+            of_spend = customers * value**2 * (variance + expected / self.spend.p)
+            revenue = (customers * value * expected).sum()
+            spreads["net_revenue"] = float(np.sqrt(of_spend.sum()) / revenue)
+        return spreads
+
+
+def expected_orders(fitted: FittedPurchases, histories: Histories, until: int) -> np.ndarray:
+    """Orders expected of one customer of each history, from the origin up to the day `until`.
+
+    Without the digits that differ by machine.
+    """
+    weeks = float(fitted.clock.weeks(histories.origin, until))
+    times = histories.times(fitted.clock)
+    return np.round(fitted.fit.model.expected_purchases(weeks, *times), 6)
+
+
+# --- periods ----------------------------------------------------------------------------
+
+
+def month_end(day: date, months: int) -> date:
+    """Last day of the month that is so many months after the month of a day."""
+    month = day.year * 12 + day.month - 1 + months + 1
+    return date(month // 12, month % 12 + 1, 1) - timedelta(days=1)
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of a later month, or its last day; from a month end to a month end."""
+    last = month_end(day, months)
+    return last if day == month_end(day, 0) else min(last, last.replace(day=min(day.day, last.day)))
+
+
+def periods_ahead(origin: int) -> Iterator[Period]:
+    """The calendar months of the next twelve months, three months and twelve months.
+
+    The first and the last month are partial unless the origin is a month end.
+    """
+
+    def number(day: date) -> int:
+        return origin + (day - to_date(origin)).days
+
+    as_of = to_date(origin)
+    last = number(months_after(as_of, FORECAST_MONTHS))
+    start = origin
+    for months in range(FORECAST_MONTHS + 1):
+        end = min(number(month_end(as_of, months)), last)
+        if end > start:
+            yield Period("month", start, end)
+        start = max(end, origin)
+    yield Period("3 months", origin, number(months_after(as_of, 3)))
+    yield Period("12 months", origin, last)
+
+
+def periods_seen(origin: int, until: int) -> Iterator[Period]:
+    """Periods after an origin that are over: months one after another, 90 days, and a year."""
+    for length, days in LENGTHS.items():
+        last = origin + (365 if length == "month" else days)
+        for end in range(origin + days, min(last, until) + 1, days):
+            yield Period(length, end - days, end)
+
+
+# --- intervals --------------------------------------------------------------------------
+
+# Mean squared error of each origin, by length of the period and by what is forecast.
+Errors = Mapping[tuple[str, str], list[float]]
+
+
+def squared_errors(
+    forecaster: Forecaster, outcomes: Outcomes, until: int
+) -> dict[tuple[str, str], float]:
+    """Mean squared error of an origin's forecasts of the periods that are over."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for period in periods_seen(forecaster.histories.origin, until):
+        orders, net_revenue = outcomes.between(period.start, period.end)
+        actual = {"orders": orders, "net_revenue": net_revenue}
+        for name, forecast in forecaster.totals(period).items():
+            if forecast > 0 and actual[name] > 0:
+                error = np.log(actual[name] / forecast)
+                found.setdefault((period.length, name), []).append(float(error**2))
+    return {key: float(np.mean(errors)) for key, errors in found.items()}
+
+
+def together(origins: Iterable[Mapping[tuple[str, str], float]]) -> dict:
+    """The errors of several origins in lists, by length and by what is forecast."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for errors in origins:
+        for key, error in errors.items():
+            found.setdefault(key, []).append(error)
+    return found
+
+
+def spread(errors: Errors, length: str, name: str) -> tuple[float, int]:
+    """The spread of forecasts of periods of a length, and the origins counted."""
+    seen = errors.get((length, name), [])
+    prior, origins = PRIOR_ERROR, len(seen)
+    if length == "12 months":
+        quarterly, origins = spread(errors, "3 months", name)
+        prior = max(prior, quarterly)
+        return float(np.sqrt((prior**2 + sum(seen)) / (1 + len(seen)))), origins
+    return float(np.sqrt((prior**2 + sum(seen)) / (1 + len(seen)))), 1 + origins
+
+
+def interval(
+    forecast: float, own_spread: float, of_backtests: tuple[float, int], coverage: float
+) -> tuple[float, float]:
+    """Lowest and highest value of an interval around a forecast."""
+    from_errors, origins = of_backtests
+    reach = student.ppf((1 + coverage) / 2, origins) * max(from_errors, own_spread)
+    return forecast * float(np.exp(-reach)), forecast * float(np.exp(reach))
+
+
+def forecast_rows(forecaster: Forecaster, errors: Errors) -> Iterator[tuple]:
+    """Rows of ml.purchase_forecast: a period, the first and last day, and what is forecast."""
+    for period in periods_ahead(forecaster.histories.origin):
+        own_spreads = forecaster.own_spread(period)
+        for name, forecast in forecaster.totals(period).items():
+            of_backtests = spread(errors, period.length, name)
+            limits = [
+                interval(forecast, own_spreads[name], of_backtests, coverage)
+                for coverage in COVERAGES
+            ]
+            yield (
+                period.length,
+                to_date(period.start + 1),
+                to_date(period.end),
+                name,
+                round(forecast, 4),
+                *(round(limit, 4) for both in limits for limit in both),
+                forecaster.purchases.name,
+            )

@@ -1,0 +1,171 @@
+"""Seasons: how busy each calendar month is, and a clock that runs faster in busy months.
+
+The purchase models assume that a customer's rate of purchases stays the same. Where everybody buys
+more in December, that is true of *operational time*: a day counts as much as the index of its month
+(1 is the average month). Purchases that come at a rate common to all customers, times each one's
+own, come at a constant rate on that clock (time-rescaling theorem; Brown, Barbieri, Ventura, Kass
+and Frank 2002, Neural Computation 14(2), 325-346). Dropout needs no change, because it goes by
+purchases.
+
+The index of a month compares the repeat purchases that came in it with those that the model
+expected. A single year cannot tell a season from chance, growth or a model that is off. So the
+logarithm of actual / expected of each month in the data is taken as
+
+    level + trend + season of the calendar month + error,
+
+with random seasons and errors. Their variances are estimated by restricted maximum likelihood
+(Patterson and Thompson 1971, Biometrika 58(3), 545-554), and the seasons are the best linear
+unbiased predictions (Robinson 1991, Statistical Science 6(1), 15-32): the less a month agrees with
+itself from year to year, and the fewer years have it, the nearer its index is to 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.purchase_models import PurchaseModel
+
+DAYS_PER_WEEK = 7
+# The variances need months of two years to compare.
+FEWEST_MONTHS_SEEN_TWICE = 6
+# A month with fewer days in the data tells too little.
+FEWEST_DAYS_OF_MONTH = 10
+# Standard deviations, of seasons and of errors, that the likelihood is computed for.
+DEVIATIONS = (0.0, *np.geomspace(0.02, 1.0, 18))
+
+
+def month_of(days: np.ndarray) -> np.ndarray:
+    """Month of days since 1970-01-01: 0 is January 1970, and 12 January 1971."""
+    return np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(int)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Measures time in weeks; a busy month has more of them. Without an index: calendar weeks."""
+
+    index: tuple[float, ...] | None = None  # by calendar month, January first
+
+    def weeks(self, start: np.ndarray | int, end: np.ndarray | int) -> np.ndarray:
+        """Weeks from the end of one day to the end of another (days since 1970-01-01)."""
+        start, end = np.asarray(start), np.asarray(end)
+        if self.index is None or not start.size:
+            return (end - start) / DAYS_PER_WEEK
+        first, last = min(start.min(), end.min()), max(start.max(), end.max())
+        busy = np.array(self.index)[month_of(np.arange(first + 1, last + 1)) % 12]
+        passed = np.concatenate([[0.0], np.cumsum(busy)])
+        return (passed[end - first] - passed[start - first]) / DAYS_PER_WEEK
+
+    def days_until(self, start: int, weeks: np.ndarray, most_days: int) -> np.ndarray:
+        """First day after `start` by whose end the weeks have passed, as days from it.
+
+        More than `most_days` are infinite.
+        """
+        ends = self.weeks(start, start + np.arange(1, most_days + 1))
+        days = 1.0 + np.searchsorted(ends, weeks)
+        return np.where(days <= most_days, days, np.inf)
+
+
+CALENDAR = Clock()
+
+
+@dataclass(frozen=True)
+class DailyPurchases:
+    """What happened on each day with a purchase: customers who bought first, repeat purchases."""
+
+    day: np.ndarray
+    new_customers: np.ndarray
+    repeat_purchases: np.ndarray
+
+    def until(self, day: int) -> "DailyPurchases":
+        """The same, up to a day."""
+        known = self.day <= day
+        return DailyPurchases(
+            self.day[known], self.new_customers[known], self.repeat_purchases[known]
+        )
+
+
+@dataclass(frozen=True)
+class SeasonalIndex:
+    """The index of each calendar month, January first, and in how many years it was seen."""
+
+    index: tuple[float, ...]
+    times_seen: tuple[int, ...]
+
+
+def seasonal_index(
+    purchases: DailyPurchases, until: int, model: PurchaseModel, clock: Clock
+) -> SeasonalIndex | None:
+    """Index of each month, from the purchases up to a day and a model fitted on a clock.
+
+    None when too few months are seen twice.
+    """
+    purchases = purchases.until(until)
+    days = np.arange(purchases.day.min(), until + 1)
+    ends = days[np.flatnonzero(np.diff(month_of(days), append=-1))]
+    starts = np.concatenate([days[:1] - 1, ends[:-1]])
+    expected = expected_by_month(purchases, model, clock, np.append(starts[:1], ends))
+    place = np.searchsorted(ends, purchases.day)
+    actual = np.bincount(place, weights=purchases.repeat_purchases, minlength=len(ends))
+    usable = (ends - starts >= FEWEST_DAYS_OF_MONTH) & (expected > 0)
+    months, actual, expected = month_of(ends)[usable], actual[usable], expected[usable]
+    times_seen = np.bincount(months % 12, minlength=12)
+    if np.count_nonzero(times_seen >= 2) < FEWEST_MONTHS_SEEN_TWICE:
+        return None
+    if clock.index is not None:
+        # Compared with what the model expects of average months.
+        expected = expected / np.array(clock.index)[months % 12]
+    seasons = np.exp(season_effects(actual, expected, months))
+    # The days of a year count as much as on the calendar.
+    year = month_of(np.arange(365))
+    index = seasons / seasons[year].mean()
+    return SeasonalIndex(
+        tuple(round(float(value), 6) for value in index), tuple(int(count) for count in times_seen)
+    )
+
+
+def expected_by_month(
+    purchases: DailyPurchases, model: PurchaseModel, clock: Clock, ends: np.ndarray
+) -> np.ndarray:
+    """Repeat purchases that the model expects between consecutive ends, of all customers so far."""
+    won = purchases.new_customers > 0
+    first_day, customers = purchases.day[won, None], purchases.new_customers[won]
+    weeks = np.maximum(clock.weeks(first_day, ends[None, :]), 0)
+    return customers @ np.diff(model.expected_purchases(weeks), axis=1)
+
+
+def season_effects(actual: np.ndarray, expected: np.ndarray, months: np.ndarray) -> np.ndarray:
+    """Effect of each calendar month on the logarithm of actual / expected purchases.
+
+    Counts have a variance of their own; half a purchase keeps the logarithm of 0 out.
+    """
+    ratio, own_variance = np.log((actual + 0.5) / (expected + 0.5)), 1 / (actual + 0.5)
+    is_month = np.eye(12)[months % 12]
+    line = np.stack([np.ones(len(months)), months - months.mean()], axis=1)
+    best, effects = -np.inf, np.zeros(12)
+    for of_seasons in DEVIATIONS:
+        for of_errors in DEVIATIONS:
+            covariance = of_seasons**2 * is_month @ is_month.T
+            covariance += np.diag(of_errors**2 + own_variance)
+            likelihood, residuals = restricted_likelihood(ratio, line, covariance)
+            # Of equally likely variances, the smallest seasons.
+            if likelihood > best + 1e-9:
+                best = likelihood
+                effects = of_seasons**2 * is_month.T @ residuals
+    return effects
+
+
+def restricted_likelihood(
+    values: np.ndarray, effects: np.ndarray, covariance: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Restricted log-likelihood of a covariance, without its constant, and weighted residuals.
+
+    The residuals from the fixed effects are multiplied by the inverse of the covariance.
+    """
+    root = np.linalg.cholesky(covariance)
+    scaled_values, scaled_effects = np.linalg.solve(root, values), np.linalg.solve(root, effects)
+    products = scaled_effects.T @ scaled_effects
+    residuals = scaled_values - scaled_effects @ np.linalg.solve(
+        products, scaled_effects.T @ scaled_values
+    )
+    likelihood = -np.log(np.diag(root)).sum() - np.linalg.slogdet(products)[1] / 2
+    return float(likelihood - residuals @ residuals / 2), np.linalg.solve(root.T, residuals)

@@ -1,0 +1,25 @@
+with customer_days as (
+    select * from {{ ref('int_customer_days') }}
+),
+
+days_with_first_purchase as (
+    select
+        *,
+        min(case when orders > 0 then ordered_on end) over (partition by customer_key)
+            as first_purchase_on
+    from customer_days
+),
+
+-- Days before the first purchase have returns only.
+final as (
+    select
+        first_purchase_on,
+        ordered_on,
+        count_if(orders > 0) as purchase_days,
+        sum(net_cents) as net_cents
+    from days_with_first_purchase
+    where ordered_on >= first_purchase_on
+    group by first_purchase_on, ordered_on
+)
+
+select * from final
