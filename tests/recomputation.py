@@ -44,7 +44,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, as_of_date: date | None) -> N
     """Makes the tables and macros that the marts are computed from.
 
     `connection` holds the raw tables `transactions` and `customers`, and what the lifetime value
-    step found, `lifetime_value` and `model_evaluation`; its time zone is UTC.
+    step found, `lifetime_value`, `model_evaluation` and `purchase_forecast`; its time zone is UTC.
     """
     connection.execute(MACROS)
     connection.execute(CHECKED_LINES)
@@ -863,16 +863,48 @@ BEHAVIOR_MARTS = {
 INSIGHT_MARTS = {
     # Window 0 is the last one up to the as-of date, 1 the one before it, 2 the one before that.
     "forecast_accuracy": Mart(
-        ("model", "audience"),
+        ("origin_on", "model", "audience"),
         """
         select
-            model,
-            audience,
-            value as forecast_orders,
-            baseline as actual_orders,
-            (value - baseline) / nullif(baseline, 0) as error_rate
-        from model_evaluation
-        where metric = 'holdout_orders'
+            forecast.origin_on,
+            forecast.model,
+            forecast.audience,
+            forecast.value as forecast_orders,
+            low.value as low_80_orders,
+            high.value as high_80_orders,
+            forecast.baseline as actual_orders,
+            (forecast.value - forecast.baseline) / nullif(forecast.baseline, 0) as error_rate
+        from model_evaluation as forecast
+        left join model_evaluation as low
+            on low.origin_on = forecast.origin_on and low.model = forecast.model
+            and low.audience = forecast.audience and low.metric = 'holdout_orders_low_80'
+        left join model_evaluation as high
+            on high.origin_on = forecast.origin_on and high.model = forecast.model
+            and high.audience = forecast.audience and high.metric = 'holdout_orders_high_80'
+        where forecast.metric = 'holdout_orders'
+        """,
+    ),
+    "revenue_forecast": Mart(
+        ("period", "starts_on"),
+        """
+        select
+            orders.period,
+            orders.starts_on,
+            orders.ends_on,
+            orders.model,
+            orders.forecast as existing_customer_orders,
+            orders.low_80 as orders_low_80,
+            orders.high_80 as orders_high_80,
+            revenue.forecast::decimal(18, 2) as existing_customer_revenue,
+            revenue.low_50::decimal(18, 2) as revenue_low_50,
+            revenue.high_50::decimal(18, 2) as revenue_high_50,
+            revenue.low_80::decimal(18, 2) as revenue_low_80,
+            revenue.high_80::decimal(18, 2) as revenue_high_80,
+            revenue.low_95::decimal(18, 2) as revenue_low_95,
+            revenue.high_95::decimal(18, 2) as revenue_high_95
+        from (from purchase_forecast where quantity = 'orders') as orders
+        left join (from purchase_forecast where quantity = 'net_revenue') as revenue
+            using (period, starts_on)
         """,
     ),
     "executive_summary": Mart(

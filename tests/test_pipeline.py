@@ -37,6 +37,7 @@ MARTS = (
     "executive_summary",
     "churn_summary",
     "forecast_accuracy",
+    "revenue_forecast",
     "customers_at_risk",
     "recommendations",
     "recommended_customers",
@@ -57,7 +58,10 @@ def all_tables() -> list[str]:
     """Returns the raw tables, the rejected lines, the results in `ml` and the marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
     clusters = ("cluster_selection", "cluster_centers", "customer_clusters")
-    value = ("lifetime_value_models", "lifetime_value", "model_evaluation")
+    value = (
+        *("lifetime_value_models", "lifetime_value", "model_evaluation"),
+        *("seasonal_index", "purchase_forecast"),
+    )
     ml = [f"ml.{name}" for name in (*clusters, *value)]
     return raw + ml + [f"marts.{mart}" for mart in MARTS]
 

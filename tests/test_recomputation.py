@@ -29,7 +29,7 @@ def raw(data: Data, server: dict[str, str], spark: SparkSession) -> duckdb.DuckD
         connection.execute(f"create table {table} as from '{files}'")
     for column in ("ordered_at", "loaded_at"):
         connection.execute(f"alter table transactions alter {column} type timestamp")
-    for table in ("lifetime_value", "model_evaluation"):
+    for table in ("lifetime_value", "model_evaluation", "purchase_forecast"):
         connection.register("found", spark.table(f"ml.{table}").toArrow())
         connection.execute(f"create table {table} as from found")
     prepare(connection, data.as_of_date)

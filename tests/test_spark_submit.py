@@ -22,9 +22,11 @@ READ = (
     "marts.customer_features",
     "marts.segment_validation",
     "intermediate.int_as_of_date",
-    "intermediate.int_customer_holdout",
+    "intermediate.int_backtest_histories",
+    "intermediate.int_backtest_outcomes",
+    "intermediate.int_backtest_spend",
+    "intermediate.int_cohort_purchases",
     "intermediate.int_customer_purchase_history",
-    "intermediate.int_holdout_weeks",
 )
 FILLED = (
     "ml.cluster_selection",
@@ -33,6 +35,8 @@ FILLED = (
     "ml.lifetime_value",
     "ml.lifetime_value_models",
     "ml.model_evaluation",
+    "ml.seasonal_index",
+    "ml.purchase_forecast",
 )
 
 

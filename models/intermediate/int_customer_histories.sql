@@ -1,4 +1,4 @@
-{# A view, because its three readers each need other columns and rows, and writing all of them would cost more. #}
+{# A view, because its three readers each need other rows and columns: writing all of them costs more. #}
 {{ config(materialized='view') }}
 
 with customer_days as (
