@@ -168,9 +168,13 @@ def better_simple_forecast(backtests: Sequence[Backtest], name: str) -> str | No
 
 
 def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str:
-    """The plain or the seasonal model: the seasonal one only if backtests were nearer with it."""
+    """The plain or the seasonal model: the seasonal one only if backtests were nearer with it.
+
+    They are compared at the origins that had seen enough for an index.
+    """
     seasonal = SEASONAL(plain)
-    is_sound = all(fits.purchases[seasonal].is_sound for fits in (backtests[0].fits, final))
+    both = [fits.purchases.get(seasonal) for fits in (backtests[0].fits, final)]
+    is_sound = all(fitted is not None and fitted.is_sound for fitted in both)
     return seasonal if is_sound and is_better(backtests, seasonal, plain) else plain
 
 
@@ -178,9 +182,9 @@ def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str
 
 
 def forecaster(backtest: Backtest, name: str) -> Forecaster | None:
-    """The forecaster of a model at an origin; None where it is not sound."""
-    fitted, spend = backtest.fits.purchases[name], backtest.fits.spend
-    if not fitted.is_sound:
+    """The forecaster of a model at an origin; None where it is missing or not sound."""
+    fitted, spend = backtest.fits.purchases.get(name), backtest.fits.spend
+    if fitted is None or not fitted.is_sound:
         return None
     usable: SpendModel | None = spend.fit.model if spend is not None and spend.is_sound else None
     return Forecaster(backtest.histories, fitted, usable)

@@ -50,7 +50,7 @@ class Fits:
     origin: int
     purchases: dict[str, FittedPurchases]
     spend: Fitted[SpendModel] | None
-    index: SeasonalIndex | None = None  # None while too few months are seen twice
+    index: SeasonalIndex | None = None  # without one there is no seasonal model
 
     @property
     def by_name(self) -> dict[str, FittedPurchases | Fitted[SpendModel]]:
@@ -88,18 +88,22 @@ def fit_purchase_model(
 def with_seasonal_model(
     fits: Fits, plain: str, histories: Histories, purchases: DailyPurchases
 ) -> Fits:
-    """The fits and the plain model on the clock of the seasons.
+    """The fits and the plain model on the clock of the seasons, if an index can be estimated.
 
     The index depends on the model, and the model on the index: each is computed from the other
-    until the index settles. Where no index can be estimated, the seasonal model is the plain one.
+    until the index settles.
     """
     fitted, index = fits.purchases[plain], None
     for _ in range(MOST_ROUNDS if fitted.is_sound else 0):
         before = index
         index = seasonal_index(purchases, fits.origin, fitted.fit.model, fitted.clock)
-        if index is None or (before and is_settled(before, index)):
+        if index is None:
+            return fits
+        if before and is_settled(before, index):
             break
         fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
+    if index is None:
+        return fits
     seasonal = replace(fitted, name=SEASONAL(plain))
     return replace(fits, purchases={**fits.purchases, seasonal.name: seasonal}, index=index)
 

@@ -181,7 +181,7 @@ def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow])
         predictor,
         (name, SPEND_MODEL) if spend_model else (name,),
         forecast,
-        reasons(tested, final, plain, name, simple),
+        reasons(tested, plain, name, simple),
     )
 
 
@@ -208,29 +208,28 @@ def evaluation(
 
 
 def reasons(
-    tested: Sequence[Backtest], final: Fits, plain: str, name: str, simple: str | None
+    tested: Sequence[Backtest], plain: str, name: str, simple: str | None
 ) -> dict[str, str]:
     """Why each purchase model is used, or is not, in words."""
+
+    def off_by(model: str, other: str | None = None) -> str:
+        return f"off by {backtests.mean_error(tested, model, other) or 0:.1%}"
+
+    def of_origins(model: str) -> str:
+        origins = sum(model in each.errors for each in tested)
+        return f"on average in {origins} backtest{'' if origins == 1 else 's'}"
+
     seasonal = SEASONAL(plain)
-    means = {
-        each: f"{backtests.mean_error(tested, each) or 0:.1%}" for each in (plain, seasonal, name)
-    }
-    of_origins = f"on average in {len(tested)} backtest{'s' if len(tested) > 1 else ''}"
     found = {each: f"less likely than {plain}" for each in PURCHASE_MODELS if each != plain}
-    if final.index is None:
-        found[seasonal] = "too few months were seen in two years"
-    if name == seasonal:
-        found[seasonal] = f"off by {means[seasonal]} {of_origins}, {plain} by {means[plain]}"
-        found[plain] = f"off by {means[plain]} {of_origins}, {seasonal} by {means[seasonal]}"
+    found[plain] = f"{off_by(plain)} {of_origins(plain)}"
+    if backtests.mean_error(tested, seasonal) is None:
+        found[seasonal] = "no backtest had seen enough months in two years"
     else:
-        found.setdefault(
-            seasonal,
-            f"not nearer: off by {means[seasonal]} {of_origins}, {plain} by {means[plain]}",
-        )
-        found[plain] = f"off by {means[plain]} {of_origins}"
+        compared = f"{off_by(seasonal)} {of_origins(seasonal)}, {plain} {off_by(plain, seasonal)}"
+        found[seasonal] = compared if name == seasonal else f"not nearer: {compared}"
     if simple is not None:
-        error = backtests.mean_error(tested, simple, name) or 0
-        found[name] += f"; no forecast of the total, because {simple} was nearer ({error:.1%})"
+        nearer = f"{simple} was nearer ({off_by(simple, name)})"
+        found[name] += f"; no forecast of the total, because {nearer}"
     return found
 
 
