@@ -8,22 +8,21 @@ days a year earlier. Both repeat what the customers known at *their* start then 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from ml.evaluation import EvaluationRow, evaluate_score
-from ml.fits import SEASONAL, Fits, FittedPurchases, fit_plain_models, with_seasonal_model
+from ml.evaluation import EvaluationRow, evaluate_score, is_off
+from ml.fits import SEASONAL, Fits, fit_plain_models, with_seasonal_model
 from ml.forecasts import (
     Forecaster,
     Period,
-    expected_orders,
     interval,
     spread,
     squared_errors,
     together,
 )
 from ml.histories import Histories, Outcomes, RepeatSpend
-from ml.purchase_models import SpendModel
 from ml.seasons import DailyPurchases
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 
@@ -69,20 +68,25 @@ class Backtest:
         """Orders in the holdout."""
         return float(self.histories.orders.sum())
 
-    @property
+    @cached_property
+    def forecasters(self) -> dict[str, Forecaster]:
+        """The forecaster of each sound model; one of revenue too if the spend model is sound."""
+        spend = self.fits.spend
+        usable = spend.fit.model if spend is not None and spend.is_sound else None
+        return {
+            name: Forecaster(self.histories, fitted, usable)
+            for name, fitted in self.fits.purchases.items()
+            if fitted.is_sound
+        }
+
+    @cached_property
     def forecasts(self) -> dict[str, float]:
         """Orders in the holdout by each sound model, and by the simple forecasts."""
-        end = self.histories.origin + self.histories.holdout_days
-        by_model = {
-            name: float(
-                (self.histories.customers * expected_orders(fit, self.histories, end)).sum()
-            )
-            for name, fit in self.fits.purchases.items()
-            if fit.is_sound
-        }
+        holdout = Period("3 months", self.histories.origin, self.histories.holdout_ends)
+        by_model = {name: each.totals(holdout)["orders"] for name, each in self.forecasters.items()}
         return by_model | dict(self.simple_forecasts)
 
-    @property
+    @cached_property
     def errors(self) -> dict[str, float]:
         """(forecast - actual) / actual of each forecast; empty when nothing was bought."""
         if not self.actual:
@@ -167,6 +171,17 @@ def better_simple_forecast(backtests: Sequence[Backtest], name: str) -> str | No
     return min(better, key=lambda each: mean_error(backtests, each) or 0, default=None)
 
 
+def with_statuses(backtest: Backtest) -> Backtest:
+    """The backtest; the status of a model tells if its forecast of the holdout is off."""
+    purchases = {
+        name: replace(fitted, status="forecast off")
+        if fitted.is_sound and is_off(backtest.forecasts[name], backtest.actual)
+        else fitted
+        for name, fitted in backtest.fits.purchases.items()
+    }
+    return replace(backtest, fits=replace(backtest.fits, purchases=purchases))
+
+
 def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str:
     """The plain or the seasonal model: the seasonal one only if backtests were nearer with it.
 
@@ -181,23 +196,14 @@ def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str
 # --- what the tables say of it ----------------------------------------------------------
 
 
-def forecaster(backtest: Backtest, name: str) -> Forecaster | None:
-    """The forecaster of a model at an origin; None where it is missing or not sound."""
-    fitted, spend = backtest.fits.purchases.get(name), backtest.fits.spend
-    if fitted is None or not fitted.is_sound:
-        return None
-    usable: SpendModel | None = spend.fit.model if spend is not None and spend.is_sound else None
-    return Forecaster(backtest.histories, fitted, usable)
-
-
 def errors_of(
     backtests: Sequence[Backtest], name: str, until: int
 ) -> dict[int, dict[tuple[str, str], float]]:
     """Squared errors of a model's forecasts at each origin."""
     return {
-        backtest.histories.origin: squared_errors(found, backtest.outcomes, until)
-        for backtest in backtests
-        if (found := forecaster(backtest, name)) is not None
+        each.histories.origin: squared_errors(each.forecasters[name], each.outcomes, until)
+        for each in backtests
+        if name in each.forecasters
     }
 
 
@@ -208,18 +214,11 @@ def evaluate_origin(backtest: Backtest) -> list[EvaluationRow]:
         EvaluationRow(name, "holdout_orders", "all", forecast, actual)
         for name, forecast in backtest.forecasts.items()
     ]
-    end = histories.origin + histories.holdout_days
-    for fitted in backtest.fits.purchases.values():
-        if fitted.is_sound:
-            rows += auc_rows(histories, fitted, end)
+    for name, forecaster in backtest.forecasters.items():
+        score = forecaster.expected_orders(histories.holdout_ends)
+        of_score = evaluate_score(histories, name, "auc", score)
+        rows += [row for row in of_score if (row.metric, row.audience) == ("auc", "all")]
     return rows
-
-
-def auc_rows(histories: Histories, fitted: FittedPurchases, end: int) -> list[EvaluationRow]:
-    """AUC of the orders that a model expects, over all customers."""
-    score = expected_orders(fitted, histories, end)
-    rows = evaluate_score(histories, fitted.name, "auc", score)
-    return [row for row in rows if (row.metric, row.audience) == ("auc", "all")]
 
 
 def evaluate_mean_errors(backtests: Sequence[Backtest]) -> list[EvaluationRow]:
@@ -240,11 +239,11 @@ def evaluate_intervals(
     rows = []
     for backtest in backtests:
         histories = backtest.histories
-        found = forecaster(backtest, name)
+        found = backtest.forecasters.get(name)
         others = together(each for origin, each in errors.items() if origin != histories.origin)
         if found is None or not others:
             continue
-        period = Period("3 months", histories.origin, histories.origin + histories.holdout_days)
+        period = Period("3 months", histories.origin, histories.holdout_ends)
         own, of_backtests = found.own_spread(period)["orders"], spread(others, "3 months", "orders")
         forecast = found.totals(period)["orders"]
         low, high = interval(forecast, own, of_backtests, 0.8)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import Row
 
-from ml.fits import SPEND_MODEL, FittedPurchases
-from ml.forecasts import expected_orders
+from ml.fits import SPEND_MODEL
+from ml.forecasts import Forecaster, Period
 from ml.histories import Histories, Outcomes
 from ml.purchase_models import SpendModel
 from ml.seasons import DAYS_PER_WEEK
@@ -134,20 +134,18 @@ def evaluate_segments(segments: Iterable[Row]) -> Iterator[EvaluationRow]:
 # --- forecasts: how many orders, and how much -------------------------------------------
 
 
-def evaluate_purchases(
-    histories: Histories, fitted: FittedPurchases, outcomes: Outcomes
-) -> Iterator[EvaluationRow]:
+def evaluate_purchases(forecaster: Forecaster, outcomes: Outcomes) -> Iterator[EvaluationRow]:
     """A purchase model's forecast of the holdout against the actual orders."""
-    expected = expected_orders(fitted, histories, histories.origin + histories.holdout_days)
-    alive = np.round(fitted.fit.model.p_alive(*histories.times(fitted.clock)), 6)
-    yield from evaluate_score(histories, fitted.name, "auc", expected)
-    yield from evaluate_score(histories, fitted.name, "auc_of_p_alive", alive)
+    histories, name = forecaster.histories, forecaster.purchases.name
+    expected = forecaster.expected_orders(histories.holdout_ends)
+    yield from evaluate_score(histories, name, "auc", expected)
+    yield from evaluate_score(histories, name, "auc_of_p_alive", np.round(forecaster.p_alive, 6))
     total = histories.customers * expected
     for audience, chosen in audiences(histories.x):
         forecast, orders = total[chosen].sum(), histories.orders[chosen].sum()
-        yield EvaluationRow(fitted.name, "holdout_orders", audience, forecast, orders)
-    yield from evaluate_tenths(histories, fitted.name, expected)
-    yield from evaluate_weeks(histories, fitted, outcomes)
+        yield EvaluationRow(name, "holdout_orders", audience, forecast, orders)
+    yield from evaluate_tenths(histories, name, expected)
+    yield from evaluate_weeks(forecaster, outcomes)
 
 
 def evaluate_tenths(
@@ -170,30 +168,25 @@ def evaluate_tenths(
         yield EvaluationRow(name, "orders_per_customer", audience, forecast, actual)
 
 
-def evaluate_weeks(
-    histories: Histories, fitted: FittedPurchases, outcomes: Outcomes
-) -> Iterator[EvaluationRow]:
+def evaluate_weeks(forecaster: Forecaster, outcomes: Outcomes) -> Iterator[EvaluationRow]:
     """Forecast and actual orders of each week of the holdout; the last one may be shorter."""
-    origin, before = histories.origin, 0.0
-    for week, start in enumerate(range(0, histories.holdout_days, DAYS_PER_WEEK), start=1):
-        end = min(start + DAYS_PER_WEEK, histories.holdout_days)
-        until = (histories.customers * expected_orders(fitted, histories, origin + end)).sum()
-        actual, _ = outcomes.between(origin + start, origin + end)
-        yield EvaluationRow(
-            fitted.name, "holdout_orders", f"week {week:02d}", until - before, actual
-        )
-        before = until
+    histories = forecaster.histories
+    starts = range(histories.origin, histories.holdout_ends, DAYS_PER_WEEK)
+    for week, start in enumerate(starts, start=1):
+        period = Period("week", start, min(start + DAYS_PER_WEEK, histories.holdout_ends))
+        forecast = forecaster.totals(period)["orders"]
+        actual, _ = outcomes.between(period.start, period.end)
+        name = forecaster.purchases.name
+        yield EvaluationRow(name, "holdout_orders", f"week {week:02d}", forecast, actual)
 
 
-def evaluate_spend(
-    histories: Histories, fitted: FittedPurchases, spend: SpendModel
-) -> Iterator[EvaluationRow]:
+def evaluate_spend(forecaster: Forecaster, spend: SpendModel) -> Iterator[EvaluationRow]:
     """The forecast of spend, per order and per customer, against the actual spend."""
+    histories, name = forecaster.histories, f"{forecaster.purchases.name}_{SPEND_MODEL}"
     customers, orders, actual = histories.customers, histories.orders, histories.net_revenue
-    order_value = spend.total_expected_spend(histories.x, histories.spend, customers)
     of_orders = spend.total_expected_spend(histories.x, histories.spend_by_orders, orders)
-    holdout_ends = histories.origin + histories.holdout_days
-    value = order_value * expected_orders(fitted, histories, holdout_ends)
+    expected = forecaster.expected_orders(histories.holdout_ends)
+    value = forecaster.spend_per_order(spend) * expected
     for audience, chosen in audiences(histories.x):
         of_audience, spent = customers[chosen].sum(), actual[chosen].sum()
         if orders[chosen].sum() > 0:
@@ -201,18 +194,10 @@ def evaluate_spend(
             spent_per_order = spent / orders[chosen].sum()
             yield EvaluationRow(SPEND_MODEL, "order_value", audience, forecast, spent_per_order)
         if of_audience > 0:
-            yield EvaluationRow(
-                f"{fitted.name}_{SPEND_MODEL}",
-                "value_per_customer",
-                audience,
-                value[chosen].sum() / of_audience,
-                spent / of_audience,
-            )
+            forecast = value[chosen].sum() / of_audience
+            yield EvaluationRow(name, "value_per_customer", audience, forecast, spent / of_audience)
 
 
-def is_off(rows: Iterable[EvaluationRow], name: str, metric: str) -> bool:
-    """True if a model's forecast of the holdout is too far from the actual value."""
-    key = (name, metric, "all")
-    overall = next(row for row in rows if (row.model, row.metric, row.audience) == key)
-    actual = overall.baseline or 0.0
-    return abs(overall.value - actual) > GREATEST_FORECAST_ERROR * actual
+def is_off(forecast: float, actual: float) -> bool:
+    """True if a forecast of the holdout is too far from the actual value."""
+    return abs(forecast - actual) > GREATEST_FORECAST_ERROR * actual

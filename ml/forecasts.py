@@ -15,14 +15,15 @@ taken as log(actual / forecast). The interval is
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import t as student
 
 from ml.fits import FittedPurchases
-from ml.histories import Histories, Outcomes, to_date
+from ml.histories import Histories, Outcomes, Times, to_date
 from ml.purchase_models import SpendModel
 
 PRIOR_ERROR = 0.1
@@ -49,14 +50,35 @@ class Forecaster:
 
     histories: Histories
     purchases: FittedPurchases
-    spend: SpendModel | None
+    spend: SpendModel | None = None
+    known: dict[int, np.ndarray] = field(default_factory=dict)  # expected orders by day
+
+    @cached_property
+    def times(self) -> Times:
+        """x, t_x and T of each history, on the model's clock."""
+        return self.histories.times(self.purchases.clock)
+
+    @cached_property
+    def p_alive(self) -> np.ndarray:
+        """Probability that a customer of each history is still active at the origin."""
+        return self.purchases.fit.model.p_alive(*self.times)
+
+    def expected_orders(self, until: int) -> np.ndarray:
+        """Orders expected of one customer of each history, from the origin up to the day `until`.
+
+        Without the digits that differ by machine.
+        """
+        if until not in self.known:
+            weeks = float(self.purchases.clock.weeks(self.histories.origin, until))
+            expected = self.purchases.fit.model.expected_purchases(weeks, *self.times, self.p_alive)
+            self.known[until] = np.round(expected, 6)
+        return self.known[until]
 
     def totals(self, period: Period) -> Totals:
         """Expected orders of all customers in a period, and the expected net revenue."""
-        origin = self.histories.origin
-        expected = expected_orders(self.purchases, self.histories, period.end)
-        if period.start > origin:
-            expected = expected - expected_orders(self.purchases, self.histories, period.start)
+        expected = self.expected_orders(period.end)
+        if period.start > self.histories.origin:
+            expected = expected - self.expected_orders(period.start)
         totals = {"orders": float((self.histories.customers * expected).sum())}
         if self.spend is not None:
             totals["net_revenue"] = float((self.spend_per_order(self.spend) * expected).sum())
@@ -69,11 +91,10 @@ class Forecaster:
 
     def own_spread(self, period: Period) -> Totals:
         """Standard deviation of the totals by the model itself, as a fraction of them."""
-        times, clock = self.histories.times(self.purchases.clock), self.purchases.clock
         model, customers = self.purchases.fit.model, self.histories.customers
-        weeks = float(clock.weeks(period.start, period.end))
-        variance = model.purchase_variance(weeks, *times)
-        expected = model.expected_purchases(weeks, *times)
+        weeks = float(self.purchases.clock.weeks(period.start, period.end))
+        expected = model.expected_purchases(weeks, *self.times, self.p_alive)
+        variance = model.purchase_variance(expected, self.times[0], self.p_alive)
         orders = (customers * expected).sum()
         spreads = {"orders": float(np.sqrt((customers * variance).sum()) / orders)}
         if self.spend is not None:
@@ -83,16 +104,6 @@ class Forecaster:
             revenue = (customers * value * expected).sum()
             spreads["net_revenue"] = float(np.sqrt(of_spend.sum()) / revenue)
         return spreads
-
-
-def expected_orders(fitted: FittedPurchases, histories: Histories, until: int) -> np.ndarray:
-    """Orders expected of one customer of each history, from the origin up to the day `until`.
-
-    Without the digits that differ by machine.
-    """
-    weeks = float(fitted.clock.weeks(histories.origin, until))
-    times = histories.times(fitted.clock)
-    return np.round(fitted.fit.model.expected_purchases(weeks, *times), 6)
 
 
 # --- periods ----------------------------------------------------------------------------

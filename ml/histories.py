@@ -45,6 +45,11 @@ class Histories:
     spend_by_orders: np.ndarray  # sum of a customer's spend times orders in the holdout
 
     @property
+    def holdout_ends(self) -> int:
+        """Last day of the holdout."""
+        return self.origin + self.holdout_days
+
+    @property
     def recency(self) -> np.ndarray:
         """Weeks since the last purchase, negative: the higher, the more recent."""
         return (self.last_purchase_day - self.observed_days) / DAYS_PER_WEEK

@@ -96,26 +96,16 @@ class Findings:
 # --- evaluating and choosing ------------------------------------------------------------
 
 
-def checked(backtest: Backtest) -> tuple[Backtest, list[EvaluationRow]]:
-    """Evaluates the sound models in the holdout; a status tells which forecasts are off."""
-    rows: list[EvaluationRow] = []
-    purchases = dict(backtest.fits.purchases)
-    for name, fitted in purchases.items():
-        if fitted.is_sound:
-            rows += evaluate_purchases(backtest.histories, fitted, backtest.outcomes)
-            if is_off(rows, name, "holdout_orders"):
-                purchases[name] = replace(fitted, status="forecast off")
-    return replace(backtest, fits=replace(backtest.fits, purchases=purchases)), rows
-
-
 def checked_spend(backtest: Backtest, name: str) -> tuple[Backtest, list[EvaluationRow]]:
-    """The same for the spend model, together with the purchase model `name`."""
+    """Evaluates the spend model with a purchase model; its status tells if its forecast is off."""
     spend = backtest.fits.spend
     if spend is None or not spend.is_sound:
         return backtest, []
-    fitted = backtest.fits.purchases[name]
-    rows = list(evaluate_spend(backtest.histories, fitted, spend.fit.model))
-    if is_off(rows, SPEND_MODEL, "order_value"):
+    rows = list(evaluate_spend(backtest.forecasters[name], spend.fit.model))
+    value = next(
+        (row for row in rows if (row.metric, row.audience) == ("order_value", "all")), None
+    )
+    if value is None or is_off(value.value, value.baseline or 0.0):
         spend = replace(spend, status="forecast off")
     return replace(backtest, fits=replace(backtest.fits, spend=spend)), rows
 
@@ -134,24 +124,29 @@ def find(known: Known) -> Findings:
     """Fits the models at all origins, evaluates the fits and chooses the models to use."""
     final = known.fit_plain(known.now)
     tested = backtests.run_backtests(known)
-    held_out, _ = checked(tested[0])
-    plain = likeliest(held_out.fits, final)
+    plain = likeliest(backtests.with_statuses(tested[0]).fits, final)
     if plain is not None:
         final = with_seasonal_model(final, plain, known.now, known.purchases)
         tested = backtests.add_seasons(known, tested, plain)
-    held_out, rows = checked(tested[0])
-    tested = [held_out, *tested[1:]]
-    rows = [
-        *evaluate_baselines(held_out.histories),
-        *evaluate_recency_levels(held_out.histories),
-        *rows,
-    ]
+    holdout, outcomes = tested[0].histories, tested[0].outcomes
+    rows = [*evaluate_baselines(holdout), *evaluate_recency_levels(holdout)]
+    for forecaster in tested[0].forecasters.values():
+        rows += evaluate_purchases(forecaster, outcomes)
+    of_holdout = backtests.evaluate_origin(tested[0])
+    tested = [backtests.with_statuses(tested[0]), *tested[1:]]
+    found = Findings(tested, final, [], Predictor(final.origin))
     if plain is None:
-        return Findings(tested, final, evaluation(tested, rows), Predictor(final.origin))
-    return choose(known, Findings(tested, final, [], Predictor(final.origin)), plain, rows)
+        return replace(found, evaluation=evaluation(tested, rows, of_holdout))
+    return choose(known, found, plain, rows, of_holdout)
 
 
-def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow]) -> Findings:
+def choose(
+    known: Known,
+    found: Findings,
+    plain: str,
+    rows: list[EvaluationRow],
+    of_holdout: list[EvaluationRow],
+) -> Findings:
     """Chooses the models to predict with, and forecasts all customers together."""
     tested, final = found.backtests, found.final
     name = backtests.choose_season(tested, final, plain)
@@ -175,7 +170,7 @@ def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow])
         tested,
         final,
         [
-            *evaluation(tested, [*rows, *churn_rows, *spend_rows]),
+            *evaluation(tested, [*rows, *churn_rows, *spend_rows], of_holdout),
             *backtests.evaluate_intervals(tested, name, errors),
         ],
         predictor,
@@ -186,19 +181,15 @@ def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow])
 
 
 def evaluation(
-    tested: Sequence[Backtest], of_holdout: list[EvaluationRow]
+    tested: Sequence[Backtest], rows: list[EvaluationRow], of_holdout: list[EvaluationRow]
 ) -> list[tuple[int, EvaluationRow]]:
-    """The rows of all origins; those of the holdout are more, and given."""
+    """The rows of all origins: the detailed ones of the last, and those that each origin has."""
     last, *earlier = tested
-    known = {(row.model, row.metric, row.audience) for row in of_holdout}
-    simple = [
-        row
-        for row in backtests.evaluate_origin(last)
-        if (row.model, row.metric, row.audience) not in known
-    ]
-    rows = [*of_holdout, *simple, *backtests.evaluate_mean_errors(tested)]
+    known = {(row.model, row.metric, row.audience) for row in rows}
+    others = [row for row in of_holdout if (row.model, row.metric, row.audience) not in known]
+    of_last = [*rows, *others, *backtests.evaluate_mean_errors(tested)]
     return [
-        *((last.histories.origin, row) for row in rows),
+        *((last.histories.origin, row) for row in of_last),
         *(
             (each.histories.origin, row)
             for each in earlier

@@ -112,9 +112,11 @@ class PurchaseModel:
         x: float | np.ndarray = 0.0,
         t_x: float | np.ndarray = 0.0,
         t: float | np.ndarray = 0.0,
+        p_alive: np.ndarray | None = None,
     ) -> np.ndarray:
         """Expected purchases in the `weeks` after T; without a history, those of a new customer.
 
+        `p_alive` saves its computation where it is known.
         Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) overflows
         for large x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
         2F1(w - u, w - v; w; z), leaves a series whose first two arguments do not depend on x.
@@ -127,19 +129,19 @@ class PurchaseModel:
         rate = self.alpha + t
         power = (rate / (rate + weeks)) ** (a - 1)
         series = hyp2f1(a - 1, w - self.r - x, w, weeks / (rate + weeks))
-        return self.p_alive(x, t_x, t) * w / (a - 1) * (1 - power * series)
+        alive = self.p_alive(x, t_x, t) if p_alive is None else p_alive
+        return alive * w / (a - 1) * (1 - power * series)
 
     def purchase_variance(
-        self, weeks: float, x: np.ndarray, t_x: np.ndarray, t: np.ndarray
+        self, expected: np.ndarray, x: np.ndarray, p_alive: np.ndarray
     ) -> np.ndarray:
-        """Variance of a customer's purchases in the `weeks` after T, approximately.
+        """Variance of the purchases in some weeks of which `expected` are expected, approximately.
 
         An active customer's purchases are taken as negative binomial with shape r + x, which
         leaves out that the customer may drop out in these weeks: an upper bound of their variance.
         """
-        alive = self.p_alive(x, t_x, t)
-        if_alive = self.expected_purchases(weeks, x, t_x, t) / alive
-        return alive * (if_alive + if_alive**2 * (1 / (self.r + x) + 1 - alive))
+        if_alive = expected / p_alive
+        return p_alive * (if_alive + if_alive**2 * (1 / (self.r + x) + 1 - p_alive))
 
     def weeks_to_next_purchase(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Median of the weeks from T to the next purchase; infinite if it is likelier to be none.
