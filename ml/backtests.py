@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ml.evaluation import EvaluationRow, evaluate_score, is_off
-from ml.fits import SEASONAL, Fits, fit_plain_models, with_seasonal_model
+from ml.fits import PURCHASE_MODELS, SEASONAL, Fits, fit_plain_models, with_seasonal_model
 from ml.forecasts import (
     Forecaster,
     Period,
@@ -169,6 +169,32 @@ def better_simple_forecast(backtests: Sequence[Backtest], name: str) -> str | No
     """The simple forecast that was nearer than a model; None if the model was nearer."""
     better = [each for each in (LAST_DAYS, LAST_YEAR) if is_better(backtests, each, name)]
     return min(better, key=lambda each: mean_error(backtests, each) or 0, default=None)
+
+
+def reasons(
+    backtests: Sequence[Backtest], plain: str, name: str, simple: str | None
+) -> dict[str, str]:
+    """Why each purchase model is used, or is not, in words."""
+
+    def off_by(model: str, other: str | None = None) -> str:
+        return f"off by {mean_error(backtests, model, other) or 0:.1%}"
+
+    def of_origins(model: str) -> str:
+        origins = sum(model in each.errors for each in backtests)
+        return f"on average in {origins} backtest{'' if origins == 1 else 's'}"
+
+    seasonal = SEASONAL(plain)
+    found = {each: f"less likely than {plain}" for each in PURCHASE_MODELS if each != plain}
+    found[plain] = f"{off_by(plain)} {of_origins(plain)}"
+    if mean_error(backtests, seasonal) is None:
+        found[seasonal] = "no backtest had seen enough months in two years"
+    else:
+        compared = f"{off_by(seasonal)} {of_origins(seasonal)}, {plain} {off_by(plain, seasonal)}"
+        found[seasonal] = compared if name == seasonal else f"not nearer: {compared}"
+    if simple is not None:
+        nearer = f"{simple} was nearer ({off_by(simple, name)})"
+        found[name] += f"; no forecast of the total, because {nearer}"
+    return found
 
 
 def with_statuses(backtest: Backtest) -> Backtest:

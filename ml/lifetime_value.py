@@ -41,7 +41,7 @@ from ml.evaluation import (
     evaluate_spend,
     is_off,
 )
-from ml.fits import PURCHASE_MODELS, SEASONAL, SPEND_MODEL, Fits, with_seasonal_model
+from ml.fits import PURCHASE_MODELS, SPEND_MODEL, Fits, with_seasonal_model
 from ml.forecasts import Forecaster, forecast_rows, together
 from ml.histories import (
     COHORTS,
@@ -176,7 +176,7 @@ def choose(
         predictor,
         (name, SPEND_MODEL) if spend_model else (name,),
         forecast,
-        reasons(tested, plain, name, simple),
+        backtests.reasons(tested, plain, name, simple),
     )
 
 
@@ -196,32 +196,6 @@ def evaluation(
             for row in backtests.evaluate_origin(each)
         ),
     ]
-
-
-def reasons(
-    tested: Sequence[Backtest], plain: str, name: str, simple: str | None
-) -> dict[str, str]:
-    """Why each purchase model is used, or is not, in words."""
-
-    def off_by(model: str, other: str | None = None) -> str:
-        return f"off by {backtests.mean_error(tested, model, other) or 0:.1%}"
-
-    def of_origins(model: str) -> str:
-        origins = sum(model in each.errors for each in tested)
-        return f"on average in {origins} backtest{'' if origins == 1 else 's'}"
-
-    seasonal = SEASONAL(plain)
-    found = {each: f"less likely than {plain}" for each in PURCHASE_MODELS if each != plain}
-    found[plain] = f"{off_by(plain)} {of_origins(plain)}"
-    if backtests.mean_error(tested, seasonal) is None:
-        found[seasonal] = "no backtest had seen enough months in two years"
-    else:
-        compared = f"{off_by(seasonal)} {of_origins(seasonal)}, {plain} {off_by(plain, seasonal)}"
-        found[seasonal] = compared if name == seasonal else f"not nearer: {compared}"
-    if simple is not None:
-        nearer = f"{simple} was nearer ({off_by(simple, name)})"
-        found[name] += f"; no forecast of the total, because {nearer}"
-    return found
 
 
 # --- results ----------------------------------------------------------------------------
