@@ -2,8 +2,9 @@
 --
 -- Read: four in five active customers with the same rhythm would have ordered again by now. times_late 3
 -- means three times the usual days between their orders; highest revenue first.
--- Beware: without a purchase model there is no expected_next_order_on, and late means twice the usual
--- days, for customers with orders on at least four days. That takes a season for a delay.
+-- Beware: expected_next_order_on is null if it is likelier that the customer never orders again. Without
+-- a purchase model it is always null, and late means twice the usual days, for customers with orders on
+-- at least four days. Customers who buy in one season then look late in the others.
 
 with customers as (
     select * from {{ ref('customers') }}

@@ -80,8 +80,11 @@ def marts(
         connection.execute(
             "create table lifetime_value (customer_id varchar, as_of_date date, "
             "churn_score double, predicted_value_12m decimal(18, 2));"
-            "create table model_evaluation (model varchar, metric varchar, audience varchar, "
-            "value double, baseline double)"
+            "create table model_evaluation (origin_on date, model varchar, metric varchar, "
+            "audience varchar, value double, baseline double);"
+            "create table purchase_forecast (period varchar, starts_on date, ends_on date, "
+            "quantity varchar, forecast double, low_50 double, high_50 double, low_80 double, "
+            "high_80 double, low_95 double, high_95 double, model varchar)"
         )
         prepare(connection, as_of_date)
         relations = {f"marts.{name}": mart.sql for name, mart in MARTS.items()} | {
