@@ -1,8 +1,10 @@
--- Which customers have not ordered for twice their usual time, although their churn risk is not high yet?
+-- Which customers are late by their own rhythm, although their churn risk is not high yet?
 --
--- Read: times_late 3 means three times the usual days between their orders; highest revenue first.
--- Beware: customers who buy in one season look late in the others. Only customers with orders on at
--- least four days are included.
+-- Read: four in five active customers with the same rhythm would have ordered again by now. times_late 3
+-- means three times the usual days between their orders; highest revenue first.
+-- Beware: expected_next_order_on is null if it is likelier that the customer never orders again. Without
+-- a purchase model it is always null, and late means twice the usual days, for customers with orders on
+-- at least four days. Customers who buy in one season then look late in the others.
 
 with customers as (
     select * from {{ ref('customers') }}
@@ -16,13 +18,13 @@ final as (
         net_revenue,
         active_days,
         average_days_between_orders,
+        expected_next_order_on,
         recency_days,
         {{ share('recency_days', 'average_days_between_orders') }} as times_late
     from customers
     where
         churn_risk in ('low', 'medium')
-        and active_days >= 4
-        and recency_days >= 2 * average_days_between_orders
+        and coalesce(is_late, active_days >= 4 and recency_days >= 2 * average_days_between_orders)
     order by net_revenue desc, customer_id asc
     limit 100
 )

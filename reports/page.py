@@ -1,12 +1,13 @@
 """The page of the insight site: the rows of the queries, prepared for the template."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from types import SimpleNamespace
 
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 from reports import charts, claims
 from reports.audiences import LIST_LENGTH
+from reports.forecasts import SIMPLE_FORECASTS, of_last_origin, outlook
 from reports.numbers import Number, lineage
 from reports.project import PROJECT, TEMPLATES
 from reports.query import QUERIES, Row
@@ -20,11 +21,12 @@ SECTIONS = {
     "trust": "How far to trust it",
 }
 UNKNOWN = "Unknown"
-RISKS = ("high", "medium", "low")
 # Most bars of a chart, and most months and cohorts on the page, for any amount of data.
 MOST_BARS = 12
 MOST_MONTHS = 36
 MOST_COHORTS = 18
+# Months behind the forecast.
+MONTHS_BEFORE_FORECAST = 24
 # Constants and functions of the template.
 SETTINGS = {
     "sections": SECTIONS,
@@ -35,6 +37,8 @@ SETTINGS = {
     "few_days": FEWEST_DAYS,
     "most_bars": MOST_BARS,
     "most_months": MOST_MONTHS,
+    "months_before_forecast": MONTHS_BEFORE_FORECAST,
+    "simple_forecasts": SIMPLE_FORECASTS,
     "most_compared": PROJECT["vars"]["affinity_categories"],
     "most_rows": {name: query.limit for name, query in QUERIES.items()},
     "list_length": LIST_LENGTH,
@@ -107,38 +111,38 @@ def purchases(tables: SimpleNamespace) -> dict[str, object]:
     }
 
 
-def outlook(tables: SimpleNamespace) -> dict[str, object]:
-    """Returns what the section "What will happen" shows."""
-    model = used_model(tables)
-    score = tables.thresholds[0].model if tables.thresholds else "recency"
-    forecasts = [row for row in tables.forecasts if row.model == model]
-    returned = {row.audience: row for row in tables.returned if row.model == score}
-    risks = {row.churn_risk: row for row in tables.risks}
-    return {
-        "risks": {risk: risks[risk] for risk in RISKS if risk in risks},
-        "risk_score": score,
-        "returned": {
-            risk: returned[f"{risk} risk"] for risk in RISKS if f"{risk} risk" in returned
-        },
-        "forecasts": {row.audience: row for row in forecasts},
-        "weeks": [row for row in forecasts if row.audience.startswith("week")],
-        "tenths": [row for row in tables.tenths if row.model == model],
-    }
-
-
 def trust(tables: SimpleNamespace) -> dict[str, object]:
     """Returns what the section "How far to trust it" shows."""
     return {
         "reasons": sorted(tables.reasons, key=lambda row: -row.rows.value),
         "tests": {row.status: row.tests for row in tables.tests},
+        "verdicts": verdicts(tables.models),
+        "last_scores": of_last_origin(tables.scores),
         "chosen": next((row for row in tables.cluster_numbers if row.chosen), None),
     }
 
 
-def used_model(tables: SimpleNamespace) -> str | None:
-    """Returns the purchase model behind the predictions; None when there are no predictions."""
-    used = (row.model for row in tables.models if row.is_used and row.model != "gamma_gamma")
-    return next(used, None)
+def verdicts(models: Sequence[Row]) -> list[Row]:
+    """Returns a row for each model: the verdict on its fit before the holdout and on its last fit.
+
+    Fits to earlier days serve the backtests only. Without any reason there is no column of reasons.
+    """
+    *_, holdout, last = [None, None, *sorted({row.fitted_until for row in models})]
+    fits = {(row.model, row.fitted_until): row for row in models}
+    has_reasons = any(row.reason for row in models)
+    found = []
+    for model in dict.fromkeys(row.model for row in models):
+        before, now = fits.get((model, holdout)), fits.get((model, last))
+        found.append(
+            Row(
+                model=model,
+                before_holdout=before.status if before else "not fitted",
+                now=now.status if now else "not fitted",
+                used="yes" if now and now.is_used else "no",
+                reason=((now and now.reason) or "") if has_reasons else None,
+            )
+        )
+    return found
 
 
 def by_size(rows: Iterable[Row], key: str) -> list[Row]:
@@ -175,4 +179,6 @@ def in_words(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.replace("mbg_nbd", "MBG/NBD").replace("bg_nbd", "BG/NBD")
+    for name, repeated in SIMPLE_FORECASTS.items():
+        text = text.replace(name, f"repeating {repeated}")
     return text.replace("gamma_gamma", "Gamma-Gamma").replace("_", " ")

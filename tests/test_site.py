@@ -219,10 +219,10 @@ class TestWords:
             assert render(thin, {}).count(warning) == len(SECTIONS)
 
     def test_the_page_explains_what_is_missing(self, tables: SimpleNamespace):
-        for name in ("personas", "models", "forecasts", "tenths", "moves", "tests", "cohorts"):
+        for name in ("personas", "moves", "tests", "cohorts"):
             setattr(tables, name, [])
-        for name in ("expected_orders", "predicted_value"):
-            with_number(tables.totals[0], name, None)
+        for name in ("models", "forecasts", "periods", "seasons", "tenths"):
+            setattr(tables, name, [])
         text = text_of(render(tables, {}))
         for sentence in (
             "too few customers with a purchase to group",

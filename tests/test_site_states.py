@@ -80,13 +80,16 @@ def marts(
         connection.execute(
             "create table lifetime_value (customer_id varchar, as_of_date date, "
             "churn_score double, predicted_value_12m decimal(18, 2));"
-            "create table model_evaluation (model varchar, metric varchar, audience varchar, "
-            "value double, baseline double)"
+            "create table model_evaluation (origin_on date, model varchar, metric varchar, "
+            "audience varchar, value double, baseline double);"
+            "create table purchase_forecast (period varchar, starts_on date, ends_on date, "
+            "quantity varchar, forecast double, low_50 double, high_50 double, low_80 double, "
+            "high_80 double, low_95 double, high_95 double, model varchar)"
         )
         prepare(connection, as_of_date)
         relations = {f"marts.{name}": mart.sql for name, mart in MARTS.items()} | {
-            "marts.customers": "select *, null::double as expected_orders_90d, "
-            f"null::double as predicted_value_12m from ({MARTS['customers'].sql})",
+            "marts.customers": "select *, null::boolean as is_late "
+            f"from ({MARTS['customers'].sql})",
             "intermediate.int_as_of_date": "from as_of",
             "intermediate.int_data_period": "select first_on, last_on, "
             "(select count(*) from lines where ordered_at::date > last_on) as late_lines "
@@ -215,7 +218,7 @@ def test_a_page_has_every_section_and_each_number_from_its_query(state: SimpleNa
 
 def test_sentences_are_grammatical_and_complete(state: SimpleNamespace):
     """Singular and plural are right, no null is printed, and no part of a sentence is missing."""
-    noun = "(active )?(customer|order|purchase|line|day|cluster|data test)"
+    noun = "(active )?(customer|order|purchase|line|day|cluster|data test|backtest|year)"
     for text in (text_of(state.page), state.printed):
         assert not re.search(rf"(?<![\d,.])1 {noun}s\b", text)
         assert not re.search(rf"(\b[02-9]|\d\d) {noun}\b", text)
@@ -230,6 +233,14 @@ def test_no_column_has_only_dashes(state: SimpleNamespace):
         heads, *columns = zip(*cells, strict=True)
         for head, *column in (heads, *columns):
             assert not all('class="none"' in cell for cell in column), head
+
+
+# What holds in any state of the marts, also with the forecasts of test_site_forecasts.py.
+CHECKS = (
+    test_a_page_has_every_section_and_each_number_from_its_query,
+    test_sentences_are_grammatical_and_complete,
+    test_no_column_has_only_dashes,
+)
 
 
 @on_data("one_line", "nothing")

@@ -17,14 +17,24 @@ from reports.charts.do import (
 )
 from reports.charts.happened import monthly_revenue
 from reports.charts.who import moves, profile, score_map, shares
-from reports.charts.will import returned, risks, tenths, weeks
+from reports.charts.will import (
+    backtests,
+    months_ahead,
+    returned,
+    risks,
+    seasons,
+    tenths,
+    weeks,
+)
 
 __all__ = [
+    "backtests",
     "categories",
     "cohorts",
     "concentration",
     "day_types",
     "monthly_revenue",
+    "months_ahead",
     "moves",
     "pairs",
     "payment_methods",
@@ -33,6 +43,7 @@ __all__ = [
     "returned",
     "risks",
     "score_map",
+    "seasons",
     "shares",
     "tenths",
     "weekday_hour",

@@ -1,0 +1,158 @@
+"""What the section "What will happen" shows: the next twelve months, and how such forecasts did."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from statistics import fmean
+from types import SimpleNamespace
+
+from reports.numbers import Number
+from reports.project import PROJECT
+from reports.query import Row
+
+RISKS = ("high", "medium", "low")
+ACCURACY = "marts.forecast_accuracy"
+# Forecasts that repeat what an earlier period brought, and that period.
+SIMPLE_FORECASTS = {
+    "last_days_again": f"the last {PROJECT['vars']['holdout_days']} days",
+    "same_days_last_year": "the same days a year earlier",
+}
+
+
+def outlook(tables: SimpleNamespace) -> dict[str, object]:
+    """Returns what the section "What will happen" shows."""
+    model = used_model(tables.models)
+    score = tables.thresholds[0].model if tables.thresholds else "recency"
+    returned = {row.audience: row for row in tables.returned if row.model == score}
+    risks = {row.churn_risk: row for row in tables.risks}
+    forecasts = [row for row in of_last_origin(tables.forecasts) if row.model == model]
+    months_ahead = [row for row in tables.periods if row.period == "month"]
+    return {
+        "risks": {risk: risks[risk] for risk in RISKS if risk in risks},
+        "risk_score": score,
+        "returned": {
+            risk: returned[f"{risk} risk"] for risk in RISKS if f"{risk} risk" in returned
+        },
+        "used_model": model,
+        "forecasts": {row.audience: row for row in forecasts},
+        "weeks": [row for row in forecasts if row.audience.startswith("week")],
+        "tenths": [row for row in tables.tenths if row.model == model],
+        "ahead": {row.period: row for row in tables.periods if row.period != "month"},
+        "months_ahead": months_ahead,
+        "begins_within_month": bool(months_ahead) and months_ahead[0].starts_on.day > 1,
+        "backtests": backtests(tables.forecasts, model),
+        "comparison": compare(tables.forecasts, model),
+        "busiest_month": busiest_month(tables.seasons),
+    }
+
+
+def used_model(models: Iterable[Row]) -> str | None:
+    """Returns the purchase model behind the predictions; None when there are no predictions."""
+    used = (row.model for row in models if row.is_used and row.model != "gamma_gamma")
+    return next(used, None)
+
+
+def of_last_origin(rows: Sequence[Row]) -> list[Row]:
+    """Returns what was forecast at the start of the holdout."""
+    last = max((row.origin_on for row in rows), default=None)
+    return [row for row in rows if row.origin_on == last]
+
+
+# --- backtests --------------------------------------------------------------------------
+
+
+def totals(rows: Iterable[Row], model: str | None) -> dict[date, Row]:
+    """Returns a model's forecasts of all orders, by their origin."""
+    return {row.origin_on: row for row in rows if row.model == model and row.audience == "all"}
+
+
+def backtests(rows: Sequence[Row], model: str | None) -> list[Row]:
+    """Returns a row for each origin: the actual orders, and what was forecast for them."""
+    simple = {name: totals(rows, name) for name in SIMPLE_FORECASTS}
+    return [
+        Row(
+            origin_on=origin,
+            after=f"{origin.day} {origin:%B %Y}",
+            actual=row.actual,
+            forecast=row.forecast,
+            low_80=row.low_80,
+            high_80=row.high_80,
+            **{
+                name: found[origin].forecast if origin in found else None
+                for name, found in simple.items()
+            },
+        )
+        for origin, row in totals(rows, model).items()
+    ]
+
+
+def compare(rows: Sequence[Row], model: str | None) -> Row | None:
+    """Compares the errors of a model with those of the simple forecast that did best against it.
+
+    Both are means over the origins that have both forecasts. Without a simple forecast, `repeated`
+    is None. Returns None when the error of no forecast is known.
+    """
+    own = errors(rows, model)
+    if model is None or not own:
+        return None
+    found = [
+        Row(
+            repeated=repeated,
+            simple_error=mean_error(others, own, simple, model),
+            error=mean_error(own, others, model, simple),
+            backtests=number_of_backtests(own, others, model, simple),
+        )
+        for simple, repeated in SIMPLE_FORECASTS.items()
+        if (others := errors(rows, simple)).keys() & own.keys()
+    ]
+    if not found:
+        return Row(
+            repeated=None,
+            error=mean_error(own, own, model, model),
+            backtests=number_of_backtests(own, own, model, model),
+        )
+    return min(found, key=lambda row: row.simple_error.amount - row.error.amount)
+
+
+Errors = Mapping[date, float]
+
+
+def errors(rows: Iterable[Row], model: str | None) -> Errors:
+    """Returns by origin how far a forecast was off, where that is known."""
+    return {
+        origin: row.error_rate.amount
+        for origin, row in totals(rows, model).items()
+        if row.error_rate.value is not None
+    }
+
+
+def condition(model: str, other: str) -> str:
+    """Returns the condition on the origins that both forecasts have."""
+    own = f"where audience = 'all' and model = '{model}'"
+    if other == model:
+        return own
+    others = f"select origin_on from {ACCURACY} where audience = 'all' and model = '{other}'"
+    return f"{own} and origin_on in ({others})"
+
+
+def mean_error(own: Errors, others: Errors, model: str, other: str) -> Number:
+    """Returns the mean absolute error of a forecast where the other one exists too."""
+    mean = fmean(abs(own[origin]) for origin in own.keys() & others.keys())
+    query = f"select avg(abs(error_rate)) from {ACCURACY} {condition(model, other)}"
+    return Number(mean, "rate", query, ACCURACY)
+
+
+def number_of_backtests(own: Errors, others: Errors, model: str, other: str) -> Number:
+    """Returns the number of origins that have both forecasts."""
+    query = f"select count(error_rate) from {ACCURACY} {condition(model, other)}"
+    return Number(len(own.keys() & others.keys()), "count", query, ACCURACY)
+
+
+# --- seasons ----------------------------------------------------------------------------
+
+
+def busiest_month(seasons: Sequence[Row]) -> Row | None:
+    """Returns the busiest month of the year, with its name; None where all are about average."""
+    first = max(seasons, key=lambda row: row.index.amount, default=None)
+    if first is None or first.index.amount < 1.05:
+        return None
+    return Row(**vars(first), name=f"{date(2000, first.month, 1):%B}")
