@@ -22,7 +22,9 @@ READ = (
     "marts.customer_features",
     "marts.segment_validation",
     "intermediate.int_as_of_date",
+    "intermediate.int_customer_categories",
     "intermediate.int_customer_holdout",
+    "intermediate.int_customer_payment_methods",
     "intermediate.int_customer_purchase_history",
     "intermediate.int_holdout_weeks",
 )
