@@ -1,4 +1,4 @@
-"""Groups customers into clusters by K-Means, from the mart `marts.customer_features`.
+"""Groups customers into clusters by K-Means, by what they buy, when, and who they are.
 
     python -m ml.cluster --seed 42
 
@@ -30,11 +30,17 @@ from pyspark.sql import functions as F
 
 from ml.code_version import code_version
 from ml.features import (
+    CATEGORIES,
+    CUSTOMERS,
+    PAYMENT_METHODS,
     Dimension,
     count_and_content,
     dimensions,
     feature_values,
+    frequent_levels,
+    share_priors,
     with_coordinates,
+    with_expected_shares,
 )
 from ml.results import clear, require_tables, save, table_rows
 from ml.session import describe, log, run, start, whole_number
@@ -50,7 +56,6 @@ SMALLEST_SHARE = 0.02
 SAMPLE_SIZE = 8_000
 FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
-CUSTOMERS = "marts.customer_features"
 SELECTION, CENTERS, MEMBERS = "ml.cluster_selection", "ml.cluster_centers", "ml.customer_clusters"
 TABLES = (SELECTION, CENTERS, MEMBERS)
 
@@ -250,11 +255,15 @@ def log_choice(chosen: Candidate) -> None:
     )
 
 
-def find_clusters(spark: SparkSession, values: DataFrame, seed: int) -> dict[str, DataFrame] | None:
+def find_clusters(
+    spark: SparkSession, values: DataFrame, levels: dict[str, list[str]], seed: int
+) -> dict[str, DataFrame] | None:
     """Clusters the customers: the rows of each table; None if too few customers are distinct."""
-    space = dimensions(values)
+    priors = share_priors(values)
+    expected = with_expected_shares(values, priors)
+    space = list(dimensions(expected, levels, priors))
     log(f"clustering customers in {len(space)} dimensions")
-    customers = with_coordinates(values, space)
+    customers = with_coordinates(expected, space)
     candidates = find_candidates(customers, seed)
     if not candidates:
         return None
@@ -275,20 +284,22 @@ def main() -> None:
     seed = whole_number("SEED", parser.parse_args().seed)
 
     spark = start("cluster")
-    require_tables(spark, [CUSTOMERS])
+    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS])
     started = time.monotonic()
-    values = feature_values(spark.table(CUSTOMERS))
+    levels = frequent_levels(spark)
+    values = feature_values(spark, levels)
     scored, content = count_and_content(values)
     ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
     if scored < FEWEST_CUSTOMERS:
         few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
-    run_id = run_name(scored, content, as_of, seed, code_version("cluster.py", "features.py"))
+    code = code_version("cluster.py", "features.py")
+    run_id = run_name(scored, content, levels, as_of, seed, code)
     if holds_run(spark, TABLES, run_id):
         log("customers and features are those of the last clustering: nothing to do")
         return
-    results = find_clusters(spark, values, seed)
+    results = find_clusters(spark, values, levels, seed)
     if results is None:
         clear(spark, TABLES, f"no personas: fewer than {CLUSTER_NUMBERS[0]} customers differ")
         return

@@ -3,35 +3,88 @@
 `ml/MODEL_CARD.md` explains the weight of each feature.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+CUSTOMERS = "marts.customer_features"
+CATEGORIES = "intermediate.int_customer_categories"
+PAYMENT_METHODS = "intermediate.int_customer_payment_methods"
 
 # Feature -> SQL over the columns of marts.customer_features, and weight. Clusters are numbered by
 # their centers in the order of these features, descending: cluster 1 buys most often.
 NUMERIC_FEATURES = {
-    "orders": ("ln(1 + orders)", 0.25),
-    "recency_days": ("ln(1 + recency_days)", 0.25),
+    "orders": ("ln(1 + orders)", 0.1),
+    "recency_days": ("ln(1 + recency_days)", 0.1),
     "average_order_value": ("ln(1 + greatest(average_order_value, 0))", 0.5),
-    "units_per_order": ("ln(1 + greatest(cast(units as double) / orders, 0))", 0.25),
-    "category_count": ("category_count", 0.25),
-    "weekend_order_share": ("weekend_order_share", 1.0),
-    "holiday_season_order_share": ("holiday_season_order_share", 1.0),
-    "age": ("age", 1.0),
+    "units_per_order": ("ln(1 + greatest(cast(units as double) / orders, 0))", 0.1),
+    "category_count": ("category_count", 0.1),
+    "age": ("age", 2.0),
 }
-# Column of the mart -> weight, shared by its levels.
-CATEGORICAL_FEATURES = {
-    "favorite_category": 1.0,
-    "favorite_payment_method": 0.5,
-    "membership_level": 1.0,
-    "gender": 0.25,
-    "region": 0.25,
+# Share of a customer's orders that have a property -> weight if the orders show all of it.
+SHARE_FEATURES = {"weekend_order_share": 1.0, "holiday_season_order_share": 1.0}
+# Feature -> table with a customer's orders by level, its column with the level, and weight.
+MIX_FEATURES = {
+    "category": (CATEGORIES, "product_category", 2.0),
+    "payment_method": (PAYMENT_METHODS, "payment_method", 1.0),
 }
+# Column of the mart with a level of the customer -> weight.
+LEVEL_FEATURES = {"membership_level": 1.0, "gender": 0.1, "region": 0.1}
+# All features with levels -> weight, which the levels share.
+CATEGORICAL_FEATURES = {name: weight for name, (_, _, weight) in MIX_FEATURES.items()}
+CATEGORICAL_FEATURES |= LEVEL_FEATURES
 # Only the most frequent levels of a categorical feature count.
 MOST_LEVELS = 10
+# A number that is farther from the average counts as this many standard deviations. Otherwise a few
+# customers who returned everything would be a cluster.
+MOST_DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How a share of orders differs between customers: beta-binomial, by the method of moments.
+
+    A customer's own share is unknown; it has a beta distribution over the customers. A share of few
+    orders is mostly chance, so the average counts like `strength` more orders. Source: Kleinman
+    (1973), "Proportions with extraneous variance: single and independent samples", JASA 68, 46-54.
+    """
+
+    average: float  # of all orders, between 0 and 1
+    correlation: float  # between two orders of a customer; above 0, and 1 if they are always alike
+
+    @property
+    def strength(self) -> float:
+        """The number of orders that the average counts for."""
+        return 1 / self.correlation - 1
+
+    def expected_share(self, with_property: Column, orders: Column) -> Column:
+        """The share to expect of a customer's next orders."""
+        return (with_property + self.strength * self.average) / (orders + self.strength)
+
+    def reliability(self, variance: float) -> float:
+        """How much of the variance between customers their orders show, from 0 to 1.
+
+        `variance` is that of the expected shares.
+        """
+        return min(1.0, variance / (self.average * (1 - self.average) * self.correlation))
+
+
+def prior(average: float, repeat_average: float | None, agreement: float | None) -> Prior | None:
+    """Estimates how a share differs between customers; None if not more than by chance.
+
+    `average` is the share of all orders, and `repeat_average` that of the orders of customers with
+    two or more. `agreement` is the chance that two orders of a customer both have the property.
+    The last two are None if nobody has two orders.
+    """
+    if repeat_average is None or agreement is None or not 0 < repeat_average < 1:
+        return None
+    variance = repeat_average * (1 - repeat_average)
+    correlation = (agreement - repeat_average**2) / variance
+    return Prior(average, min(correlation, 1.0)) if correlation > 0 else None
 
 
 @dataclass(frozen=True)
@@ -40,11 +93,13 @@ class Dimension:
 
     A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0, which
     pulls toward no cluster. The scales make the variance of each feature over the customers equal
-    to its weight; all levels of a categorical feature share the weight.
+    to its weight; all levels of a categorical feature share the weight. Outliers of a number are
+    moved closer.
     """
 
     feature: str
-    level: str | None  # of a categorical feature; its value is then 1 or 0
+    level: str | None  # of a categorical feature
+    value: Column  # over the columns of `feature_values`; of a level, its share
     weight: float  # of the feature
     average: float
     standard_deviation: float
@@ -52,23 +107,81 @@ class Dimension:
 
     def coordinate(self) -> Column:
         """The coordinate, over the columns of `feature_values`."""
-        value = F.col(self.feature)
-        if self.level is not None:
-            value = (value == self.level).cast("double")
-        return F.coalesce((value - self.average) * self.scale, F.lit(0.0))
+        coordinate = F.coalesce((self.value - self.average) * self.scale, F.lit(0.0))
+        if self.feature not in NUMERIC_FEATURES:
+            return coordinate
+        farthest = MOST_DEVIATIONS * self.standard_deviation * self.scale
+        return F.greatest(F.lit(-farthest), F.least(coordinate, F.lit(farthest)))
 
 
-def feature_values(customers: DataFrame) -> DataFrame:
-    """One row per customer with an order: keys, numeric features as doubles, categorical ones."""
-    return customers.where("orders > 0").select(
+# --- values -----------------------------------------------------------------------------
+
+
+def buyers(spark: SparkSession) -> DataFrame:
+    """The rows of the mart for customers with an order."""
+    return spark.table(CUSTOMERS).where("orders > 0")
+
+
+def known_orders(orders_by_level: DataFrame, level: str) -> DataFrame:
+    """One row per customer and known level: customer_key, level, orders; without guests."""
+    is_known = ~F.col("is_guest") & (F.col("orders") > 0) & (F.col(level) != "Unknown")
+    columns = "customer_key", F.col(level).alias("level"), "orders"
+    return orders_by_level.where(is_known).select(*columns)
+
+
+def frequent_levels(spark: SparkSession) -> dict[str, list[str]]:
+    """The levels of each categorical feature that most customers have, at most MOST_LEVELS."""
+    customers = buyers(spark)
+    owned = {
+        name: known_orders(spark.table(table), level)
+        for name, (table, level, _) in MIX_FEATURES.items()
+    }
+    owned |= {name: customers.select(F.col(name).alias("level")) for name in LEVEL_FEATURES}
+    frequent = {}
+    for name, rows in owned.items():
+        counted = rows.where("level is not null").groupBy("level").count()
+        most = counted.orderBy(F.desc("count"), "level").limit(MOST_LEVELS)
+        frequent[name] = [row["level"] for row in most.collect()]
+    return frequent
+
+
+def feature_values(spark: SparkSession, levels: Mapping[str, list[str]]) -> DataFrame:
+    """One row per customer with an order: keys, number of orders, and the features.
+
+    Numeric features and shares are doubles. A categorical feature is an array with the share of
+    each of its `levels`: 1 or 0, or the share of the customer's orders; null when none is known.
+    """
+    values = buyers(spark).select(
         "customer_key",
         "customer_id",
+        F.col("orders").alias("order_count"),
         *[
             F.expr(f"cast({sql} as double)").alias(name)
             for name, (sql, _) in NUMERIC_FEATURES.items()
         ],
-        *CATEGORICAL_FEATURES,
+        *SHARE_FEATURES,
+        *[indicators(name, levels[name]).alias(name) for name in LEVEL_FEATURES],
     )
+    for name, (table, level, _) in MIX_FEATURES.items():
+        shares = order_shares(known_orders(spark.table(table), level), levels[name])
+        # Both sides are bucketed by the customer: nothing is shuffled.
+        values = values.join(shares.withColumnRenamed("shares", name), "customer_key", "left")
+    return values
+
+
+def indicators(name: str, levels: list[str]) -> Column:
+    """An array of 1 for the customer's level and 0 for the others; null when it is unknown."""
+    level = F.col(name)
+    shares = F.array(*[level == each for each in levels]).cast("array<double>")
+    return F.when(level.isNotNull(), shares)
+
+
+def order_shares(orders: DataFrame, levels: list[str]) -> DataFrame:
+    """One row per customer: `shares`, the share of each level in the orders of known levels."""
+    of_level = [F.sum(F.when(F.col("level") == each, F.col("orders"))) for each in levels]
+    total = F.sum("orders")
+    shares = F.array(*[F.coalesce(each / total, F.lit(0.0)) for each in of_level])
+    return orders.groupBy("customer_key").agg(shares.cast("array<double>").alias("shares"))
 
 
 def count_and_content(values: DataFrame) -> tuple[int, int]:
@@ -78,45 +191,94 @@ def count_and_content(values: DataFrame) -> tuple[int, int]:
     return customers, content
 
 
-def dimensions(values: DataFrame) -> list[Dimension]:
-    """The dimensions that these feature values span; a feature with only one value adds none."""
-    return [*numeric_dimensions(values), *categorical_dimensions(values)]
+# --- shares of few orders ---------------------------------------------------------------
 
 
-def numeric_dimensions(values: DataFrame) -> Iterator[Dimension]:
-    """A dimension for each numeric feature that differs between customers."""
-    # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
-    measures = [
-        F.round(measure(name), 9).alias(f"{measure.__name__}_{name}")
-        for name in NUMERIC_FEATURES
-        for measure in (F.avg, F.stddev_pop)
-    ]
+def orders_with(name: str) -> Column:
+    """The number of a customer's orders that have the property of a share."""
+    return F.round(F.col(name) * F.col("order_count")).cast("bigint")
+
+
+def share_priors(values: DataFrame) -> dict[str, Prior]:
+    """How the shares differ between customers, without those that differ only by chance."""
+    orders = F.col("order_count")
+
+    def ratio(part: Column, whole: Column) -> Column:
+        return F.try_divide(F.sum(part), F.sum(whole))
+
+    measures = []
+    for name in SHARE_FEATURES:
+        part = orders_with(name)
+        measures += [
+            ratio(part, orders).alias(f"average_{name}"),
+            ratio(F.when(orders > 1, part), F.when(orders > 1, orders)).alias(f"repeat_{name}"),
+            ratio(part * (part - 1), orders * (orders - 1)).alias(f"agreement_{name}"),
+        ]
     (row,) = values.agg(*measures).collect()
-    for name, (_, weight) in NUMERIC_FEATURES.items():
-        average, deviation = row[f"avg_{name}"], row[f"stddev_pop_{name}"]
-        if deviation:
-            yield Dimension(name, None, weight, average, deviation, sqrt(weight) / deviation)
+    priors = {
+        name: prior(row[f"average_{name}"], row[f"repeat_{name}"], row[f"agreement_{name}"])
+        for name in SHARE_FEATURES
+    }
+    return {name: found for name, found in priors.items() if found is not None}
 
 
-def categorical_dimensions(values: DataFrame) -> Iterator[Dimension]:
-    """A dimension for each frequent level of the categorical features with several levels."""
-    pairs = ", ".join(f"'{name}', {name}" for name in CATEGORICAL_FEATURES)
-    counted = (
-        values.selectExpr(f"stack({len(CATEGORICAL_FEATURES)}, {pairs}) as (feature, level)")
-        .where("level is not null")
-        .groupBy("feature", "level")
-        .count()
+def with_expected_shares(values: DataFrame, priors: Mapping[str, Prior]) -> DataFrame:
+    """The values, with expected shares instead of the shares of the orders so far."""
+    orders = F.col("order_count")
+    return values.withColumns(
+        {name: each.expected_share(orders_with(name), orders) for name, each in priors.items()}
     )
-    for name, weight in CATEGORICAL_FEATURES.items():
-        rows = counted.where(F.col("feature") == name)
-        ((known,),) = rows.agg(F.sum("count")).collect()
-        levels = rows.orderBy(F.desc("count"), "level").limit(MOST_LEVELS).collect()
-        if len(levels) < 2:
-            continue
-        shares = {row["level"]: row["count"] / known for row in levels}
-        scale = sqrt(weight / sum(share * (1 - share) for share in shares.values()))
-        for level, share in shares.items():
-            yield Dimension(name, level, weight, share, sqrt(share * (1 - share)), scale)
+
+
+# --- the space --------------------------------------------------------------------------
+
+
+def value_columns(
+    levels: Mapping[str, list[str]], priors: Mapping[str, Prior]
+) -> list[tuple[str, str | None, Column]]:
+    """Each feature and level (None for a number), and its values."""
+    columns: list[tuple[str, str | None, Column]]
+    columns = [(name, None, F.col(name)) for name in (*NUMERIC_FEATURES, *priors)]
+    for name in CATEGORICAL_FEATURES:
+        columns += [
+            (name, level, F.get(name, F.lit(place))) for place, level in enumerate(levels[name])
+        ]
+    return columns
+
+
+def feature_weight(name: str, variance: float, priors: Mapping[str, Prior]) -> float:
+    """The weight of a feature whose values have this variance."""
+    if name in priors:
+        return SHARE_FEATURES[name] * priors[name].reliability(variance)
+    if name in NUMERIC_FEATURES:
+        return NUMERIC_FEATURES[name][1]
+    return CATEGORICAL_FEATURES[name]
+
+
+def dimensions(
+    values: DataFrame, levels: Mapping[str, list[str]], priors: Mapping[str, Prior]
+) -> Iterator[Dimension]:
+    """The dimensions that the values span. A feature with one value or no weight adds none.
+
+    `values` have expected shares.
+    """
+    columns = value_columns(levels, priors)
+    in_one = F.array(*[value for _, _, value in columns])
+    # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
+    measures = (
+        values.select(F.posexplode(in_one).alias("place", "value"))
+        .groupBy("place")
+        .agg(F.round(F.avg("value"), 9), F.round(F.stddev_pop("value"), 9))
+    )
+    measured = sorted(measures.collect())
+    variances: defaultdict[str, float] = defaultdict(float)
+    for (name, _, _), (_, _, deviation) in zip(columns, measured, strict=True):
+        variances[name] += (deviation or 0) ** 2
+    for (name, level, value), (_, average, deviation) in zip(columns, measured, strict=True):
+        weight = feature_weight(name, variances[name], priors)
+        if deviation and weight:
+            scale = sqrt(weight / variances[name])
+            yield Dimension(name, level, value, weight, average, deviation, scale)
 
 
 def with_coordinates(values: DataFrame, space: list[Dimension]) -> DataFrame:

@@ -26,6 +26,8 @@ READ = (
     "intermediate.int_backtest_outcomes",
     "intermediate.int_backtest_spend",
     "intermediate.int_cohort_purchases",
+    "intermediate.int_customer_categories",
+    "intermediate.int_customer_payment_methods",
     "intermediate.int_customer_purchase_history",
 )
 FILLED = (

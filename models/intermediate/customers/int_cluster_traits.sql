@@ -31,6 +31,17 @@ averages as (
     from profiles
 ),
 
+-- A share of few orders is mostly chance. The center has the share to expect of the next orders.
+expected_shares as (
+    select
+        cluster,
+        feature,
+        value as average
+    from centers
+    where feature in ('weekend_order_share', 'holiday_season_order_share')
+),
+
+-- A category or payment method is that of a cluster if it is the favorite of its customers.
 member_levels as (
     select
         cluster,
@@ -38,9 +49,9 @@ member_levels as (
             5,
             'gender', gender,
             'membership_level', membership_level,
-            'favorite_payment_method', favorite_payment_method,
+            'payment_method', favorite_payment_method,
             'region', region,
-            'favorite_category', favorite_category
+            'category', favorite_category
         ) as (feature, level)
     from members
 ),
@@ -57,17 +68,21 @@ level_counts as (
 ),
 
 -- The average of each feature in its own unit (days, orders, money), as in the bounds of the seed.
--- For a level, the average is the share of customers with that level.
+-- For a level, the average is the share of customers with that level, or with it as the favorite.
 measures as (
     select
         averages.cluster,
         averages.feature,
         cast(null as string) as level,
-        averages.average,
+        coalesce(expected_shares.average, averages.average) as average,
         -- A multiple of an average below zero has no meaning.
         nullif(greatest(overall.average, 0), 0) as overall_average
     from averages
     inner join averages as overall on averages.feature = overall.feature
+    left join expected_shares
+        on
+            averages.cluster = expected_shares.cluster
+            and averages.feature = expected_shares.feature
     where averages.cluster is not null and overall.cluster is null
     union all
     select
@@ -80,7 +95,7 @@ measures as (
     inner join profiles on level_counts.cluster = profiles.cluster
 ),
 
--- A level is a trait only if more customers than average have it.
+-- A level is a trait only if the cluster has more of it than the average customer.
 center_directions as (
     select
         cluster,
