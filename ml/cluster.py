@@ -200,6 +200,7 @@ def center_rows(centers: list[list[float]], space: list[Dimension]) -> Iterator[
                 dimension.average + distance,
                 distance / dimension.standard_deviation,
                 dimension.weight,
+                dimension.reliability,
             )
 
 

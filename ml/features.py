@@ -93,14 +93,15 @@ class Dimension:
 
     A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0, which
     pulls toward no cluster. The scales make the variance of each feature over the customers equal
-    to its weight; all levels of a categorical feature share the weight. Outliers of a number are
-    moved closer.
+    to its weight times its reliability; all levels of a categorical feature share the weight.
+    Outliers of a number are moved closer.
     """
 
     feature: str
     level: str | None  # of a categorical feature
     value: Column  # over the columns of `feature_values`; of a level, its share
     weight: float  # of the feature
+    reliability: float  # of a share of orders; 1 for other features
     average: float
     standard_deviation: float
     scale: float
@@ -246,13 +247,8 @@ def value_columns(
     return columns
 
 
-def feature_weight(name: str, variance: float, priors: Mapping[str, Prior]) -> float:
-    """The weight of a feature whose values have this variance."""
-    if name in priors:
-        return SHARE_FEATURES[name] * priors[name].reliability(variance)
-    if name in NUMERIC_FEATURES:
-        return NUMERIC_FEATURES[name][1]
-    return CATEGORICAL_FEATURES[name]
+WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
+WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 
 
 def dimensions(
@@ -275,10 +271,11 @@ def dimensions(
     for (name, _, _), (_, _, deviation) in zip(columns, measured, strict=True):
         variances[name] += (deviation or 0) ** 2
     for (name, level, value), (_, average, deviation) in zip(columns, measured, strict=True):
-        weight = feature_weight(name, variances[name], priors)
+        reliability = priors[name].reliability(variances[name]) if name in priors else 1.0
+        weight = WEIGHTS[name]
         if deviation and weight:
-            scale = sqrt(weight / variances[name])
-            yield Dimension(name, level, value, weight, average, deviation, scale)
+            scale = sqrt(weight * reliability / variances[name])
+            yield Dimension(name, level, value, weight, reliability, average, deviation, scale)
 
 
 def with_coordinates(values: DataFrame, space: list[Dimension]) -> DataFrame:

@@ -1,3 +1,5 @@
+{%- set enough_regulars = 'count_if(orders >= 3) >= ' ~ var('minimum_sample') -%}
+
 with members as (
     select * from {{ ref('int_cluster_members') }}
 ),
@@ -16,6 +18,15 @@ final as (
         -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
         round(avg(weekend_order_share), 6) as weekend_order_share,
         round(avg(holiday_season_order_share), 6) as holiday_season_order_share,
+        -- When customers buy shows only in several orders: of one order, a share is 0 or 1.
+        case
+            when {{ enough_regulars }}
+                then round(avg(weekend_order_share) filter (where orders >= 3), 6)
+        end as regulars_weekend_share,
+        case
+            when {{ enough_regulars }}
+                then round(avg(holiday_season_order_share) filter (where orders >= 3), 6)
+        end as regulars_holiday_season_share,
         mode(favorite_category, true) as favorite_category,
         mode(membership_level, true) as membership_level
     from members

@@ -25,20 +25,10 @@ averages as (
             'average_order_value', average_order_value,
             'units_per_order', average_units_per_order,
             'category_count', average_category_count,
-            'weekend_order_share', weekend_order_share,
-            'holiday_season_order_share', holiday_season_order_share
+            'weekend_order_share', regulars_weekend_share,
+            'holiday_season_order_share', regulars_holiday_season_share
         ) as (feature, average)
     from profiles
-),
-
--- A share of few orders is mostly chance. The center has the share to expect of the next orders.
-expected_shares as (
-    select
-        cluster,
-        feature,
-        value as average
-    from centers
-    where feature in ('weekend_order_share', 'holiday_season_order_share')
 ),
 
 -- A category or payment method is that of a cluster if it is the favorite of its customers.
@@ -74,15 +64,11 @@ measures as (
         averages.cluster,
         averages.feature,
         cast(null as string) as level,
-        coalesce(expected_shares.average, averages.average) as average,
+        averages.average,
         -- A multiple of an average below zero has no meaning.
         nullif(greatest(overall.average, 0), 0) as overall_average
     from averages
     inner join averages as overall on averages.feature = overall.feature
-    left join expected_shares
-        on
-            averages.cluster = expected_shares.cluster
-            and averages.feature = expected_shares.feature
     where averages.cluster is not null and overall.cluster is null
     union all
     select
