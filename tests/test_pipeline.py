@@ -153,7 +153,8 @@ class TestGenerated:
         )
 
     def test_every_scored_customer_has_a_persona(self, query: Query):
-        assert query("select count(*) from marts.personas") == [(6,)]
+        # Seven kinds of customers were planted; one may be split in two.
+        assert query("select count(*) from marts.personas") in ([(7,)], [(8,)])
         assert not query(
             "select customer_id from marts.customers where (persona is null) <> (orders = 0)"
         )
