@@ -266,12 +266,13 @@ def results(spark: SparkSession, findings: Findings) -> dict[str, DataFrame]:
     origin = findings.backtests[0].histories.origin
     rows = [*findings.evaluation, *((origin, row) for row in segments)]
     evaluated = [(to_date(of), *row.rounded()) for of, row in rows]
+    # The tables that tell whether a run is complete come last, in case it is killed before.
     return {
+        INDEX: table_rows(spark, INDEX, index_rows(findings)),
+        FORECAST: table_rows(spark, FORECAST, findings.forecast),
         PREDICTIONS: predict_customers(spark.table(CUSTOMERS), findings.predictor),
         MODELS: table_rows(spark, MODELS, model_rows(findings)),
         EVALUATION: table_rows(spark, EVALUATION, evaluated),
-        INDEX: table_rows(spark, INDEX, index_rows(findings)),
-        FORECAST: table_rows(spark, FORECAST, findings.forecast),
     }
 
 
