@@ -37,6 +37,8 @@ LEVEL_FEATURES = {"membership_level": 1.0, "gender": 0.1, "region": 0.1}
 # All features with levels -> weight, which the levels share.
 CATEGORICAL_FEATURES = {name: weight for name, (_, _, weight) in MIX_FEATURES.items()}
 CATEGORICAL_FEATURES |= LEVEL_FEATURES
+WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
+WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 # Only the most frequent levels of a categorical feature count.
 MOST_LEVELS = 10
 # A number that is farther from the average counts as this many standard deviations. Otherwise a few
@@ -245,10 +247,6 @@ def value_columns(
             (name, level, F.get(name, F.lit(place))) for place, level in enumerate(levels[name])
         ]
     return columns
-
-
-WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
-WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 
 
 def dimensions(

@@ -199,8 +199,8 @@ def test_outliers_of_a_number_are_moved_closer(spark: SparkSession):
 
 def test_features_without_weight_are_left_out(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
     """The model card offers a weight of 0 for features that one may not use."""
-    monkeypatch.setitem(features.NUMERIC_FEATURES, "age", ("age", 0.0))
-    monkeypatch.setitem(features.CATEGORICAL_FEATURES, "gender", 0.0)
+    monkeypatch.setitem(features.WEIGHTS, "age", 0.0)
+    monkeypatch.setitem(features.WEIGHTS, "gender", 0.0)
     values = four_customers(
         spark,
         orders="double(number)",
