@@ -11,8 +11,3 @@
         else xxhash64('time', {{ ordered_at }}, {{ customer_id }})
     end
 {%- endmacro %}
-
-{#- The customers with the lowest hashes are the same for any layout of the files. -#}
-{% macro is_in_fit_sample(customer_key, customers) -%}
-    pmod(xxhash64({{ customer_key }}), {{ customers }}) < {{ var('fit_customers') }}
-{%- endmacro %}

@@ -219,7 +219,7 @@ def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str
     return seasonal if is_sound and is_better(backtests, seasonal, plain) else plain
 
 
-# --- what the tables say of it ----------------------------------------------------------
+# --- rows of the tables -----------------------------------------------------------------
 
 
 def errors_of(
@@ -234,17 +234,24 @@ def errors_of(
 
 
 def evaluate_origin(backtest: Backtest) -> list[EvaluationRow]:
-    """Each forecast of an origin against the actual orders, and its AUC."""
-    histories, actual = backtest.histories, backtest.actual
-    rows = [
-        EvaluationRow(name, "holdout_orders", "all", forecast, actual)
-        for name, forecast in backtest.forecasts.items()
-    ]
+    """Each forecast of an origin against the actual orders, and the AUC of the models."""
+    histories = backtest.histories
+    rows = evaluate_simple_forecasts(backtest)
     for name, forecaster in backtest.forecasters.items():
         score = forecaster.expected_orders(histories.holdout_ends)
+        forecast = backtest.forecasts[name]
+        rows.append(EvaluationRow(name, "holdout_orders", "all", forecast, backtest.actual))
         of_score = evaluate_score(histories, name, "auc", score)
         rows += [row for row in of_score if (row.metric, row.audience) == ("auc", "all")]
     return rows
+
+
+def evaluate_simple_forecasts(backtest: Backtest) -> list[EvaluationRow]:
+    """The two simple forecasts of an origin against the actual orders."""
+    return [
+        EvaluationRow(name, "holdout_orders", "all", forecast, backtest.actual)
+        for name, forecast in backtest.simple_forecasts.items()
+    ]
 
 
 def evaluate_mean_errors(backtests: Sequence[Backtest]) -> list[EvaluationRow]:

@@ -183,12 +183,11 @@ def together(origins: Iterable[Mapping[tuple[str, str], float]]) -> dict:
 def spread(errors: Errors, length: str, name: str) -> tuple[float, int]:
     """The spread of forecasts of periods of a length, and the origins counted."""
     seen = errors.get((length, name), [])
-    prior, origins = PRIOR_ERROR, len(seen)
+    prior, origins = PRIOR_ERROR, 1 + len(seen)
     if length == "12 months":
         quarterly, origins = spread(errors, "3 months", name)
         prior = max(prior, quarterly)
-        return float(np.sqrt((prior**2 + sum(seen)) / (1 + len(seen)))), origins
-    return float(np.sqrt((prior**2 + sum(seen)) / (1 + len(seen)))), 1 + origins
+    return float(np.sqrt((prior**2 + sum(seen)) / (1 + len(seen)))), origins
 
 
 def interval(

@@ -8,7 +8,7 @@ more for a hundred times the customers. The fits use a sample of the customers, 
 the customer; the forecasts are for all of them. Days are counted from 1970-01-01.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -100,6 +100,12 @@ def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy().astype(float) for name in table.column_names}
 
 
+def by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each distinct whole number, ascending, and a mask of its rows."""
+    for value in np.unique(values):
+        yield int(value), values == value
+
+
 def content(spark: SparkSession, tables: Sequence[str]) -> list[tuple[int, int]]:
     """Number of rows of each table, and a hash of their values in any order."""
     return [
@@ -138,15 +144,13 @@ def read_histories(spark: SparkSession) -> list[Histories]:
         )
     )
     backs, origins = columns.pop("holdouts_back"), columns.pop("origin").astype(int)
-    found = []
-    end = None
-    for back in np.unique(backs):
-        chosen = backs == back
+    found: list[Histories] = []
+    for _, chosen in by_value(backs):
         origin = int(origins[chosen][0])
+        end = found[-1].origin if found else origin
         rows = {name: values[chosen] for name, values in columns.items()}
         rows |= {name: rows[name].astype(int) for name in ("last_purchase_day", "observed_days")}
-        found.append(Histories(origin, 0 if end is None else end - origin, **rows))
-        end = origin
+        found.append(Histories(origin, end - origin, **rows))
     return found
 
 
@@ -167,9 +171,8 @@ def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
     )
     origins, x, cents, customers = columns.values()
     return {
-        int(origin): RepeatSpend(x[of], average_spend(cents[of], x[of]), customers[of])
-        for origin in np.unique(origins)
-        for of in [origins == origin]
+        origin: RepeatSpend(x[of], average_spend(cents[of], x[of]), customers[of])
+        for origin, of in by_value(origins)
     }
 
 
@@ -190,9 +193,8 @@ def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
     )
     known_on, day, orders, net_revenue = columns.values()
     return {
-        int(start): Outcomes(day[of].astype(int), orders[of], net_revenue[of])
-        for start in np.unique(known_on)
-        for of in [known_on == start]
+        start: Outcomes(day[of].astype(int), orders[of], net_revenue[of])
+        for start, of in by_value(known_on)
     }
 
 

@@ -132,21 +132,15 @@ def find(known: Known) -> Findings:
     rows = [*evaluate_baselines(holdout), *evaluate_recency_levels(holdout)]
     for forecaster in tested[0].forecasters.values():
         rows += evaluate_purchases(forecaster, outcomes)
-    of_holdout = backtests.evaluate_origin(tested[0])
+    rows += backtests.evaluate_simple_forecasts(tested[0])
     tested = [backtests.with_statuses(tested[0]), *tested[1:]]
     found = Findings(tested, final, [], Predictor(final.origin))
     if plain is None:
-        return replace(found, evaluation=evaluation(tested, rows, of_holdout))
-    return choose(known, found, plain, rows, of_holdout)
+        return replace(found, evaluation=evaluation(tested, rows))
+    return choose(known, found, plain, rows)
 
 
-def choose(
-    known: Known,
-    found: Findings,
-    plain: str,
-    rows: list[EvaluationRow],
-    of_holdout: list[EvaluationRow],
-) -> Findings:
+def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow]) -> Findings:
     """Chooses the models to predict with, and forecasts all customers together."""
     tested, final = found.backtests, found.final
     name = backtests.choose_season(tested, final, plain)
@@ -170,7 +164,7 @@ def choose(
         tested,
         final,
         [
-            *evaluation(tested, [*rows, *churn_rows, *spend_rows], of_holdout),
+            *evaluation(tested, [*rows, *churn_rows, *spend_rows]),
             *backtests.evaluate_intervals(tested, name, errors),
         ],
         predictor,
@@ -181,13 +175,11 @@ def choose(
 
 
 def evaluation(
-    tested: Sequence[Backtest], rows: list[EvaluationRow], of_holdout: list[EvaluationRow]
+    tested: Sequence[Backtest], rows: list[EvaluationRow]
 ) -> list[tuple[int, EvaluationRow]]:
-    """The rows of all origins: the detailed ones of the last, and those that each origin has."""
+    """The rows of all origins; `rows` are the detailed ones of the last."""
     last, *earlier = tested
-    known = {(row.model, row.metric, row.audience) for row in rows}
-    others = [row for row in of_holdout if (row.model, row.metric, row.audience) not in known]
-    of_last = [*rows, *others, *backtests.evaluate_mean_errors(tested)]
+    of_last = [*rows, *backtests.evaluate_mean_errors(tested)]
     return [
         *((last.histories.origin, row) for row in of_last),
         *(
@@ -225,8 +217,8 @@ def index_rows(findings: Findings) -> Iterator[tuple]:
     index = findings.final.index
     if index is not None:
         is_used = findings.predictor.clock.index is not None
-        for month, (value, times) in enumerate(zip(*vars(index).values(), strict=True), start=1):
-            yield month, value, times, is_used
+        for month in range(12):
+            yield month + 1, index.index[month], index.times_seen[month], is_used
 
 
 def log_findings(findings: Findings) -> None:

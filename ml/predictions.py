@@ -42,7 +42,7 @@ class Predictor:
     def predict(
         self, purchases: PurchaseModel, x: np.ndarray, last: np.ndarray, observed: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Predictions for histories in days, but for those of value."""
+        """Predictions for histories in days, without those of the spend."""
         clock, as_of = self.clock, self.as_of
         first = as_of - observed
         times = x, clock.weeks(first, first + last), clock.weeks(first, as_of)

@@ -279,7 +279,7 @@ def test_the_busiest_month_is_named(page: Callable[..., str]):
     equal = page(seasons=(1.0,) * 12, uses_seasons=False)
     assert "All months are about equally busy" in equal
     assert "The forecasts do not use it" in equal
-    assert "cannot be told yet" in page(seasons=())
+    assert "There is no seasonal index yet" in page(seasons=())
 
 
 # --- customers --------------------------------------------------------------------------

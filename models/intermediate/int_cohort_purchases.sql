@@ -2,14 +2,6 @@ with customer_days as (
     select * from {{ ref('int_customer_days') }}
 ),
 
-days_with_first_purchase as (
-    select
-        *,
-        min(case when orders > 0 then ordered_on end) over (partition by customer_key)
-            as first_purchase_on
-    from customer_days
-),
-
 -- Days before the first purchase have returns only.
 final as (
     select
@@ -17,7 +9,7 @@ final as (
         ordered_on,
         count_if(orders > 0) as purchase_days,
         sum(net_cents) as net_cents
-    from days_with_first_purchase
+    from customer_days
     where ordered_on >= first_purchase_on
     group by first_purchase_on, ordered_on
 )

@@ -1,4 +1,4 @@
-{# A view, because summing the orders again in the two models that read it costs less than writing a table. #}
+{# A view, because summing the orders again in the models that read it costs less than writing a table. #}
 {{ config(materialized='view') }}
 
 with orders as (
@@ -6,7 +6,7 @@ with orders as (
     where not is_guest
 ),
 
-final as (
+customer_days as (
     select
         customer_key,
         customer_id,
@@ -18,6 +18,14 @@ final as (
         sum(net_cents) as net_cents
     from orders
     group by customer_key, customer_id, ordered_on
+),
+
+final as (
+    select
+        *,
+        min(case when orders > 0 then ordered_on end) over (partition by customer_key)
+            as first_purchase_on
+    from customer_days
 )
 
 select * from final

@@ -9,21 +9,23 @@ origins as (
     select * from {{ ref('int_backtest_origins') }}
 ),
 
-days_with_first_purchase as (
-    select
-        *,
-        min(case when orders > 0 then ordered_on end) over (partition by customer_key)
-            as first_purchase_on
-    from customer_days
+customers as (
+    select * from {{ ref('int_customers') }}
+),
+
+buyers as (
+    select count_if(orders > 0) as buyers from customers
 ),
 
 -- A customer is known at an origin from the first purchase on.
 final as (
-    select /*+ broadcast(origins) */
+    select /*+ broadcast(origins, buyers) */
         days.customer_key,
         days.customer_id,
         origins.origin_on,
         origins.holdouts_back,
+        -- The models are fitted to a sample, which is the same for any layout of the files.
+        pmod(xxhash64(days.customer_key), buyers.buyers) < {{ var('fit_customers') }} as is_sampled,
         count_if(days.orders > 0 and days.ordered_on <= origins.origin_on) - 1
             as repeat_purchase_days,
         datediff(
@@ -49,17 +51,19 @@ final as (
             as holdout_purchase_days,
         sum(case when days.ordered_on > origins.origin_on then days.net_cents else 0 end)
             as holdout_net_cents
-    from days_with_first_purchase as days
+    from customer_days as days
     inner join origins
         on
             days.first_purchase_on <= origins.origin_on
             and days.ordered_on <= origins.holdout_ends_on
+    cross join buyers
     group by
         days.customer_key,
         days.customer_id,
         days.first_purchase_on,
         origins.origin_on,
-        origins.holdouts_back
+        origins.holdouts_back,
+        buyers.buyers
 )
 
 select * from final
