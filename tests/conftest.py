@@ -198,13 +198,15 @@ def file_content(path: Path) -> bytes:
 
 
 def dbt(server: dict[str, str], *arguments: str) -> str:
-    """Runs dbt and returns what it prints; fails the test when dbt fails."""
+    """Runs dbt and returns what it prints; fails the test when dbt fails, and says why."""
     command = [Path(sys.executable).parent / "dbt", *arguments]
     result = subprocess.run(
         command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        pytest.fail(f"dbt {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
+        # The lines before are those of the nodes that passed.
+        errors = result.stdout[max(result.stdout.rfind("Completed with"), 0) :]
+        pytest.fail(f"dbt {' '.join(arguments)} failed:\n{errors}\n{result.stderr}")
     return result.stdout
 
 
