@@ -51,7 +51,7 @@ def test_documented_backup_restores_every_table(own_state: dict[str, str], tmp_p
     run(restore)
     assert table_fingerprints(own_state) == before
     # A run works on the restored state.
-    run_make(own_state, "run")
+    run_make(own_state, "run", "N_CUSTOMERS=300")
 
 
 @pytest.fixture
