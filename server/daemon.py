@@ -92,7 +92,8 @@ class Daemon:
 
     def last_error(self) -> str:
         """Returns the line of its log that best explains why it ended."""
-        lines = self.log_file.read_text(errors="replace").splitlines()
+        text = self.log_file.read_text(errors="replace")
+        lines = [line for line in text.splitlines() if not line.startswith("\tat ")]
         # When a cluster refuses, the reason comes before exceptions that only follow from it.
         for pattern in (r"Reason:", r"Caused by|Exception|[Ee]rror|Could not", ""):
             matching = [line for line in lines if re.search(pattern, line)]

@@ -67,6 +67,11 @@ def prepare_state() -> None:
     # Tables and logs hold customers: other accounts of this machine must not read them.
     STATE.chmod(0o700)
     missing_class.write(STATE / "classes")
+    # Of a server that was killed while it created its metastore. Derby writes this file last, and
+    # refuses a folder without it.
+    metastore = STATE / "metastore"
+    if metastore.exists() and not (metastore / "service.properties").exists():
+        shutil.rmtree(metastore)
     logs = sorted(EVENTS.glob("eventlog_v2_*"), key=lambda log: log.stat().st_mtime, reverse=True)
     for log in logs[KEPT_EVENT_LOGS - 1 :]:
         shutil.rmtree(log)

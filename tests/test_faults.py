@@ -204,3 +204,17 @@ def test_an_interrupted_installation_is_repeated(tmp_path: Path):
     subprocess.run(["make", "setup"], cwd=tmp_path, check=True)
     command = [tmp_path / ".venv" / "bin" / "python", "-c", "import pyspark, dbt.adapters.spark"]
     subprocess.run(command, check=True)
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_it_creates_the_metastore_starts_again(own_state: dict[str, str]):
+    state = Path(own_state["STATE_DIR"])
+    command = [sys.executable, "-m", "server", "up"]
+    first = subprocess.Popen(command, cwd=ROOT, env=own_state)
+    while not (state / "metastore").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.kill(int((state / "server.pid").read_text()), signal.SIGKILL)
+    first.wait()
+    assert not (state / "metastore" / "service.properties").exists()
+    subprocess.run(command, cwd=ROOT, env=own_state, check=True)
