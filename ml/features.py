@@ -228,9 +228,11 @@ def share_priors(values: DataFrame) -> dict[str, Prior]:
 def with_expected_shares(values: DataFrame, priors: Mapping[str, Prior]) -> DataFrame:
     """The values, with expected shares instead of the shares of the orders so far."""
     orders = F.col("order_count")
-    return values.withColumns(
-        {name: each.expected_share(orders_with(name), orders) for name, each in priors.items()}
-    )
+    expected = {
+        name: each.expected_share(orders_with(name), orders) for name, each in priors.items()
+    }
+    # Spark Connect refuses to replace no column.
+    return values.withColumns(expected) if expected else values
 
 
 # --- the space --------------------------------------------------------------------------

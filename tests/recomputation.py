@@ -902,7 +902,8 @@ INSIGHT_MARTS = {
             revenue.high_80::decimal(18, 2) as revenue_high_80,
             revenue.low_95::decimal(18, 2) as revenue_low_95,
             revenue.high_95::decimal(18, 2) as revenue_high_95
-        from (from purchase_forecast where quantity = 'orders') as orders
+        from (from purchase_forecast join as_of using (as_of_date) where quantity = 'orders')
+            as orders
         left join (from purchase_forecast where quantity = 'net_revenue') as revenue
             using (period, starts_on)
         """,

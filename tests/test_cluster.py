@@ -115,6 +115,15 @@ def test_strength_and_reliability_are_those_of_simulated_customers(spark: SparkS
         assert alike.reliability(np.var(shrunk)) < 0.02
 
 
+def test_customers_who_differ_in_no_share_keep_their_values(spark: SparkSession):
+    orders = "values (5, 0.2), (10, 0.2), (20, 0.2)"
+    share = ", ".join(f"share as {name}" for name in features.SHARE_FEATURES)
+    values = spark.sql(f"select order_count, {share} from {orders} as orders (order_count, share)")
+    priors = features.share_priors(values)
+    assert priors == {}
+    assert features.with_expected_shares(values, priors).collect() == values.collect()
+
+
 def test_orders_are_shared_out_over_known_levels(spark: SparkSession):
     rows = [
         (1, False, "Books", 3),
