@@ -83,20 +83,20 @@
 {% endmacro %}
 
 
-{#- Runs the checks on a build in one query. If constraints are broken, drops the build and raises an error that
-    names them. -#}
+{#- Counts the rows of a build and runs the checks on it, in one query. Returns the number of rows. If
+    constraints are broken, drops the build and raises an error that names them. -#}
 {% macro check_constraints(build, checks) %}
-    {% if checks %}
-        {% set counts = run_query('select ' ~ checks.values() | join(', ') ~ ' from ' ~ build).rows[0] %}
-        {% set broken = [] %}
-        {% for name, count in zip(checks, counts) if count %}
-            {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}
-        {% endfor %}
-        {% if broken %}
-            {% do run_query('drop table ' ~ build) %}
-            {% do exceptions.raise_compiler_error(
-                'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
-            ) %}
-        {% endif %}
+    {% set counted = ['count(*)'] + checks.values() | list %}
+    {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ build).rows[0].values() | list %}
+    {% set broken = [] %}
+    {% for name, count in zip(checks, counts[1:]) if count %}
+        {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}
+    {% endfor %}
+    {% if broken %}
+        {% do run_query('drop table ' ~ build) %}
+        {% do exceptions.raise_compiler_error(
+            'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
+        ) %}
     {% endif %}
+    {{ return(counts[0]) }}
 {% endmacro %}

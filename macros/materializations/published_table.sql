@@ -18,14 +18,15 @@
     {% set columns = contract_columns(sql) %}
     {% set checks = constraint_checks() %}
     {% set live = live_build(existing) %}
-    {% do run_query('create database if not exists ' ~ build.schema) %}
+    {% if live is none %}
+        {% do run_query('create database if not exists ' ~ build.schema) %}
+    {% endif %}
     {% do run_query(create_build(build, columns)) %}
     {% call statement('main') %}
         insert into {{ build }} by name
         {{ sql }}
     {% endcall %}
-    {% do check_constraints(build, checks) %}
-    {% set statistics = compute_statistics(build) %}
+    {% set row_count = check_constraints(build, checks) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
@@ -33,7 +34,7 @@
     {% endif %}
     {% set verb = 'create' if existing is none else 'alter' %}
     {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns)) %}
-    {% do run_query(set_view_properties(target, statistics)) %}
+    {% do run_query(set_view_properties(target, row_count)) %}
     {% do drop_builds(this, keep=[build.identifier, live]) %}
 
     {{ run_hooks(post_hooks) }}
@@ -62,12 +63,11 @@
 {%- endmacro %}
 
 
+{#- dbt lists the relations of a schema with the texts of views. -#}
 {% macro live_build(view) %}
     {% if view is not none and view.is_view %}
-        {% for row in run_query('describe extended ' ~ view) if row[0] == 'View Text' %}
-            {% set found = modules.re.search(build_pattern(view) ~ '$', row[1]) %}
-            {{ return(found.group() if found else none) }}
-        {% endfor %}
+        {% set found = modules.re.search('(?m)^View Text: .*[.](' ~ build_pattern(view) ~ ')$', view.information) %}
+        {{ return(found.group(1) if found else none) }}
     {% endif %}
     {{ return(none) }}
 {% endmacro %}
@@ -98,10 +98,11 @@
 {% endmacro %}
 
 
-{% macro set_view_properties(view, statistics) %}
+{#- A view has no statistics: the number of rows is a property, for the docs. -#}
+{% macro set_view_properties(view, row_count) %}
     alter view {{ view }} set tblproperties (
         'comment' = {{ sql_string(model.description) }},
-        'build_statistics' = {{ sql_string(statistics) }}
+        'row_count' = '{{ row_count }}'
     )
 {% endmacro %}
 
@@ -119,8 +120,10 @@
 {#- Drops the previous builds, which a run keeps for queries that still read them. -#}
 {% macro drop_earlier_builds() %}
     {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
-        {% set view = api.Relation.create(schema=node.schema, identifier=node.alias, type='view') %}
-        {% do drop_builds(view, keep=[live_build(view)]) %}
+        {% set view = adapter.get_relation(node.database, node.schema, node.alias) %}
+        {% if view is not none %}
+            {% do drop_builds(view, keep=[live_build(view)]) %}
+        {% endif %}
     {% endfor %}
 {% endmacro %}
 
