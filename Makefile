@@ -148,33 +148,38 @@ setup: .venv/ready
 
 setup-tests: .venv/ready-for-tests
 
-INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+# uv is faster than pip, which installs it. Without uv, or if uv fails, pip installs everything. So it does
+# where pip's settings name another index, since uv does not read them.
+UV := .venv/bin/uv --quiet pip install --python .venv --no-deps --require-hashes
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+INSTALL := install() { $(UV) -r $$1 2>/dev/null || $(PIP) -r $$1; }; install
 
 # Rebuilt when the requirements change, and after an installation that stopped halfway.
-.venv/ready: requirements.txt requirements-java.txt
+.venv/ready: requirements.txt requirements-java.txt requirements-uv.txt
 	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
 	@echo "Installing the pinned requirements into .venv (once; about a minute)"
 	@rm -rf .venv
 	@python3 -m venv .venv
-	@$(INSTALL) -r requirements.txt
-	@$(SERVER) find-java >/dev/null 2>&1 || $(INSTALL) -r requirements-java.txt
+	@.venv/bin/pip config list | grep --quiet index-url || $(PIP) -r requirements-uv.txt 2>/dev/null || true
+	@$(INSTALL) requirements.txt
+	@$(SERVER) find-java >/dev/null 2>&1 || { $(INSTALL) requirements-java.txt; }
 	@touch .venv/ready
 
 .venv/ready-for-tests: .venv/ready requirements-tests.txt
-	@$(INSTALL) -r requirements-tests.txt
+	@$(INSTALL) requirements-tests.txt
 	@touch .venv/ready-for-tests
 
-lock:  ## pins requirements*.in again (needs uv)
-	@for name in requirements requirements-java requirements-tests; do \
-		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+lock: setup  ## pins requirements*.in again
+	@for name in requirements requirements-java requirements-tests requirements-uv; do \
+		.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			$$name.in --output-file $$name.txt; \
 	done
 
-audit:  ## checks the pinned packages for known vulnerabilities (needs uv, and the network)
-	@for name in requirements requirements-java requirements-tests; do \
-		uvx pip-audit --require-hashes --disable-pip --requirement $$name.txt || exit 1; \
+audit: setup  ## checks the pinned packages for known vulnerabilities
+	@for name in requirements requirements-java requirements-tests requirements-uv; do \
+		.venv/bin/uvx pip-audit --require-hashes --disable-pip --requirement $$name.txt || exit 1; \
 	done
 
 clean:  ## stops the server and removes the state: tables, logs, sites
