@@ -6,6 +6,7 @@ export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
 export REPLACE_LOADED ?=
+export FRESH ?=
 export CUSTOMER_ID ?=
 export SPARK_MASTER ?= local[*]
 export SPARK_DRIVER_MEMORY ?=
@@ -29,20 +30,22 @@ GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" 
 LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
 
+LAST_RUN = $(STEP) -m server.last_run
+
 # One lock around all steps: two runs would build the same tables. Two steps run at a time, or as many as
 # a -j of the user allows (the jobserver).
 LOCKED = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
-.PHONY: help run load erase parameters raw added erased before_ml clusters lifetime_value after_ml \
-	site summary forgotten test test_all test_hours bench lint up down status sql history profile docs serve \
+.PHONY: help run load erase needed parameters raw added erased before_ml clusters lifetime_value after_ml \
+	changed_models site summary recorded forgotten test test_all test_hours bench lint up down status sql history profile docs serve \
 	pictures setup setup-tests lock audit clean
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-run:  ## everything: data, models, personas, lifetime value, the sites, and a summary
-	+@$(LOCKED) BEGIN=raw summary
+run:  ## everything that has changed: data, models, personas, lifetime value, the sites; and a summary
+	+@$(LOCKED) needed
 
 load:  ## adds TRANSACTIONS (and CUSTOMERS) to the loaded data
 	+@$(LOCKED) BEGIN=added added
@@ -59,7 +62,7 @@ before_ml: $(BEGIN)
 clusters lifetime_value: before_ml
 after_ml: clusters lifetime_value
 site: after_ml
-summary: site
+summary recorded: site
 forgotten: summary
 else
 .NOTPARALLEL:
@@ -67,6 +70,18 @@ endif
 
 parameters: setup
 	@$(PYTHON) -m server.parameters
+
+# What has changed since the last complete run decides which steps are needed. The parameters are checked
+# and the server is up, so these steps do not run again.
+needed: parameters up
+	+@needs() { $(MAKE) --old-file=parameters --old-file=up "$$@"; }; \
+	case "$$($(LAST_RUN) scope)" in \
+		nothing) needs summary ;; \
+		page) needs site summary recorded ;; \
+		models) needs changed_models site summary recorded ;; \
+		everything) needs BEGIN=raw summary recorded ;; \
+		*) exit 1 ;; \
+	esac
 
 raw:
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
@@ -87,11 +102,17 @@ clusters:
 lifetime_value:
 	@$(STEP) -m ml.lifetime_value
 
+changed_models:
+	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run" --exclude-resource-type unit_test
+
 site: up  ## the insight site, and the lineage site in it: target/site/index.html
 	@$(STEP) -m reports.build_site
 
 summary:
 	@$(PYTHON) -m reports.summary
+
+recorded:
+	@$(LAST_RUN) record
 
 forgotten:
 	@$(DBT) --quiet run-operation drop_earlier_builds

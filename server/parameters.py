@@ -39,10 +39,9 @@ def check(parameters: Mapping[str, str]) -> None:
     whole_number("N_CUSTOMERS", parameters["N_CUSTOMERS"], least=1)
     whole_number("SEED", parameters["SEED"])
     check_as_of_date(parameters.get("AS_OF_DATE", ""))
-    if parameters.get("REPLACE_LOADED", "") not in ("", "yes"):
-        raise StepError(
-            f"REPLACE_LOADED must be yes or empty, not '{parameters['REPLACE_LOADED']}'"
-        )
+    for name in ("REPLACE_LOADED", "FRESH"):
+        if parameters.get(name, "") not in ("", "yes"):
+            raise StepError(f"{name} must be yes or empty, not '{parameters[name]}'")
     for name in ("CUSTOMERS", "MAPPING"):
         if parameters.get(name) and not parameters.get("TRANSACTIONS"):
             raise StepError(

@@ -44,7 +44,7 @@ spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:Tiere
 """
 PARAMETERS = (
     *("N_CUSTOMERS", "SEED", "AS_OF_DATE"),
-    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE_LOADED"),
+    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE_LOADED", "FRESH"),
 )
 
 

@@ -88,7 +88,7 @@ def test_no_file_or_table_names_the_erased_customer(own_state: dict[str, str]):
     # This query puts the id into the log, as an analyst's query would.
     query(f"select * from marts.customers where customer_id = '{customer_id}'")
     # A second build of each mart, so that the one before it has to be dropped too.
-    run_make(own_state, "run", "N_CUSTOMERS=3000")
+    run_make(own_state, "run", "N_CUSTOMERS=3000", "FRESH=yes")
     run_make(own_state, "erase", f"CUSTOMER_ID={customer_id}")
     # The files come first because the queries below write the id into the log.
     for folder in ("STATE_DIR", "DBT_TARGET_PATH", "DBT_LOG_PATH"):

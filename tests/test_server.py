@@ -15,7 +15,7 @@ from server.parameters import check
 GIBIBYTE = 2**30
 # A word of each step's command, in the order of the flow.
 STEPS = (
-    *("server.parameters", "server up", "ml.generate", "before_ml", "ml.cluster"),
+    *("server.parameters", "server up", "last_run scope", "ml.generate", "before_ml", "ml.cluster"),
     *("ml.lifetime_value", "after_ml", "reports.build_site", "reports.summary"),
 )
 
@@ -74,9 +74,14 @@ def test_wrong_memory_is_one_clear_line(
 
 @pytest.mark.parametrize("jobs", [(), ("-j1",), ("-j",), ("-j4",)])
 def test_a_run_has_its_steps_in_order_with_any_number_of_jobs(tmp_path: Path, jobs: tuple):
-    """A program that only records its begin and end replaces Python and dbt."""
+    """A program that only records its begin and end replaces Python and dbt.
+
+    It also prints what has changed since the last complete run: everything.
+    """
     log, program = tmp_path / "log", tmp_path / "program"
-    program.write_text(f'#!/bin/sh\necho "begin $*" >>{log}; sleep 0.2; echo "end $*" >>{log}\n')
+    program.write_text(
+        f'#!/bin/sh\necho everything; echo "begin $*" >>{log}; sleep 0.2; echo "end $*" >>{log}\n'
+    )
     program.chmod(0o755)
     environment = {name: text for name, text in os.environ.items() if name not in PARAMETERS}
     programs = f"PYTHON={program}", f"DBT={program}", f"STATE_DIR={tmp_path}"

@@ -1,0 +1,214 @@
+"""Finds out what has changed since the last complete run: `make run` does no more than is needed.
+
+    python -m server.last_run scope     prints nothing, page, models or everything
+    python -m server.last_run record    remembers that this run is complete
+
+A run depends on its parameters, on the files that it loads and on the files of this project. Its
+tables are compared by their definitions and by the names, sizes and times of their files. `record`
+stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run, so a
+record always describes a run that ended well. What a killed run, dbt or a person does to a table
+after it differs from the record.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from ml.loading.inputs import read_inputs
+from ml.session import StepError, log, run, start
+from reports.project import ROOT, TARGET
+from server.environment import STATE
+
+RECORD = STATE / "last-run"
+STATE_FILE = RECORD / "state.json"
+BEGUN = STATE / "last-run.begun"  # the state of the files when this run began
+PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "REPLACE_LOADED")
+# The files of the project, by what has to be done when one of them changes.
+FILES = {
+    "models": ("models", "seeds"),
+    "page": ("reports", "analyses"),
+    "project": (
+        *("ml", "macros", "server", "Makefile", "dbt_project.yml", "profiles.yml", "selectors.yml"),
+        *("requirements.txt", "requirements-java.txt"),
+        # A step fills a table again whose columns changed.
+        "models/staging/_sources.yml",
+    ),
+}
+NAMES = {
+    "parameters": "the parameters",
+    "input": "the files to load",
+    "project": "the project's code",
+    "tables": "the tables",
+    "models": "the models",
+    "page": "the page's code",
+    "site": "the site",
+}
+
+
+def digest(parts: Iterable[object]) -> str:
+    """Returns a hash of the parts, in their order."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """Returns the files at the paths and in their folders, without what Python compiled."""
+    found = (
+        file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))
+    )
+    return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
+
+
+def contents(names: Iterable[str]) -> str:
+    """Returns a hash of the project's files of these names or in these folders."""
+    files = files_of(ROOT / name for name in names)
+    return digest(f"{file.relative_to(ROOT)} {digest([file.read_bytes()])}" for file in files)
+
+
+def input_files() -> str:
+    """Returns the fingerprint of the files that the parameters name; empty without one."""
+    transactions, customers, mapping = (
+        os.environ.get(name) or None for name in ("TRANSACTIONS", "CUSTOMERS", "MAPPING")
+    )
+    return read_inputs(transactions, customers, mapping).fingerprint if transactions else ""
+
+
+def site_files() -> str:
+    """Returns a hash of the names, sizes and times of the site's files."""
+    status = ((file, file.stat()) for file in files_of([TARGET / "site"]))
+    return digest(f"{file} {each.st_size} {each.st_mtime_ns}" for file, each in status)
+
+
+def table_files(spark: SparkSession, schemas: Iterable[str]) -> str:
+    """Returns a hash of the tables: their definitions, and the names, sizes and times of files."""
+    existing = {database.name: database for database in spark.catalog.listDatabases()}
+    present = [existing[schema] for schema in sorted(schemas) if schema in existing]
+    definitions = [
+        row.information
+        for database in present
+        for row in spark.sql(f"show table extended in {database.name} like '*'").collect()
+    ]
+    # This format reads the content of a file only if its column is asked for.
+    files = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", True)
+        .load([database.locationUri for database in present])
+        .select(F.concat_ws(" ", "path", "length", "modificationTime"))
+    )
+    return digest([*sorted(definitions), *sorted(name for (name,) in files.collect())])
+
+
+def schemas_of(manifest: Mapping) -> set[str]:
+    """Returns the schemas of a manifest, with those of the builds behind published tables."""
+    nodes = (*manifest["nodes"].values(), *manifest["sources"].values())
+    schemas = {node["schema"] for node in nodes if node["resource_type"] != "analysis"}
+    return schemas | {f"{schema}_builds" for schema in schemas}
+
+
+def requested() -> dict[str, str]:
+    """Returns the hashes of all that a run depends on."""
+    return {
+        "parameters": digest(os.environ.get(name, "") for name in PARAMETERS),
+        "input": input_files(),
+        **{name: contents(paths) for name, paths in FILES.items()},
+    }
+
+
+def made(spark: SparkSession, manifest: Mapping) -> dict[str, str]:
+    """Returns the hashes of what a run makes."""
+    return {"tables": table_files(spark, schemas_of(manifest)), "site": site_files()}
+
+
+def steps_read_changes(manifest: Mapping) -> bool:
+    """Returns whether a PySpark step reads a changed model, or one that follows from it.
+
+    The exposures of the type `ml` tell what the steps read. What changed is known by dbt: it
+    compares the project with the manifest of the last complete run.
+    """
+    steps = {each["name"] for each in manifest["exposures"].values() if each["type"] == "ml"}
+    dbt = [str(Path(sys.executable).parent / "dbt"), "--quiet", "ls"]
+    selection = ["--select", "state:modified+", "--state", str(RECORD)]
+    printed = ["--resource-type", "exposure", "--output", "name"]
+    listed = subprocess.run(
+        [*dbt, *selection, *printed], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True
+    )
+    if listed.returncode:
+        raise StepError("dbt could not compare the models; its message is above")
+    return bool(steps & set(listed.stdout.split()))
+
+
+def scope_of(changed: set[str], manifest: Mapping) -> str:
+    """Returns what has to be done when these parts of the state have changed."""
+    if not changed:
+        return "nothing"
+    if changed <= {"page", "site"}:
+        return "page"
+    if changed <= {"models", "page", "site"} and not steps_read_changes(manifest):
+        return "models"
+    return "everything"
+
+
+def scope() -> None:
+    """Compares the state with the record, and prints what has to be done."""
+    wanted = requested()
+    BEGUN.write_text(json.dumps(wanted))
+    if os.environ.get("FRESH") or not STATE_FILE.exists():
+        print("everything")
+        return
+    record = json.loads(STATE_FILE.read_text())
+    manifest = json.loads((RECORD / "manifest.json").read_text())
+    try:
+        now = wanted | made(start("last run"), manifest)
+    except AnalysisException:  # a folder of tables is missing
+        now = wanted | {"tables": "missing"}
+    changed = {name for name in now if now[name] != record["state"].get(name)}
+    since = f"since the run of {record['ended_at']}"
+    names = ", ".join(text for name, text in NAMES.items() if name in changed)
+    # stdout is for make, stderr for the user.
+    print(
+        f"Changed {since}: {names}" if changed else f"Nothing has changed {since}", file=sys.stderr
+    )
+    print(scope_of(changed, manifest))
+
+
+def record() -> None:
+    """Stores the state of this moment as that of the last complete run.
+
+    Files that may have changed during the run are not those that it read: it leaves no record then.
+    """
+    shutil.rmtree(RECORD, ignore_errors=True)
+    wanted = requested()
+    if wanted != json.loads(BEGUN.read_text()):
+        log("Files may have changed during this run, so the next one builds everything")
+        return
+    manifest = TARGET / "manifest.json"
+    state = wanted | made(start("last run"), json.loads(manifest.read_text()))
+    new = RECORD.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    shutil.copy(manifest, new)
+    ended_at = f"{datetime.now():%Y-%m-%d %H:%M}"
+    (new / STATE_FILE.name).write_text(json.dumps({"ended_at": ended_at, "state": state}))
+    new.rename(RECORD)
+
+
+def main() -> None:
+    """Runs the command that the command line names."""
+    commands = {"scope": scope, "record": record}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=commands)
+    commands[parser.parse_args().command]()
+
+
+if __name__ == "__main__":
+    run(main)

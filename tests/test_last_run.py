@@ -1,0 +1,154 @@
+"""Tests of what `make run` does again: only what has changed since the last complete run."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, query_function
+from pyspark.sql import SparkSession
+
+from server import last_run
+
+PROJECT = (
+    *("analyses", "macros", "ml", "models", "reports", "seeds", "server", "tests/dbt"),
+    *("Makefile", "dbt_project.yml", "profiles.yml", "selectors.yml"),
+    *("requirements.txt", "requirements-java.txt", "requirements-uv.txt"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "read_by_a_step", "scope"),
+    [
+        ("", False, "nothing"),
+        ("site", False, "page"),
+        ("page site", False, "page"),
+        ("models", False, "models"),
+        ("models page", False, "models"),
+        ("models", True, "everything"),
+        ("models tables", False, "everything"),
+        ("parameters", False, "everything"),
+        ("input", False, "everything"),
+        ("tables", False, "everything"),
+        ("project page", False, "everything"),
+    ],
+)
+def test_scope_is_no_more_than_the_changes_need(
+    monkeypatch: pytest.MonkeyPatch, changed: str, read_by_a_step: bool, scope: str
+):
+    monkeypatch.setattr(last_run, "steps_read_changes", lambda _: read_by_a_step)
+    assert last_run.scope_of(set(changed.split()), {}) == scope
+
+
+def test_every_file_that_a_run_reads_is_compared():
+    """Documents, tests and what only developers need are not."""
+    compared = {name for names in last_run.FILES.values() for name in names}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    left = {name.partition("/")[0] for name in tracked} - compared
+    assert left == {
+        *(".ci", ".gitignore", ".pre-commit-config.yaml", ".sqlfluff", ".sqlfluffignore"),
+        *(".yamllint", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"),
+        *("dbt-bouncer.yml", "docs", "pyproject.toml", "requirements-java.in"),
+        *("requirements-tests.in", "requirements-tests.txt", "requirements-uv.in"),
+        *("requirements-uv.txt", "requirements.in", "tests"),
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into test_last_run.kept values (2)",
+        "truncate table test_last_run.kept",
+        "insert overwrite test_last_run.kept values (1)",
+        "drop table test_last_run.kept",
+        "alter table test_last_run.kept set tblproperties ('version' = 'other')",
+        "alter view test_last_run.shown as select 3 as number",
+        "create table test_last_run.another (number int) using parquet",
+    ],
+)
+def test_any_change_of_a_table_is_noticed(spark: SparkSession, change: str):
+    for statement in (
+        "drop database if exists test_last_run cascade",
+        "create database test_last_run",
+        "create table test_last_run.kept (number int) using parquet",
+        "insert into test_last_run.kept values (1)",
+        "create view test_last_run.shown as select * from test_last_run.kept",
+    ):
+        spark.sql(statement)
+    before = last_run.table_files(spark, ["test_last_run"])
+    spark.sql("select * from test_last_run.shown").collect()
+    assert last_run.table_files(spark, ["test_last_run"]) == before
+    spark.sql(change)
+    assert last_run.table_files(spark, ["test_last_run"]) != before
+    spark.sql("drop database test_last_run cascade")
+
+
+@pytest.fixture
+def run_copy(own_state: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Runs `make run` in a copy of the project, whose files a test may change."""
+    copy = tmp_path / "copy"
+    for name in PROJECT:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        path = ROOT / name
+        shutil.copytree(path, copy / name) if path.is_dir() else shutil.copy2(path, copy / name)
+    (copy / ".venv").symlink_to(Path(sys.prefix))
+
+    def run(*arguments: str) -> str:
+        result = subprocess.run(
+            ["make", "run", "N_CUSTOMERS=3000", *arguments],
+            cwd=copy,
+            env=own_state,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return result.stdout
+
+    return run
+
+
+def models_built(printed: str) -> set[str]:
+    """Names of the models that dbt built, from what it printed."""
+    return set(re.findall(r"OK created sql \S+ model \w+\.(\w+)", printed))
+
+
+@pytest.mark.slow
+def test_a_run_does_again_only_what_has_changed(
+    run_copy: Callable[..., str], own_state: dict[str, str], tmp_path: Path
+):
+    copy, site = tmp_path / "copy", Path(own_state["DBT_TARGET_PATH"]) / "site" / "index.html"
+    first = run_copy()
+    assert "Changed since" not in first
+    summary = first[first.index("As of ") :]
+    built_at = site.stat().st_mtime_ns
+
+    again = run_copy()
+    assert "Nothing has changed since the run of " in again
+    assert again.endswith(summary)
+    assert site.stat().st_mtime_ns == built_at
+
+    mart = copy / "models" / "marts" / "behavior" / "category_affinity.sql"
+    mart.write_text(mart.read_text() + "\n-- A comment.\n")
+    changed = run_copy()
+    assert re.search(r"Changed since the run of \S+ \S+: the models\n", changed)
+    assert models_built(changed) == {"category_affinity"}
+    assert site.stat().st_mtime_ns > built_at
+
+    shutil.rmtree(site.parent)
+    assert models_built(run_copy()) == set()
+    assert site.exists()
+
+    with query_function(own_state) as query:
+        query("truncate table ml.lifetime_value")
+    healed = run_copy()
+    assert re.search(r"Changed since the run of \S+ \S+: the tables\n", healed)
+    assert models_built(healed) == models_built(first)
+    assert healed.endswith(summary)
+    assert models_built(run_copy("FRESH=yes")) == models_built(first)
+    assert "Nothing has changed" in run_copy()
