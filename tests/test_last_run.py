@@ -1,5 +1,6 @@
 """Tests of what `make run` does again: only what has changed since the last complete run."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -41,6 +42,28 @@ def test_scope_is_no_more_than_the_changes_need(
 ):
     monkeypatch.setattr(last_run, "steps_read_changes", lambda _: read_by_a_step)
     assert last_run.scope_of(set(changed.split()), {}) == scope
+
+
+def test_everything_is_done_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(last_run, "BEGUN", tmp_path / "last-run.begun")
+    monkeypatch.setenv("FRESH", "yes")
+    last_run.scope()
+    assert capsys.readouterr().out == "everything\n"
+
+
+def test_files_that_change_during_a_run_leave_no_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    record, begun = tmp_path / "last-run", tmp_path / "last-run.begun"
+    record.mkdir()
+    monkeypatch.setattr(last_run, "RECORD", record)
+    monkeypatch.setattr(last_run, "BEGUN", begun)
+    begun.write_text(json.dumps(last_run.requested() | {"models": "as they were"}))
+    last_run.record()
+    assert "the next one builds everything" in capsys.readouterr().out
+    assert not record.exists()
 
 
 def test_every_file_that_a_run_reads_is_compared():
@@ -150,5 +173,3 @@ def test_a_run_does_again_only_what_has_changed(
     assert re.search(r"Changed since the run of \S+ \S+: the tables\n", healed)
     assert models_built(healed) == models_built(first)
     assert healed.endswith(summary)
-    assert models_built(run_copy("FRESH=yes")) == models_built(first)
-    assert "Nothing has changed" in run_copy()
