@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession, is_remote
-from pyspark.sql.connect.client.retries import DefaultPolicy
 
 # With fewer buyers or days, rates and fits are mostly chance: no lifetime value is modeled, and the
 # insight site warns.
@@ -42,6 +41,9 @@ def start(step: str) -> SparkSession:
         check_server(os.environ["SPARK_REMOTE"])
     spark = SparkSession.builder.appName(step).getOrCreate()
     if is_remote():
+        # Imported here because it takes more than a second, and not every program starts a session.
+        from pyspark.sql.connect.client.retries import DefaultPolicy
+
         # By default the client silently retries for ten minutes when the server is gone.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
     spark.conf.set("spark.sql.session.timeZone", "UTC")

@@ -8,17 +8,18 @@ columns. The site is built in another folder, and replaces the old one once it i
 """
 
 import shutil
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from ml.session import log, run, start
+from ml.session import StepError, log, run, start
 from reports import lineage_site
 from reports.audiences import read_audiences, write_audiences
 from reports.page import render
-from reports.project import TARGET
+from reports.project import ROOT, TARGET
 from reports.query import read, relations_of
 
 
@@ -28,13 +29,14 @@ def build(spark: SparkSession, folder: Path) -> None:
     # Reads the manifest before dbt rewrites it.
     relations = relations_of(lineage_site.read_manifest())
     # dbt takes about as long as the other parts together, so it runs on a core of its own.
-    with ProcessPoolExecutor(1, get_context("spawn")) as process, ThreadPoolExecutor(1) as pool:
-        lineage = process.submit(lineage_site.write, folder / "lineage")
+    command = [sys.executable, "-m", "reports.lineage_site", str(folder / "lineage")]
+    with subprocess.Popen(command, cwd=ROOT) as lineage, ThreadPoolExecutor(1) as pool:
         members = pool.submit(read_audiences, spark)
         tables = read(spark, relations)
         files = write_audiences(members.result(), tables.recommendations, folder)
         (folder / "index.html").write_text(render(tables, files), encoding="utf-8")
-        lineage.result()
+    if lineage.returncode:
+        raise StepError("the lineage site could not be built; the message is above")
 
 
 def main() -> None:

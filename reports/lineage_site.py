@@ -1,11 +1,14 @@
-"""The lineage part of the site: dbt's documentation as one page, and the lineage of columns."""
+"""Builds the lineage part of the site: dbt's documentation as one page, and the lineage of columns.
+
+python -m reports.lineage_site FOLDER
+"""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from ml.session import StepError
+from ml.session import StepError, run
 from reports import column_lineage
 from reports.project import ROOT, TARGET, TEMPLATES
 
@@ -43,3 +46,7 @@ def with_way_back(page: str) -> str:
     page = page.replace("${require('./assets/favicons/favicon.ico')}", "data:,")
     link = TEMPLATES.get_template("way_back.html.j2").render()
     return page.replace("</body>", f"{link}</body>")
+
+
+if __name__ == "__main__":
+    run(lambda: write(Path(sys.argv[1])))
