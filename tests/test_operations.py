@@ -46,7 +46,7 @@ def test_documented_backup_restores_every_table(own_state: dict[str, str], tmp_p
     run_make(own_state, "run", "N_CUSTOMERS=300")
     before = table_fingerprints(own_state)
     run(backup)
-    run_make(own_state, "run", "N_CUSTOMERS=200")
+    run_make(own_state, "up", "raw", "N_CUSTOMERS=200")
     assert table_fingerprints(own_state) != before
     run(restore)
     assert table_fingerprints(own_state) == before
