@@ -84,7 +84,7 @@ def marts(
             "audience varchar, value double, baseline double);"
             "create table purchase_forecast (period varchar, starts_on date, ends_on date, "
             "quantity varchar, forecast double, low_50 double, high_50 double, low_80 double, "
-            "high_80 double, low_95 double, high_95 double, model varchar)"
+            "high_80 double, low_95 double, high_95 double, model varchar, as_of_date date)"
         )
         prepare(connection, as_of_date)
         relations = {f"marts.{name}": mart.sql for name, mart in MARTS.items()} | {
