@@ -38,8 +38,8 @@ LOCKED = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
 .PHONY: help run load erase needed parameters raw added erased before_ml clusters lifetime_value after_ml \
-	changed_models site summary recorded forgotten test test_all test_hours bench lint up down status sql history profile docs serve \
-	pictures setup setup-tests lock audit clean
+	changed_models site summary recorded forgotten test test_all test_hours bench lint up down status sql \
+	history profile docs serve pictures setup setup-tests lock audit clean
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 10

@@ -1,23 +1,17 @@
-"""Builds the lineage part of the site: dbt's documentation as one page, and the lineage of columns.
+"""Builds the lineage part of the site, in a process of its own.
 
-python -m reports.lineage_site FOLDER
+    python -m reports.lineage_site FOLDER
+
+Writes dbt's documentation as one page, and the lineage of columns, into the new folder.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-from ml.session import StepError, run
+from ml.session import run
 from reports import column_lineage
-from reports.project import ROOT, TARGET, TEMPLATES
-
-
-def run_dbt(*arguments: str) -> None:
-    """Runs dbt with these arguments; raises StepError when it fails."""
-    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *arguments]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        raise StepError("dbt could not describe the tables; its message is above")
+from reports.project import TARGET, TEMPLATES, run_dbt
 
 
 def read_manifest() -> dict:

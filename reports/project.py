@@ -1,10 +1,14 @@
-"""Shared by the reports: paths, the settings in dbt_project.yml, and the templates."""
+"""Shared by the reports: paths, the settings in dbt_project.yml, dbt, and the templates."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jinja2
 import yaml
+
+from ml.session import StepError
 
 ROOT = Path(__file__).resolve().parent.parent
 # dbt's target folder, which the site is written into.
@@ -19,3 +23,13 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals["css"] = (ROOT / "reports" / "templates" / "site.css").read_text()
+
+
+def run_dbt(*arguments: str) -> str:
+    """Runs dbt with these arguments and returns what it prints; raises StepError when it fails."""
+    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *arguments]
+    result = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        print(result.stdout, file=sys.stderr)
+        raise StepError(f"dbt {arguments[0]} failed; its message is above")
+    return result.stdout

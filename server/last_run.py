@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -26,8 +25,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from ml.loading.inputs import read_inputs
-from ml.session import StepError, log, run, start
-from reports.project import ROOT, TARGET
+from ml.session import log, run, start
+from reports.project import ROOT, TARGET, run_dbt
 from server.environment import STATE
 
 RECORD = STATE / "last-run"
@@ -136,15 +135,9 @@ def steps_read_changes(manifest: Mapping) -> bool:
     compares the project with the manifest of the last complete run.
     """
     steps = {each["name"] for each in manifest["exposures"].values() if each["type"] == "ml"}
-    dbt = [str(Path(sys.executable).parent / "dbt"), "--quiet", "ls"]
     selection = ["--select", "state:modified+", "--state", str(RECORD)]
-    printed = ["--resource-type", "exposure", "--output", "name"]
-    listed = subprocess.run(
-        [*dbt, *selection, *printed], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True
-    )
-    if listed.returncode:
-        raise StepError("dbt could not compare the models; its message is above")
-    return bool(steps & set(listed.stdout.split()))
+    changed = run_dbt("ls", *selection, "--resource-type", "exposure", "--output", "name")
+    return bool(steps & set(changed.split()))
 
 
 def scope_of(changed: set[str], manifest: Mapping) -> str:
