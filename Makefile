@@ -79,7 +79,8 @@ needed: parameters up
 		nothing) needs summary ;; \
 		page) needs site summary recorded ;; \
 		models) needs changed_models site summary recorded ;; \
-		everything) needs BEGIN=raw summary recorded ;; \
+		data) needs BEGIN=raw summary recorded ;; \
+		everything) needs BEGIN=raw FULL_REFRESH=--full-refresh summary recorded ;; \
 		*) exit 1 ;; \
 	esac
 
@@ -93,7 +94,7 @@ erased:
 	@$(STEP) -m ml.erase
 
 before_ml after_ml:
-	@$(DBT) build --selector $@ --exclude-resource-type unit_test
+	@$(DBT) build --selector $@ $(FULL_REFRESH) --exclude-resource-type unit_test
 
 # Neither reads the other's tables, and each leaves a core idle: they run side by side.
 clusters:

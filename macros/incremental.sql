@@ -13,10 +13,20 @@
 {#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none,
     so its lines count as changed in every run. With `--empty` the relation prints as a query without lines, so
     the next run rebuilds the model. -#}
-{% macro origin_of_lines() %}
+{% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') or run_started_at %}
-    {{ return('lines ' ~ version ~ ' of ' ~ lines ~ ', model ' ~ model.checksum.checksum) }}
+    {{ return('lines ' ~ version ~ ' of ' ~ lines ~ ', models ' ~ local_md5(code_before(node) | join)) }}
+{% endmacro %}
+
+
+{#- The checksums of a node and of all models and seeds that it follows from. -#}
+{% macro code_before(node, found={}) %}
+    {% do found.update({node.unique_id: node.checksum.checksum}) %}
+    {% for parent in node.depends_on.nodes if parent in graph.nodes and parent not in found %}
+        {% do code_before(graph.nodes[parent], found) %}
+    {% endfor %}
+    {{ return(found.values() | sort) }}
 {% endmacro %}
 
 
@@ -31,4 +41,44 @@
         {{ return(row[1]) }}
     {% endfor %}
     {{ return(none) }}
+{% endmacro %}
+
+
+{#- The node of customer_segment_history; none while dbt parses. It is not a ref, because the history follows from the
+    models that ask for it. -#}
+{% macro segment_history() %}
+    {{ return(graph.nodes['model.' ~ model.package_name ~ '.customer_segment_history'] if execute) }}
+{% endmacro %}
+
+
+{% macro origin_of_history() %}
+    {{ return(origin_of_lines(segment_history()) if execute) }}
+{% endmacro %}
+
+
+{#- Query for the month ends that the published history has, with the last batch of lines that it includes; null
+    without a usable line. It has none if the history has to be rebuilt: on `--full-refresh`, or if it was built from
+    other lines or other SQL. -#}
+{% macro published_months() %}
+    {% if execute and not flags.FULL_REFRESH %}
+        {% set node = segment_history() %}
+        {% set history = adapter.get_relation(node.database, node.schema, node.alias) %}
+        {% if history is not none and build_exists(history) %}
+            {% if table_property(history, 'built_from') == origin_of_history() %}
+                {% set last_batch = 'try_cast(' ~ sql_string(table_property(history, 'last_batch')) ~ ' as timestamp)' %}
+                {{ return('select distinct month_end, ' ~ last_batch ~ ' as last_batch from ' ~ history) }}
+            {% endif %}
+        {% endif %}
+    {% endif %}
+    {{ return('select cast(null as date) as month_end, cast(null as timestamp) as last_batch where false') }}
+{% endmacro %}
+
+
+{#- For a post-hook of the history: what it was built from, as int_history_months has found it. -#}
+{% macro note_history() %}
+    {% if execute %}
+        {% set found = run_query('select max(built_from), string(max(last_batch)) from ' ~ ref('int_history_months')) %}
+        {% set built_from, last_batch = found.rows[0].values() %}
+        alter view {{ this }} set tblproperties ('built_from' = '{{ built_from }}', 'last_batch' = '{{ last_batch }}')
+    {% endif %}
 {% endmacro %}

@@ -1,13 +1,15 @@
 """Finds out what has changed since the last complete run: `make run` does no more than is needed.
 
-    python -m server.last_run scope     prints nothing, page, models or everything
+    python -m server.last_run scope     prints nothing, page, models, data or everything
     python -m server.last_run record    remembers that this run is complete
 
 A run depends on its parameters, on the files that it loads and on the files of this project. Its
-tables are compared by their definitions and by the names, sizes and times of their files. `record`
-stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run, so a
-record always describes a run that ended well. What a killed run, dbt or a person does to a table
-after it differs from the record.
+tables are compared by their definitions and by the names, sizes and times of their files. Tables
+that keep what a run need not build again are rebuilt, too, unless only data or parameters are new.
+
+`record` stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run,
+so a record always describes a run that ended well. What a killed run, dbt or a person does to a
+table after it differs from the record.
 """
 
 import argparse
@@ -48,6 +50,7 @@ NAMES = {
     "parameters": "the parameters",
     "input": "the files to load",
     "project": "the project's code",
+    "raw": "the raw data",
     "tables": "the tables",
     "models": "the models",
     "page": "the page's code",
@@ -125,19 +128,27 @@ def requested() -> dict[str, str]:
 
 def made(spark: SparkSession, manifest: Mapping) -> dict[str, str]:
     """Returns the hashes of what a run makes."""
-    return {"tables": table_files(spark, schemas_of(manifest)), "site": site_files()}
+    return {
+        "raw": table_files(spark, ["raw"]),
+        "tables": table_files(spark, schemas_of(manifest) - {"raw"}),
+        "site": site_files(),
+    }
 
 
-def steps_read_changes(manifest: Mapping) -> bool:
-    """Returns whether a PySpark step reads a changed model, or one that follows from it.
+def changes_go_far(manifest: Mapping) -> bool:
+    """Returns whether a changed model leads to a PySpark step, or to a model that keeps the past.
 
     The exposures of the type `ml` tell what the steps read. What changed is known by dbt: it
     compares the project with the manifest of the last complete run.
     """
-    steps = {each["name"] for each in manifest["exposures"].values() if each["type"] == "ml"}
+    far = {
+        *(each["name"] for each in manifest["exposures"].values() if each["type"] == "ml"),
+        *(each["name"] for each in manifest["nodes"].values() if each["config"].get("kept_by")),
+    }
     selection = ["--select", "state:modified+", "--state", str(RECORD)]
-    changed = run_dbt("ls", *selection, "--resource-type", "exposure", "--output", "name")
-    return bool(steps & set(changed.split()))
+    types = ["--resource-type", "exposure", "--resource-type", "model"]
+    changed = run_dbt("ls", *selection, *types, "--output", "name")
+    return bool(far & set(changed.split()))
 
 
 def scope_of(changed: set[str], manifest: Mapping) -> str:
@@ -146,8 +157,10 @@ def scope_of(changed: set[str], manifest: Mapping) -> str:
         return "nothing"
     if changed <= {"page", "site"}:
         return "page"
-    if changed <= {"models", "page", "site"} and not steps_read_changes(manifest):
+    if changed <= {"models", "page", "site"} and not changes_go_far(manifest):
         return "models"
+    if changed <= {"parameters", "input", "raw", "page", "site"}:
+        return "data"
     return "everything"
 
 

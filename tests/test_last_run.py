@@ -22,7 +22,7 @@ PROJECT = (
 
 
 @pytest.mark.parametrize(
-    ("changed", "read_by_a_step", "scope"),
+    ("changed", "far", "scope"),
     [
         ("", False, "nothing"),
         ("site", False, "page"),
@@ -31,16 +31,19 @@ PROJECT = (
         ("models page", False, "models"),
         ("models", True, "everything"),
         ("models tables", False, "everything"),
-        ("parameters", False, "everything"),
-        ("input", False, "everything"),
+        ("parameters", False, "data"),
+        ("input", False, "data"),
+        ("raw site page", False, "data"),
+        ("raw models", False, "everything"),
+        ("raw tables", False, "everything"),
         ("tables", False, "everything"),
         ("project page", False, "everything"),
     ],
 )
 def test_scope_is_no_more_than_the_changes_need(
-    monkeypatch: pytest.MonkeyPatch, changed: str, read_by_a_step: bool, scope: str
+    monkeypatch: pytest.MonkeyPatch, changed: str, far: bool, scope: str
 ):
-    monkeypatch.setattr(last_run, "steps_read_changes", lambda _: read_by_a_step)
+    monkeypatch.setattr(last_run, "changes_go_far", lambda _: far)
     assert last_run.scope_of(set(changed.split()), {}) == scope
 
 

@@ -11,30 +11,39 @@
 {% materialization published_table, adapter='spark' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target = this.incorporate(type='view') -%}
-    {%- set build = build_of(this) -%}
+    {%- set live = live_build(existing) -%}
+    {%- set published = published_partitions(existing) -%}
+    {%- set kept = kept_partitions(published) -%}
+    {%- set build = build_of(this, live if kept) -%}
 
     {{ run_hooks(pre_hooks) }}
 
     {% set columns = contract_columns(sql) %}
     {% set checks = constraint_checks() %}
-    {% set live = live_build(existing) %}
     {% if live is none %}
         {% do run_query('create database if not exists ' ~ build.schema) %}
     {% endif %}
-    {% do run_query(create_build(build, columns)) %}
+    {% if not kept %}
+        {% do run_query(create_build(build, columns)) %}
+    {% endif %}
     {% call statement('main') %}
         insert into {{ build }} by name
-        {{ sql }}
+        {{ sql if not config.get('kept_by') else with_run(sql) }}
     {% endcall %}
-    {% set row_count = check_constraints(build, checks) %}
+    {% set row_count = check_constraints(build, checks, published if kept else []) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
         {% set existing = none %}
     {% endif %}
     {% set verb = 'create' if existing is none else 'alter' %}
-    {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns)) %}
+    {% set partitions = kept + new_partitions(build) %}
+    {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns, partitions)) %}
+    {% if kept %}
+        {% set row_count = run_query('select count(*) from ' ~ target).rows[0][0] %}
+    {% endif %}
     {% do run_query(set_view_properties(target, row_count)) %}
+    {% do drop_partitions(build, keep=partitions + published) %}
     {% do drop_builds(this, keep=[build.identifier, live]) %}
 
     {{ run_hooks(post_hooks) }}
@@ -47,11 +56,17 @@
 {%- endmacro %}
 
 
-{#- The name of a new build: the model's name and the microsecond when the run started. -#}
-{% macro build_of(relation) %}
+{#- The microsecond when the run started. -#}
+{% macro run_stamp() -%}
+    {{ return(run_started_at.strftime('%Y%m%d%H%M%S%f')) }}
+{%- endmacro %}
+
+
+{#- The live build if its rows are kept, or a new one: the model's name and the stamp of the run. -#}
+{% macro build_of(relation, live=none) %}
     {{ return(api.Relation.create(
         schema=builds_schema(relation),
-        identifier=(relation.identifier | lower) ~ '__' ~ run_started_at.strftime('%Y%m%d%H%M%S%f'),
+        identifier=live or (relation.identifier | lower) ~ '__' ~ run_stamp(),
         type='table'
     )) }}
 {% endmacro %}
@@ -66,10 +81,21 @@
 {#- dbt lists the relations of a schema with the texts of views. -#}
 {% macro live_build(view) %}
     {% if view is not none and view.is_view %}
-        {% set found = modules.re.search('(?m)^View Text: .*[.](' ~ build_pattern(view) ~ ')$', view.information) %}
+        {% set text = '(?m)^View Text: .*[.](' ~ build_pattern(view) ~ ')(?: where .*)?$' %}
+        {% set found = modules.re.search(text, view.information) %}
         {{ return(found.group(1) if found else none) }}
     {% endif %}
     {{ return(none) }}
+{% endmacro %}
+
+
+{#- Whether the build of a published view exists: somebody may have dropped it. -#}
+{% macro build_exists(view) %}
+    {% set live = live_build(view) %}
+    {{ return(
+        live is not none
+        and run_query('show tables in ' ~ builds_schema(view) ~ " like '" ~ live ~ "'") | length > 0
+    ) }}
 {% endmacro %}
 
 
@@ -80,21 +106,27 @@
         {%- for name, type, description in columns %}
         {{ adapter.quote(name) }} {{ type }} comment {{ sql_string(description[:256]) }}{{ ',' if not loop.last }}
         {%- endfor %}
+        {%- if config.get('kept_by') %}, run string comment 'Stamp of the run that wrote the row.'{% endif %}
     )
     using parquet
-    {{ partition_cols(label='partitioned by') }}
+    {% if config.get('kept_by') -%}
+        partitioned by ({{ config.get('kept_by') }}, run)
+    {%- else -%}
+        {{ partition_cols(label='partitioned by') }}
+    {%- endif %}
     {{ clustered_cols(label='clustered by') }}
     comment {{ sql_string(model.description) }}
 {% endmacro %}
 
 
 {#- Names the columns, because Spark moves partition columns to the end of a table. -#}
-{% macro select_build(build, columns) %}
+{% macro select_build(build, columns, partitions) %}
     {% set names = [] %}
     {% for name, type, description in columns %}
         {% do names.append(adapter.quote(name)) %}
     {% endfor %}
-    {{ return('select ' ~ names | join(', ') ~ ' from ' ~ build) }}
+    {% set condition = ' where ' ~ any_partition(partitions) if config.get('kept_by') else '' %}
+    {{ return('select ' ~ names | join(', ') ~ ' from ' ~ build ~ condition) }}
 {% endmacro %}
 
 

@@ -2,16 +2,15 @@ with as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- Counted back from the day after the as-of date, so that an as-of date at a month end is included.
+history_months as (
+    select * from {{ ref('int_history_months') }}
+    where not is_kept
+),
+
+-- Also the month end before each, because the history tells from which segment customers came.
 month_ends as (
-    select
-        explode(
-            transform(
-                sequence(1, {{ var('history_months') }}),
-                months -> last_day(add_months(date_add(as_of_date, 1), -months))
-            )
-        ) as scored_on
-    from as_of
+    select explode(array(month_end, last_day(add_months(month_end, -1)))) as scored_on
+    from history_months
 ),
 
 purposes as (

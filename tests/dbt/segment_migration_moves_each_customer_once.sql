@@ -9,9 +9,7 @@ migration as (
 ),
 
 month_ends as (
-    select scored_on as month_end
-    from {{ ref('int_scoring_dates') }}
-    where is_month_end
+    select * from {{ ref('int_history_months') }}
 ),
 
 months as (

@@ -1,0 +1,78 @@
+{#-
+    With the config `kept_by`, a published table keeps what has not changed. The build is partitioned by that column
+    and by `run`, the stamp of the run that wrote the row. The query returns only new values of the column, or values
+    whose rows have changed, and a run adds them to the live build. The text of the view lists the partitions to show.
+    So it publishes all of them in one step, and until then nobody sees them.
+
+    A partition is a pair: a date of the column, and a run.
+-#}
+
+
+{#- The partitions that a view shows. -#}
+{% macro published_partitions(view) %}
+    {% set found = [] %}
+    {% if config.get('kept_by') and live_build(view) %}
+        {% set partition = config.get('kept_by') ~ " = date '([^']+)' and run = '([0-9]{20})'" %}
+        {% do found.extend(modules.re.findall(partition, view.information)) %}
+    {% endif %}
+    {{ return(found | unique | list) }}
+{% endmacro %}
+
+
+{#- Of these partitions, those to keep: the model in the config `kept_in` has a row for each date, with the column
+    `is_kept`. -#}
+{% macro kept_partitions(published) %}
+    {% set kept = [] %}
+    {% if published %}
+        {% set dates = run_query(
+            'select string(' ~ config.get('kept_by') ~ ') from ' ~ ref(config.get('kept_in')) ~ ' where is_kept'
+        ).columns[0].values() %}
+        {% do kept.extend(published | selectattr(0, 'in', dates)) %}
+    {% endif %}
+    {{ return(kept) }}
+{% endmacro %}
+
+
+{% macro with_run(query) %}
+    select *, '{{ run_stamp() }}' as run
+    from (
+        {{ query }}
+    )
+{% endmacro %}
+
+
+{#- The partitions of a build. -#}
+{% macro partitions_of(build) %}
+    {% set found = [] %}
+    {% if config.get('kept_by') %}
+        {% for (name,) in run_query('show partitions ' ~ build) %}
+            {% do found.append(modules.re.search('=(.+)/run=(.+)', name).groups()) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{#- The partitions that this run has written. -#}
+{% macro new_partitions(build) %}
+    {{ return(partitions_of(build) | selectattr(1, 'equalto', run_stamp()) | list) }}
+{% endmacro %}
+
+
+{#- SQL that is true for the rows of these partitions. -#}
+{% macro any_partition(partitions) %}
+    {% set conditions = [] %}
+    {% for partition in partitions %}
+        {% do conditions.append("({} = date '{}' and run = '{}')".format(config.get('kept_by'), *partition)) %}
+    {% endfor %}
+    {{ return(conditions | sort | join(' or ') or 'false') }}
+{% endmacro %}
+
+
+{#- Drops the partitions that neither the published nor the previous view shows. -#}
+{% macro drop_partitions(build, keep) %}
+    {% for partition in partitions_of(build) if partition not in keep %}
+        {% set spec = "({} = '{}', run = '{}')".format(config.get('kept_by'), *partition) %}
+        {% do run_query('alter table ' ~ build ~ ' drop if exists partition ' ~ spec) %}
+    {% endfor %}
+{% endmacro %}
