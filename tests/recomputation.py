@@ -378,7 +378,31 @@ TABLES = {
         order by month_end desc
         limit {HISTORY_MONTHS}
     """,
-    "history": scored("select month_end as day from month_ends"),
+    # Each month end with the one before it, which may be earlier than the history.
+    "months": """
+        select month_end, last_day(month_end - to_months(1)) as previous_end
+        from month_ends
+    """,
+    "history": scored("select distinct unnest([month_end, previous_end]) as day from months"),
+    "moves": """
+        with revenue as (
+            select month_end, customer_id, money(sum(net)) as month_net_revenue
+            from months
+            inner join orders on ordered_on > previous_end and ordered_on <= month_end
+            group by all
+        )
+
+        select
+            month_end,
+            now.* exclude (day),
+            coalesce(before.segment, 'Prospects') as previous_segment,
+            coalesce(month_net_revenue, 0) as month_net_revenue
+        from months
+        inner join history as now on months.month_end = now.day
+        left join history as before
+            on months.previous_end = before.day and now.customer_id = before.customer_id
+        left join revenue using (month_end, customer_id)
+    """,
 }
 
 # --- the marts --------------------------------------------------------------------------
@@ -406,38 +430,19 @@ CUSTOMER_MARTS = {
         where orders > 0
         """,
     ),
-    "customer_segment_history": Mart(
-        ("month_end", "customer_id"), "select day as month_end, * exclude (day) from history"
-    ),
+    "customer_segment_history": Mart(("month_end", "customer_id"), "from moves"),
     # The first month end of the history has no previous month end to move from.
     "segment_migration": Mart(
         ("month_end", "from_segment", "to_segment"),
         """
-        with steps as (
-            select month_end, lag(month_end) over (order by month_end) as previous_end
-            from month_ends
-        ),
-
-        revenue as (
-            select month_end, customer_id, sum(net) as net
-            from steps
-            inner join orders on ordered_on > previous_end and ordered_on <= month_end
-            group by all
-        )
-
         select
-            steps.month_end,
-            coalesce(before.segment, 'Prospects') as from_segment,
-            now.segment as to_segment,
+            month_end,
+            previous_segment as from_segment,
+            segment as to_segment,
             count(*) as customers,
-            money(sum(revenue.net)) as net_revenue
-        from steps
-        inner join history as now on steps.month_end = now.day
-        left join history as before
-            on steps.previous_end = before.day and now.customer_id = before.customer_id
-        left join revenue
-            on steps.month_end = revenue.month_end and now.customer_id = revenue.customer_id
-        where steps.previous_end is not null
+            sum(month_net_revenue) as net_revenue
+        from moves
+        where month_end > (select min(month_end) from month_ends)
         group by all
         """,
     ),

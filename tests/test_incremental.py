@@ -1,5 +1,6 @@
 """Tests that a run classifies new lines only, with the same result as a full build."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +139,80 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     )
     build_staging(server)
     assert staged_lines(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
+
+
+def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
+    server: dict[str, str], query: Query, tmp_path: Path
+):
+    """Runs that add lines at later and earlier days, on as-of dates that go on and back."""
+    history = "marts.customer_segment_history"
+    names = [history, "marts.segment_migration", "marts.segment_validation", "marts.customer_rfm"]
+
+    def build(as_of_date: str, *arguments: str) -> dict[str, str]:
+        """Builds the history; returns the run that wrote each of its month ends."""
+        models = [f"+{name.partition('.')[2]}" for name in names]
+        variables = ["--vars", "{history_months: 4}"]
+        dbt(server | {"AS_OF_DATE": as_of_date}, "run", "--select", *models, *variables, *arguments)
+        ((text,),) = query(f"show create table {history}")
+        pairs = re.findall(r"month_end = date '([^']+)' and run = '(\d+)'", text)
+        return dict(pairs)
+
+    def add(*rows: str) -> None:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"
+        path.write_text(HEADER + "\n".join(rows) + "\n")
+        arguments = [] if path.stem == "0" else ["--append"]
+        run_step(server, "ml.load", "--transactions", str(path), *arguments)
+
+    def equals_a_rebuilt_one(as_of_date: str) -> bool:
+        kept = fingerprint(query, names)
+        build(as_of_date, "--full-refresh")
+        return fingerprint(query, names) == kept
+
+    add(
+        *(f"a{day},o{day},ann,2025-12-{day},1,10" for day in (10, 20)),
+        "b1,p1,bob,2026-01-05,1,20",
+        "r1,q1,eve,2026-01-09,-1,-3",
+        "c1,s1,cid,2026-02-03,1,5",
+    )
+    dbt(server, "seed", "--select", "rfm_segments")
+    first = build("2026-02-10")
+    # No customer is known at the end of October or November.
+    assert list(first) == ["2025-12-31", "2026-01-31"]
+    assert build("2026-02-10") == first
+
+    # A later line and a later as-of date: only the month that is over by then is new.
+    add("b2,p2,bob,2026-03-02,2,30", "e1,q2,eve,2026-02-20,1,50")
+    second = build("2026-03-15")
+    assert {day for day in second if second[day] == first.get(day)} == {"2025-12-31", "2026-01-31"}
+    assert set(second) == {"2025-12-31", "2026-01-31", "2026-02-28"}
+    assert equals_a_rebuilt_one("2026-03-15")
+
+    # A late line changes the months from its day on.
+    before = build("2026-03-15")
+    add("d1,t1,dan,2026-01-15,1,70")
+    after = build("2026-03-15")
+    assert {day for day in after if after[day] == before[day]} == {"2025-12-31"}
+    assert equals_a_rebuilt_one("2026-03-15")
+
+    # The window of four month ends moves on, and back.
+    for as_of_date, last in [("2026-04-30", "2026-04-30"), ("2026-02-10", "2026-01-31")]:
+        moved = build(as_of_date)
+        assert max(moved) == last
+        assert equals_a_rebuilt_one(as_of_date)
+
+    # A killed run has written rows that the view does not show. The next run does not count them.
+    ((text,),) = query(f"show create table {history}")
+    (name,) = set(re.findall(r"marts_builds\.(\w+)", text))
+    query(
+        f"insert into marts_builds.{name} by name select * except (month_end, run), "
+        f"date'2025-12-31' as month_end, '{'9' * 20}' as run from marts_builds.{name}"
+    )
+    before = fingerprint(query, names)
+    build("2026-02-10")
+    assert fingerprint(query, names) == before
+    assert not query(f"select 1 from marts_builds.{name} where run = '{'9' * 20}'")
+
+    # A build that somebody dropped is built again.
+    query(f"drop table marts_builds.{name}")
+    build("2026-02-10")
+    assert fingerprint(query, names) == before

@@ -253,6 +253,79 @@ class TestReplacing:
         ]
 
 
+class TestKeeping:
+    """Tests of a published table that keeps the rows of the dates that have not changed."""
+
+    MONTHS = """
+        {{ config(materialized='table') }}
+        select date(day) as day, day < '{{ var("first_new") }}' as is_kept
+        from values ('2026-01-31'), ('2026-02-28'), ('2026-03-31') as days (day)
+        where day > '{{ var("after") }}'
+    """
+    KEPT = """
+        {{ config(kept_by='day', kept_in='months', clustered_by='id', buckets=2) }}
+        select day, cast(id as int) as id, {{ var('version') }} as version
+        from {{ ref('months') }} cross join values (1), (2) as ids (id)
+        where not is_kept
+        union all
+        select date'2026-03-31' as day, 1 as id, 0 as version where {{ var('is_broken') }}
+    """
+
+    @pytest.fixture
+    def project(self, tiny_project: MakeProject, request: pytest.FixtureRequest) -> TinyProject:
+        project = tiny_project(f"keeping_{request.node.originalname.partition('_')[2][:20]}")
+        project.add_model("months", self.MONTHS)
+        project.add_published_table(
+            "kept",
+            self.KEPT,
+            {"day": "date", "id": "int", "version": "int"},
+            constraints=[{"type": "primary_key", "columns": ["day", "id"]}],
+        )
+        return project
+
+    def build(self, project: TinyProject, version: int, **variables) -> NodeResult:
+        """Builds; the months before `first_new` are kept, those up to `after` are left out."""
+        defaults = {"first_new": "2026", "after": "2026", "is_broken": False}
+        return project.dbt("run", **defaults | variables | {"version": version})["kept"]
+
+    def versions(self, project: TinyProject, query: Query) -> dict[int, int]:
+        """The version of each month that has rows, by the number of the month."""
+        return dict(query(f"select distinct month(day), version from {project.database}.kept"))
+
+    def test_only_new_dates_are_written_and_only_wanted_ones_shown(
+        self, project: TinyProject, query: Query
+    ):
+        self.build(project, 1)
+        assert self.versions(project, query) == {1: 1, 2: 1, 3: 1}
+        first = builds(query, project.database, "kept")
+        self.build(project, 2, first_new="2026-03-01", after="2026-02-01")
+        assert self.versions(project, query) == {2: 1, 3: 2}
+        self.build(project, 3, first_new="2027", after="2026-02-01")
+        assert self.versions(project, query) == {2: 1, 3: 2}
+        assert builds(query, project.database, "kept") == first
+        assert described(query, f"{project.database}.kept")["Table Properties"][0].count(
+            "row_count=4"
+        )
+        # The dates that neither this view nor the one before shows are gone.
+        left = query(f"show partitions {project.database}_builds.{first[0]}")
+        assert sorted(name[:14] for (name,) in left) == ["day=2026-02-28", "day=2026-03-31"]
+        # Without a date to keep, the next build is a new one.
+        self.build(project, 4)
+        assert self.versions(project, query) == {1: 4, 2: 4, 3: 4}
+        assert len(builds(query, project.database, "kept")) == 2
+
+    def test_an_addition_that_breaks_a_constraint_is_never_seen(
+        self, project: TinyProject, query: Query
+    ):
+        self.build(project, 1)
+        (build,) = builds(query, project.database, "kept")
+        partitions = query(f"show partitions {project.database}_builds.{build}")
+        broken = self.build(project, 2, first_new="2026-03-01", is_broken=True)
+        assert "nothing published: day, id is the primary key (1 row)" in broken.message
+        assert self.versions(project, query) == {1: 1, 2: 1, 3: 1}
+        assert query(f"show partitions {project.database}_builds.{build}") == partitions
+
+
 @pytest.fixture(scope="module")
 def catalog(tiny_project: MakeProject) -> dict[str, dict]:
     """Nodes of the docs catalog, after a published table was built twice."""
