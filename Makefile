@@ -128,8 +128,9 @@ test_all: setup-tests lint  ## the same, and every data set, faults, load, incre
 test_hours: setup-tests  ## fifty kills and thousands of hostile files
 	@.venv/bin/pytest -m hours
 
-bench: setup-tests  ## times every step at N_CUSTOMERS, on its own ports and state, next to other implementations
-	@PYTHONPATH=tests $(PYTHON) -m tests.bench.bench --customers "$(N_CUSTOMERS)"
+bench: setup-tests  ## times every step at N_CUSTOMERS, next to other implementations; or complete runs AGAINST a commit
+	@PYTHONPATH=tests $(PYTHON) -m $(if $(AGAINST),tests.bench.against "$(AGAINST)",tests.bench.bench) \
+		--customers "$(N_CUSTOMERS)"
 
 lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 	@.venv/bin/ruff check

@@ -14,7 +14,6 @@ scoring_dates as (
 customer_intervals as (
     select /*+ broadcast(scoring_dates) */
         orders.customer_key,
-        orders.customer_id,
         scoring_dates.scored_on,
         max(case when orders.is_purchase then orders.ordered_on end) as last_order_on,
         count_if(orders.is_purchase) as orders,
@@ -27,13 +26,12 @@ customer_intervals as (
                 orders.ordered_on > scoring_dates.previous_scored_on
                 or scoring_dates.previous_scored_on is null
             )
-    group by orders.customer_key, orders.customer_id, scoring_dates.scored_on
+    group by orders.customer_key, scoring_dates.scored_on
 ),
 
 running_totals as (
     select
         customer_key,
-        customer_id,
         scored_on as valid_from,
         lead(scored_on) over customer_history as valid_before,
         max(last_order_on) over customer_history as last_order_on,
@@ -48,7 +46,6 @@ running_totals as (
 final as (
     select /*+ broadcast(scoring_dates) */
         running_totals.customer_key,
-        running_totals.customer_id,
         scoring_dates.scored_on,
         scoring_dates.is_month_end,
         scoring_dates.is_holdout_start,

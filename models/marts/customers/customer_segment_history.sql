@@ -13,6 +13,10 @@ with scores as (
     where is_month_end
 ),
 
+customers as (
+    select * from {{ ref('int_customers') }}
+),
+
 history_months as (
     select * from {{ ref('int_history_months') }}
     where not is_kept
@@ -32,7 +36,7 @@ final as (
     select /*+ broadcast(history_months) */
         history_months.month_end,
         moves.customer_key,
-        moves.customer_id,
+        customers.customer_id,
         moves.recency_days,
         moves.orders as frequency,
         {{ money('moves.net_cents') }} as monetary,
@@ -45,6 +49,7 @@ final as (
         {{ money('moves.month_net_cents') }} as month_net_revenue
     from moves
     inner join history_months on moves.scored_on = history_months.month_end
+    inner join customers on moves.customer_key = customers.customer_key
     where moves.orders > 0
 )
 
