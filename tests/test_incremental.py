@@ -146,7 +146,7 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
 ):
     """Runs that add lines at later and earlier days, on as-of dates that go on and back."""
     history = "marts.customer_segment_history"
-    names = [history, "marts.segment_migration", "marts.segment_validation", "marts.customer_rfm"]
+    names = [history, "marts.segment_migration"]
 
     def build(as_of_date: str, *arguments: str) -> dict[str, str]:
         """Builds the history; returns the run that wrote each of its month ends."""
@@ -178,41 +178,37 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
     first = build("2026-02-10")
     # No customer is known at the end of October or November.
     assert list(first) == ["2025-12-31", "2026-01-31"]
-    assert build("2026-02-10") == first
 
     # A later line and a later as-of date: only the month that is over by then is new.
     add("b2,p2,bob,2026-03-02,2,30", "e1,q2,eve,2026-02-20,1,50")
     second = build("2026-03-15")
-    assert {day for day in second if second[day] == first.get(day)} == {"2025-12-31", "2026-01-31"}
+    assert first.items() <= second.items()
     assert set(second) == {"2025-12-31", "2026-01-31", "2026-02-28"}
-    assert equals_a_rebuilt_one("2026-03-15")
 
     # A late line changes the months from its day on.
-    before = build("2026-03-15")
     add("d1,t1,dan,2026-01-15,1,70")
-    after = build("2026-03-15")
-    assert {day for day in after if after[day] == before[day]} == {"2025-12-31"}
+    late = build("2026-03-15")
+    assert {day for day in late if late[day] == second[day]} == {"2025-12-31"}
     assert equals_a_rebuilt_one("2026-03-15")
 
     # The window of four month ends moves on, and back.
-    for as_of_date, last in [("2026-04-30", "2026-04-30"), ("2026-02-10", "2026-01-31")]:
-        moved = build(as_of_date)
-        assert max(moved) == last
-        assert equals_a_rebuilt_one(as_of_date)
+    assert max(build("2026-04-30")) == "2026-04-30"
+    assert max(build("2026-02-10")) == "2026-01-31"
+    assert equals_a_rebuilt_one("2026-02-10")
 
     # A killed run has written rows that the view does not show. The next run does not count them.
+    right = fingerprint(query, names)
     ((text,),) = query(f"show create table {history}")
     (name,) = set(re.findall(r"marts_builds\.(\w+)", text))
     query(
         f"insert into marts_builds.{name} by name select * except (month_end, run), "
         f"date'2025-12-31' as month_end, '{'9' * 20}' as run from marts_builds.{name}"
     )
-    before = fingerprint(query, names)
     build("2026-02-10")
-    assert fingerprint(query, names) == before
+    assert fingerprint(query, names) == right
     assert not query(f"select 1 from marts_builds.{name} where run = '{'9' * 20}'")
 
     # A build that somebody dropped is built again.
     query(f"drop table marts_builds.{name}")
     build("2026-02-10")
-    assert fingerprint(query, names) == before
+    assert fingerprint(query, names) == right
