@@ -150,9 +150,8 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
 
     def build(as_of_date: str, *arguments: str) -> dict[str, str]:
         """Builds the history; returns the run that wrote each of its month ends."""
-        models = [f"+{name.partition('.')[2]}" for name in names]
-        variables = ["--vars", "{history_months: 4}"]
-        dbt(server | {"AS_OF_DATE": as_of_date}, "run", "--select", *models, *variables, *arguments)
+        options = ["--select", "+segment_migration", "--vars", "{history_months: 4}", *arguments]
+        dbt(server | {"AS_OF_DATE": as_of_date}, "run", *options)
         ((text,),) = query(f"show create table {history}")
         pairs = re.findall(r"month_end = date '([^']+)' and run = '(\d+)'", text)
         return dict(pairs)
