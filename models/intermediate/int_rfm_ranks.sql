@@ -25,7 +25,9 @@ distinct_values as (
         metric,
         value,
         cast(sign(value) * floor(100 * ln(1 + abs(value))) as bigint) as bin_number,
-        count(*) as customers
+        -- Not `count(*)`. Spark replaces the sum of a `count(*)` by a count of the rows, so the bins would
+        -- not share this aggregate, and the customers would be aggregated twice.
+        count(value) as customers
     from measures
     where value is not null
     group by scored_on, metric, value
