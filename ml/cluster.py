@@ -42,7 +42,7 @@ from ml.features import (
     with_coordinates,
     with_expected_shares,
 )
-from ml.results import clear, require_tables, save, table_rows
+from ml.results import clear, computed_once, require_tables, save, table_rows
 from ml.session import describe, log, run, start, whole_number
 from ml.tables import holds_run, run_name
 
@@ -278,17 +278,11 @@ def find_clusters(
     }
 
 
-def main() -> None:
-    """Reads the customers, clusters them and saves the clusters."""
-    parser = argparse.ArgumentParser(description="Group customers into clusters by K-Means.")
-    parser.add_argument("--seed", default="42", help="seed of the first centers (SEED)")
-    seed = whole_number("SEED", parser.parse_args().seed)
-
-    spark = start("cluster")
-    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS])
+def cluster_customers(
+    spark: SparkSession, values: DataFrame, levels: dict[str, list[str]], seed: int
+) -> None:
+    """Clusters the customers and saves the clusters, unless they are those of the last run."""
     started = time.monotonic()
-    levels = frequent_levels(spark)
-    values = feature_values(spark, levels)
     scored, content = count_and_content(values)
     ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
     if scored < FEWEST_CUSTOMERS:
@@ -307,6 +301,19 @@ def main() -> None:
     save(spark, results, run_id, as_of)
     seconds = time.monotonic() - started
     log(f"{scored:,} customers have a cluster in {MEMBERS} ({seconds:.0f} s)")
+
+
+def main() -> None:
+    """Reads the customers, clusters them and saves the clusters."""
+    parser = argparse.ArgumentParser(description="Group customers into clusters by K-Means.")
+    parser.add_argument("--seed", default="42", help="seed of the first centers (SEED)")
+    seed = whole_number("SEED", parser.parse_args().seed)
+
+    spark = start("cluster")
+    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS])
+    levels = frequent_levels(spark)
+    with computed_once(feature_values(spark, levels)) as values:
+        cluster_customers(spark, values, levels, seed)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ The tables in `ml` have the columns that `models/staging/_sources.yml` declares;
 Each row has the id and the as-of date of its run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -21,6 +23,16 @@ def require_tables(spark: SparkSession, tables: Iterable[str]) -> None:
     for table in tables:
         if not spark.catalog.tableExists(table):
             raise StepError(f"there is no table {table}; build it with: dbt build")
+
+
+@contextmanager
+def computed_once(rows: DataFrame) -> Iterator[DataFrame]:
+    """Keeps the rows on the disks of the executors, and so out of memory, for several queries."""
+    rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield rows
+    finally:
+        rows.unpersist()
 
 
 def table_rows(spark: SparkSession, table: str, rows: Iterable[tuple]) -> DataFrame:
