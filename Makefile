@@ -80,6 +80,7 @@ needed: parameters up
 		page) needs site summary recorded ;; \
 		models) needs changed_models site summary recorded ;; \
 		everything) needs BEGIN=raw summary recorded ;; \
+		fits) needs BEGIN=raw FRESH=yes summary recorded ;; \
 		*) exit 1 ;; \
 	esac
 
@@ -97,7 +98,7 @@ before_ml after_ml:
 
 # Neither reads the other's tables, and each leaves a core idle: they run side by side.
 clusters:
-	@$(STEP) -m ml.cluster --seed "$(SEED)"
+	@$(STEP) -m ml.cluster --seed "$(SEED)" $(if $(FRESH),--fresh)
 
 lifetime_value:
 	@$(STEP) -m ml.lifetime_value

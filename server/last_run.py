@@ -1,6 +1,6 @@
 """Finds out what has changed since the last complete run: `make run` does no more than is needed.
 
-    python -m server.last_run scope     prints nothing, page, models or everything
+    python -m server.last_run scope     prints nothing, page, models, everything or fits
     python -m server.last_run record    remembers that this run is complete
 
 A run depends on its parameters, on the files that it loads and on the files of this project. Its
@@ -141,14 +141,17 @@ def steps_read_changes(manifest: Mapping) -> bool:
 
 
 def scope_of(changed: set[str], manifest: Mapping) -> str:
-    """Returns what has to be done when these parts of the state have changed."""
+    """Returns what has to be done when these parts of the state have changed.
+
+    `fits` is everything, without the fits that a step has kept: they are of other code.
+    """
     if not changed:
         return "nothing"
     if changed <= {"page", "site"}:
         return "page"
-    if changed <= {"models", "page", "site"} and not steps_read_changes(manifest):
-        return "models"
-    return "everything"
+    if "project" in changed or ("models" in changed and steps_read_changes(manifest)):
+        return "fits"
+    return "models" if changed <= {"models", "page", "site"} else "everything"
 
 
 def scope() -> None:
@@ -156,7 +159,7 @@ def scope() -> None:
     wanted = requested()
     BEGUN.write_text(json.dumps(wanted))
     if os.environ.get("FRESH") or not STATE_FILE.exists():
-        print("everything")
+        print("fits")
         return
     record = json.loads(STATE_FILE.read_text())
     manifest = json.loads((RECORD / "manifest.json").read_text())

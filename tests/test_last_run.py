@@ -29,12 +29,13 @@ PROJECT = (
         ("page site", False, "page"),
         ("models", False, "models"),
         ("models page", False, "models"),
-        ("models", True, "everything"),
+        ("models", True, "fits"),
         ("models tables", False, "everything"),
         ("parameters", False, "everything"),
         ("input", False, "everything"),
         ("tables", False, "everything"),
-        ("project page", False, "everything"),
+        ("project page", False, "fits"),
+        ("project tables", False, "fits"),
     ],
 )
 def test_scope_is_no_more_than_the_changes_need(
@@ -50,7 +51,7 @@ def test_everything_is_done_when_asked_for(
     monkeypatch.setattr(last_run, "BEGUN", tmp_path / "last-run.begun")
     monkeypatch.setenv("FRESH", "yes")
     last_run.scope()
-    assert capsys.readouterr().out == "everything\n"
+    assert capsys.readouterr().out == "fits\n"
 
 
 def test_files_that_change_during_a_run_leave_no_record(
