@@ -14,7 +14,6 @@ there is nothing to do.
 """
 
 import argparse
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -327,6 +326,26 @@ def members_run(content: tuple[int, int], now: Basis, fit_id: str) -> str:
     return run_name(content, now.as_of, fit_id)
 
 
+def save_members(
+    spark: SparkSession, members: DataFrame, run_id: str, now: Basis, fit: Fit
+) -> None:
+    """Saves the cluster of each customer, and prints what was saved."""
+    save(spark, {MEMBERS: members}, run_id, now.as_of, fit.basis.as_of)
+    customers, fitted_on = members.count(), fit.basis.as_of
+    log(f"{customers:,} customers have a cluster in {MEMBERS}, as fitted on {fitted_on}")
+
+
+def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen: Candidate) -> None:
+    """Saves all that is needed to score customers with the fit, and how it was chosen."""
+    rows = {
+        SELECTION: selection_rows(candidates, chosen, fit.basis),
+        DIMENSIONS: fit.space.rows(),
+        CENTERS: center_rows(fit),
+    }
+    tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
+    save(spark, tables, fit.run_id, fit.basis.as_of)
+
+
 def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
     """Scores the customers with a kept fit; returns why that is not good, if it is not."""
     with computed_once(feature_values(spark, kept.space.levels)) as values:
@@ -338,8 +357,7 @@ def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
             drift = stability_index(kept.customers, count_members(members, len(kept.centers)))
             if drift > GREATEST_DRIFT:
                 return f"the shares of the clusters have changed (stability index {drift:.2f})"
-            save(spark, {MEMBERS: members}, run_id, now.as_of, kept.basis.as_of)
-    log(f"all customers are scored with the clusters of {kept.basis.as_of}")
+            save_members(spark, members, run_id, now, kept)
     return None
 
 
@@ -368,29 +386,20 @@ def fit_and_score(
         centers = final_centers(chosen.model)
         with computed_once(assign(customers, centers)) as members:
             fit = Fit(fit_id, now, space, centers, count_members(members, len(centers)))
-            rows = {
-                SELECTION: selection_rows(candidates, chosen, now),
-                DIMENSIONS: space.rows(),
-                CENTERS: center_rows(fit),
-            }
-            tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
-            save(spark, tables, fit_id, now.as_of)
-            save(spark, {MEMBERS: members}, run_id, now.as_of)
+            save_fit(spark, fit, candidates, chosen)
+            save_members(spark, members, run_id, now, fit)
 
 
 def main() -> None:
     """Reads the customers, fits clusters if that is due, and saves the clusters of all."""
     parser = argparse.ArgumentParser(description="Group customers into clusters by K-Means.")
     parser.add_argument("--seed", default="42", help="seed of the first centers (SEED)")
-    parser.add_argument(
-        "--fresh", action="store_true", help="fit, whether or not it is due (FRESH)"
-    )
+    parser.add_argument("--fresh", action="store_true", help="fit now, due or not (FRESH)")
     arguments = parser.parse_args()
     seed = whole_number("SEED", arguments.seed)
 
     spark = start("cluster")
     require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS, RULES])
-    started = time.monotonic()
     ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
     scored, orders, known = customers_and_orders(spark)
     if scored < FEWEST_CUSTOMERS:
@@ -406,7 +415,6 @@ def main() -> None:
         reason = score_with(spark, kept, now)
     if reason is not None:
         fit_and_score(spark, kept, now, seed, reason)
-    log(f"{scored:,} customers have a cluster in {MEMBERS} ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":
