@@ -71,8 +71,8 @@ endif
 parameters: setup
 	@$(PYTHON) -m server.parameters
 
-# What has changed since the last complete run decides which steps are needed. The parameters are checked
-# and the server is up, so these steps do not run again.
+# What has changed since the last complete run decides which steps are needed, and whether fits that were
+# kept are still good. The parameters are checked and the server is up, so these steps do not run again.
 needed: parameters up
 	+@needs() { $(MAKE) --old-file=parameters --old-file=up "$$@"; }; \
 	case "$$($(LAST_RUN) scope)" in \
