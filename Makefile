@@ -71,8 +71,8 @@ endif
 parameters: setup
 	@$(PYTHON) -m server.parameters
 
-# What has changed since the last complete run decides which steps are needed. The parameters are checked
-# and the server is up, so these steps do not run again.
+# What has changed since the last complete run decides which steps are needed, and whether fits that were
+# kept are still good. The parameters are checked and the server is up, so these steps do not run again.
 needed: parameters up
 	+@needs() { $(MAKE) --old-file=parameters --old-file=up "$$@"; }; \
 	case "$$($(LAST_RUN) scope)" in \
@@ -80,7 +80,8 @@ needed: parameters up
 		page) needs site summary recorded ;; \
 		models) needs changed_models site summary recorded ;; \
 		data) needs BEGIN=raw summary recorded ;; \
-		everything) needs BEGIN=raw FULL_REFRESH=--full-refresh summary recorded ;; \
+		tables) needs BEGIN=raw FULL_REFRESH=--full-refresh summary recorded ;; \
+		everything) needs BEGIN=raw FULL_REFRESH=--full-refresh FRESH=yes summary recorded ;; \
 		*) exit 1 ;; \
 	esac
 
@@ -98,7 +99,7 @@ before_ml after_ml:
 
 # Neither reads the other's tables, and each leaves a core idle: they run side by side.
 clusters:
-	@$(STEP) -m ml.cluster --seed "$(SEED)"
+	@$(STEP) -m ml.cluster --seed "$(SEED)" $(if $(FRESH),--fresh)
 
 lifetime_value:
 	@$(STEP) -m ml.lifetime_value

@@ -5,21 +5,24 @@
 `ml/MODEL_CARD.md` describes the features and their weights, the choice of the number of clusters,
 and the limits of the result.
 
-Writes `ml.cluster_selection` (one row per number of clusters that was tried), `ml.cluster_centers`
-(one row per cluster and feature) and `ml.customer_clusters` (one row per scored customer); the mart
+A fit writes `ml.cluster_selection` (one row per number of clusters that was tried),
+`ml.cluster_dimensions` (the space: one row per feature) and `ml.cluster_centers` (one row per
+cluster and feature). The fit is kept until it is due (`refits.py`). Each run scores all customers
+as of today, with these tables, into `ml.customer_clusters` (one row per scored customer); the mart
 `personas` turns them into names and profiles. When customers and code are those of the last run,
 there is nothing to do.
 """
 
 import argparse
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import comb
 
+import numpy as np
+import pandas as pd
 from py4j.protocol import Py4JJavaError
 from pyspark import inheritable_thread_target
 from pyspark.errors import PySparkException
@@ -33,16 +36,24 @@ from ml.features import (
     CATEGORIES,
     CUSTOMERS,
     PAYMENT_METHODS,
-    Dimension,
+    Space,
     count_and_content,
-    dimensions,
+    customers_and_orders,
     feature_values,
     frequent_levels,
-    share_priors,
-    with_coordinates,
-    with_expected_shares,
+    measure_space,
+    stored_space,
 )
-from ml.results import clear, require_tables, save, table_rows
+from ml.refits import (
+    GREATEST_DRIFT,
+    RULES,
+    Basis,
+    origin_of_lines,
+    read_rules,
+    reason_to_fit,
+    stability_index,
+)
+from ml.results import clear, computed_once, require_tables, save, table_rows
 from ml.session import describe, log, run, start, whole_number
 from ml.tables import holds_run, run_name
 
@@ -56,8 +67,16 @@ SMALLEST_SHARE = 0.02
 SAMPLE_SIZE = 8_000
 FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
-SELECTION, CENTERS, MEMBERS = "ml.cluster_selection", "ml.cluster_centers", "ml.customer_clusters"
-TABLES = (SELECTION, CENTERS, MEMBERS)
+SELECTION, DIMENSIONS, CENTERS, MEMBERS = (
+    "ml.cluster_selection",
+    "ml.cluster_dimensions",
+    "ml.cluster_centers",
+    "ml.customer_clusters",
+)
+FIT_TABLES = (SELECTION, DIMENSIONS, CENTERS)
+TABLES = (*FIT_TABLES, MEMBERS)
+NOTHING_TO_DO = "customers and features are those of the last run: nothing to do"
+CODE = ("cluster.py", "features.py", "refits.py")
 
 
 @dataclass(frozen=True)
@@ -171,27 +190,59 @@ def reason(each: Candidate, chosen: Candidate) -> str:
 # --- results ----------------------------------------------------------------------------
 
 
-def fitted_centers(model: KMeansModel) -> list[list[float]]:
-    """The centers in the order of the fit: a coordinate per dimension, in plain floats."""
-    return [[float(value) for value in center] for center in model.clusterCenters()]
+@dataclass(frozen=True)
+class Fit:
+    """A space and the centers of clusters in it, which customers of any day are scored with."""
+
+    run_id: str
+    basis: Basis
+    space: Space
+    centers: list[list[float]]  # by cluster, with a coordinate per dimension of the space
+    customers: list[int]  # by cluster, on the day of the fit
 
 
-def final_order(centers: list[list[float]]) -> list[int]:
-    """The fitted clusters in the order of their final numbers: most orders first."""
-    return sorted(range(len(centers)), key=lambda cluster: centers[cluster], reverse=True)
+def final_centers(model: KMeansModel) -> list[list[float]]:
+    """The centers in the order of the clusters' numbers, most orders first; in plain floats."""
+    return sorted(
+        ([float(value) for value in each] for each in model.clusterCenters()), reverse=True
+    )
 
 
-def selection_rows(candidates: list[Candidate], chosen: Candidate) -> Iterator[tuple]:
+def read_fit(spark: SparkSession) -> Fit | None:
+    """The last fit; None if there is none, or if its run was killed before it was complete."""
+    selection, dimensions, centers = (spark.table(table).collect() for table in FIT_TABLES)
+    ids = [{row.run_id for row in rows} for rows in (selection, dimensions, centers)]
+    if len(ids[0]) != 1 or any(each != ids[0] for each in ids):
+        return None
+    space = stored_space(dimensions)
+    coordinates = {(row.cluster, row.feature, row.level): row.coordinate for row in centers}
+    sizes = dict(sorted({(row.cluster, row.customers) for row in centers}))
+    return Fit(
+        selection[0].run_id,
+        Basis(selection[0].fitted_on, selection[0].orders, selection[0].basis),
+        space,
+        [
+            [coordinates[cluster, each.feature, each.level] for each in space.dimensions]
+            for cluster in sizes
+        ],
+        list(sizes.values()),
+    )
+
+
+def selection_rows(candidates: list[Candidate], chosen: Candidate, basis: Basis) -> Iterator[tuple]:
     """Rows of ml.cluster_selection: what was measured of each candidate, and the choice."""
     for each in candidates:
         measured = each.silhouette, each.stability, each.smallest_share
-        yield each.clusters, *measured, each is chosen, reason(each, chosen)
+        choice = each is chosen, reason(each, chosen)
+        yield each.clusters, *measured, *choice, basis.orders, basis.content
 
 
-def center_rows(centers: list[list[float]], space: list[Dimension]) -> Iterator[tuple]:
+def center_rows(fit: Fit) -> Iterator[tuple]:
     """Rows of ml.cluster_centers: a value per cluster and dimension, in the feature's own scale."""
-    for number, cluster in enumerate(final_order(centers), start=1):
-        for dimension, coordinate in zip(space, centers[cluster], strict=True):
+    for number, (center, customers) in enumerate(
+        zip(fit.centers, fit.customers, strict=True), start=1
+    ):
+        for dimension, coordinate in zip(fit.space.dimensions, center, strict=True):
             distance = coordinate / dimension.scale
             yield (
                 number,
@@ -201,24 +252,38 @@ def center_rows(centers: list[list[float]], space: list[Dimension]) -> Iterator[
                 distance / dimension.standard_deviation,
                 dimension.weight,
                 dimension.reliability,
+                coordinate,
+                customers,
             )
 
 
-def assign(customers: DataFrame, model: KMeansModel, centers: list[list[float]]) -> DataFrame:
+def assign(customers: DataFrame, centers: Sequence[Sequence[float]]) -> DataFrame:
     """One row per customer: customer_key, customer_id, cluster (from 1), distance_to_center."""
-    fitted = F.col("cluster")
-    squares = [
-        F.pow(F.get("coordinates", F.lit(place)) - F.get(F.array(*map(F.lit, values)), fitted), 2)
-        for place, values in enumerate(zip(*centers, strict=True))
-    ]
-    order = final_order(centers)
-    number = F.array(*[F.lit(order.index(each) + 1) for each in range(len(order))])
-    return model.transform(customers).select(
-        "customer_key",
-        "customer_id",
-        F.get(number, fitted).alias("cluster"),
-        F.sqrt(sum(squares[1:], squares[0])).alias("distance_to_center"),
+    fitted = np.array(centers)
+
+    def nearest(coordinates: pd.Series) -> pd.DataFrame:
+        points = np.array(coordinates.tolist()).reshape(-1, fitted.shape[1])
+        squares = np.zeros((len(points), len(fitted)))
+        # One dimension after the other: so the sum has the same last digits on any machine.
+        for place in range(fitted.shape[1]):
+            squares += (points[:, place, None] - fitted[None, :, place]) ** 2
+        distances = np.sqrt(squares.min(axis=1))
+        return pd.DataFrame(
+            {"cluster": squares.argmin(axis=1) + 1, "distance_to_center": distances}
+        )
+
+    # The stubs know no form without the third argument, which type hints replace.
+    in_batches = F.pandas_udf(nearest, "cluster int, distance_to_center double")  # type: ignore[call-overload]
+    keys = "customer_key", "customer_id"
+    return customers.select(*keys, in_batches("coordinates").alias("nearest")).select(
+        *keys, "nearest.*"
     )
+
+
+def count_members(members: DataFrame, clusters: int) -> list[int]:
+    """The number of customers in each cluster."""
+    counts = Counter({row[0]: row[1] for row in members.groupBy("cluster").count().collect()})
+    return [counts[number] for number in range(1, clusters + 1)]
 
 
 # --- the step ---------------------------------------------------------------------------
@@ -256,57 +321,100 @@ def log_choice(chosen: Candidate) -> None:
     )
 
 
-def find_clusters(
-    spark: SparkSession, values: DataFrame, levels: dict[str, list[str]], seed: int
-) -> dict[str, DataFrame] | None:
-    """Clusters the customers: the rows of each table; None if too few customers are distinct."""
-    priors = share_priors(values)
-    expected = with_expected_shares(values, priors)
-    space = list(dimensions(expected, levels, priors))
-    log(f"clustering customers in {len(space)} dimensions")
-    customers = with_coordinates(expected, space)
-    candidates = find_candidates(customers, seed)
-    if not candidates:
-        return None
-    chosen = choose(candidates)
-    log_choice(chosen)
-    centers = fitted_centers(chosen.model)
-    return {
-        SELECTION: table_rows(spark, SELECTION, selection_rows(candidates, chosen)),
-        CENTERS: table_rows(spark, CENTERS, center_rows(centers, space)),
-        MEMBERS: assign(customers, chosen.model, centers),
+def members_run(content: tuple[int, int], now: Basis, fit_id: str) -> str:
+    """The id of a run that scores customers with these features with a fit."""
+    return run_name(content, now.as_of, fit_id)
+
+
+def save_members(
+    spark: SparkSession, members: DataFrame, run_id: str, now: Basis, fit: Fit
+) -> None:
+    """Saves the cluster of each customer, and prints what was saved."""
+    save(spark, {MEMBERS: members}, run_id, now.as_of, fit.basis.as_of)
+    customers, fitted_on = members.count(), fit.basis.as_of
+    log(f"{customers:,} customers have a cluster in {MEMBERS}, as fitted on {fitted_on}")
+
+
+def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen: Candidate) -> None:
+    """Saves all that is needed to score customers with the fit, and how it was chosen."""
+    rows = {
+        SELECTION: selection_rows(candidates, chosen, fit.basis),
+        DIMENSIONS: fit.space.rows(),
+        CENTERS: center_rows(fit),
     }
+    tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
+    save(spark, tables, fit.run_id, fit.basis.as_of)
+
+
+def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
+    """Scores the customers with a kept fit; returns why that is not good, if it is not."""
+    with computed_once(feature_values(spark, kept.space.levels)) as values:
+        run_id = members_run(count_and_content(values), now, kept.run_id)
+        if holds_run(spark, [MEMBERS], run_id):
+            log(NOTHING_TO_DO)
+            return None
+        with computed_once(assign(kept.space.coordinates(values), kept.centers)) as members:
+            drift = stability_index(kept.customers, count_members(members, len(kept.centers)))
+            if drift > GREATEST_DRIFT:
+                return f"the shares of the clusters have changed (stability index {drift:.2f})"
+            save_members(spark, members, run_id, now, kept)
+    return None
+
+
+def fit_and_score(
+    spark: SparkSession, kept: Fit | None, now: Basis, seed: int, reason: str
+) -> None:
+    """Fits clusters to the customers and scores them, unless the last fit was to the same ones."""
+    levels = frequent_levels(spark)
+    with computed_once(feature_values(spark, levels)) as values:
+        content = count_and_content(values)
+        fit_id = run_name(content, levels, now.as_of, seed, code_version(*CODE))
+        run_id = members_run(content, now, fit_id)
+        if kept and kept.run_id == fit_id and holds_run(spark, [MEMBERS], run_id):
+            log(NOTHING_TO_DO)
+            return
+        space = measure_space(values, levels)
+        log(f"clustering customers in {len(space.dimensions)} dimensions: {reason}")
+        customers = space.coordinates(values)
+        candidates = find_candidates(customers, seed)
+        if not candidates:
+            few = f"fewer than {CLUSTER_NUMBERS[0]} customers differ"
+            clear(spark, TABLES, f"no personas: {few}")
+            return
+        chosen = choose(candidates)
+        log_choice(chosen)
+        centers = final_centers(chosen.model)
+        with computed_once(assign(customers, centers)) as members:
+            fit = Fit(fit_id, now, space, centers, count_members(members, len(centers)))
+            save_fit(spark, fit, candidates, chosen)
+            save_members(spark, members, run_id, now, fit)
 
 
 def main() -> None:
-    """Reads the customers, clusters them and saves the clusters."""
+    """Reads the customers, fits clusters if that is due, and saves the clusters of all."""
     parser = argparse.ArgumentParser(description="Group customers into clusters by K-Means.")
     parser.add_argument("--seed", default="42", help="seed of the first centers (SEED)")
-    seed = whole_number("SEED", parser.parse_args().seed)
+    parser.add_argument("--fresh", action="store_true", help="fit now, due or not (FRESH)")
+    arguments = parser.parse_args()
+    seed = whole_number("SEED", arguments.seed)
 
     spark = start("cluster")
-    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS])
-    started = time.monotonic()
-    levels = frequent_levels(spark)
-    values = feature_values(spark, levels)
-    scored, content = count_and_content(values)
+    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS, RULES])
     ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
+    scored, orders, known = customers_and_orders(spark)
     if scored < FEWEST_CUSTOMERS:
         few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
-    code = code_version("cluster.py", "features.py")
-    run_id = run_name(scored, content, levels, as_of, seed, code)
-    if holds_run(spark, TABLES, run_id):
-        log("customers and features are those of the last clustering: nothing to do")
-        return
-    results = find_clusters(spark, values, levels, seed)
-    if results is None:
-        clear(spark, TABLES, f"no personas: fewer than {CLUSTER_NUMBERS[0]} customers differ")
-        return
-    save(spark, results, run_id, as_of)
-    seconds = time.monotonic() - started
-    log(f"{scored:,} customers have a cluster in {MEMBERS} ({seconds:.0f} s)")
+    content = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))
+    now, kept = Basis(as_of, orders, content), read_fit(spark)
+    reason = reason_to_fit(kept.basis if kept else None, now, read_rules(spark))
+    if arguments.fresh:
+        reason = "FRESH asks for it"
+    if kept and reason is None:
+        reason = score_with(spark, kept, now)
+    if reason is not None:
+        fit_and_score(spark, kept, now, seed, reason)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 CUSTOMERS = "marts.customer_features"
@@ -34,6 +34,9 @@ MIX_FEATURES = {
 }
 # Column of the mart with a level of the customer -> weight.
 LEVEL_FEATURES = {"membership_level": 1.0, "gender": 0.1, "region": 0.1}
+# Features that may be unknown for all customers -> column of the mart that shows if they are.
+SHOWN_BY = {"age": "age"} | {name: f"favorite_{name}" for name in MIX_FEATURES}
+SHOWN_BY |= {name: name for name in LEVEL_FEATURES}
 # All features with levels -> weight, which the levels share.
 CATEGORICAL_FEATURES = {name: weight for name, (_, _, weight) in MIX_FEATURES.items()}
 CATEGORICAL_FEATURES |= LEVEL_FEATURES
@@ -91,7 +94,7 @@ def prior(average: float, repeat_average: float | None, agreement: float | None)
 
 @dataclass(frozen=True)
 class Dimension:
-    """One coordinate of the space that customers are clustered in.
+    """One coordinate of the space that customers are clustered in, unless its scale is 0.
 
     A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0, which
     pulls toward no cluster. The scales make the variance of each feature over the customers equal
@@ -104,7 +107,7 @@ class Dimension:
     value: Column  # over the columns of `feature_values`; of a level, its share
     weight: float  # of the feature
     reliability: float  # of a share of orders; 1 for other features
-    average: float
+    average: float  # 0 when no customer has a value
     standard_deviation: float
     scale: float
 
@@ -117,12 +120,92 @@ class Dimension:
         return F.greatest(F.lit(-farthest), F.least(coordinate, F.lit(farthest)))
 
 
+@dataclass(frozen=True)
+class Space:
+    """The space that customers are clustered in, as it was measured on one day."""
+
+    levels: Mapping[str, Sequence[str]]  # of each categorical feature
+    priors: Mapping[str, Prior]  # of the shares that differ by more than chance
+    measured: Sequence[Dimension]  # of each feature and level, in the order of `value_columns`
+
+    @property
+    def dimensions(self) -> list[Dimension]:
+        """Those that tell customers apart: a feature with one value or no weight has none."""
+        return [each for each in self.measured if each.scale]
+
+    def coordinates(self, values: DataFrame) -> DataFrame:
+        """customer_key, customer_id and the customer's coordinates, an array.
+
+        `values` are those of `feature_values` with the levels of this space.
+        """
+        return with_coordinates(with_expected_shares(values, self.priors), self.dimensions)
+
+    def rows(self) -> Iterator[tuple]:
+        """Rows of ml.cluster_dimensions."""
+        for place, each in enumerate(self.measured):
+            prior = self.priors.get(each.feature)
+            yield (
+                place,
+                each.feature,
+                each.level,
+                each.average,
+                each.standard_deviation,
+                each.scale,
+                each.weight,
+                each.reliability,
+                prior.average if prior else None,
+                prior.correlation if prior else None,
+            )
+
+
+def measure_space(values: DataFrame, levels: Mapping[str, Sequence[str]]) -> Space:
+    """Measures the space that the values of `feature_values` span."""
+    priors = share_priors(values)
+    measured = list(dimensions(with_expected_shares(values, priors), levels, priors))
+    return Space(levels, priors, measured)
+
+
+def stored_space(rows: Iterable[Row]) -> Space:
+    """The space that the rows of ml.cluster_dimensions describe."""
+    rows = sorted(rows, key=lambda row: row.position)
+    levels: dict[str, list[str]] = {name: [] for name in CATEGORICAL_FEATURES}
+    priors = {}
+    for row in rows:
+        if row.level is not None:
+            levels[row.feature].append(row.level)
+        if row.prior_average is not None:
+            priors[row.feature] = Prior(row.prior_average, row.prior_correlation)
+    measured = [
+        Dimension(
+            name,
+            level,
+            value,
+            row.weight,
+            row.reliability,
+            row.average,
+            row.standard_deviation,
+            row.scale,
+        )
+        for row, (name, level, value) in zip(rows, value_columns(levels, priors), strict=True)
+    ]
+    return Space(levels, priors, measured)
+
+
 # --- values -----------------------------------------------------------------------------
 
 
 def buyers(spark: SparkSession) -> DataFrame:
     """The rows of the mart for customers with an order."""
     return spark.table(CUSTOMERS).where("orders > 0")
+
+
+def customers_and_orders(spark: SparkSession) -> tuple[int, int, list[str]]:
+    """Numbers of customers with an order and of their orders; names of the features known."""
+    counts = [F.count(column).alias(name) for name, column in SHOWN_BY.items()]
+    (row,) = (
+        buyers(spark).agg(F.count("*"), F.coalesce(F.sum("orders"), F.lit(0)), *counts).collect()
+    )
+    return row[0], row[1], [name for name in SHOWN_BY if row[name]]
 
 
 def known_orders(orders_by_level: DataFrame, level: str) -> DataFrame:
@@ -148,7 +231,7 @@ def frequent_levels(spark: SparkSession) -> dict[str, list[str]]:
     return frequent
 
 
-def feature_values(spark: SparkSession, levels: Mapping[str, list[str]]) -> DataFrame:
+def feature_values(spark: SparkSession, levels: Mapping[str, Sequence[str]]) -> DataFrame:
     """One row per customer with an order: keys, number of orders, and the features.
 
     Numeric features and shares are doubles. A categorical feature is an array with the share of
@@ -172,14 +255,14 @@ def feature_values(spark: SparkSession, levels: Mapping[str, list[str]]) -> Data
     return values
 
 
-def indicators(name: str, levels: list[str]) -> Column:
+def indicators(name: str, levels: Sequence[str]) -> Column:
     """An array of 1 for the customer's level and 0 for the others; null when it is unknown."""
     level = F.col(name)
     shares = F.array(*[level == each for each in levels]).cast("array<double>")
     return F.when(level.isNotNull(), shares)
 
 
-def order_shares(orders: DataFrame, levels: list[str]) -> DataFrame:
+def order_shares(orders: DataFrame, levels: Sequence[str]) -> DataFrame:
     """One row per customer: `shares`, the share of each level in the orders of known levels."""
     of_level = [F.sum(F.when(F.col("level") == each, F.col("orders"))) for each in levels]
     total = F.sum("orders")
@@ -239,7 +322,7 @@ def with_expected_shares(values: DataFrame, priors: Mapping[str, Prior]) -> Data
 
 
 def value_columns(
-    levels: Mapping[str, list[str]], priors: Mapping[str, Prior]
+    levels: Mapping[str, Sequence[str]], priors: Mapping[str, Prior]
 ) -> list[tuple[str, str | None, Column]]:
     """Each feature and level (None for a number), and its values."""
     columns: list[tuple[str, str | None, Column]]
@@ -252,9 +335,9 @@ def value_columns(
 
 
 def dimensions(
-    values: DataFrame, levels: Mapping[str, list[str]], priors: Mapping[str, Prior]
+    values: DataFrame, levels: Mapping[str, Sequence[str]], priors: Mapping[str, Prior]
 ) -> Iterator[Dimension]:
-    """The dimensions that the values span. A feature with one value or no weight adds none.
+    """The dimension of each feature and level. With one value or no weight, its scale is 0.
 
     `values` have expected shares.
     """
@@ -264,21 +347,25 @@ def dimensions(
     measures = (
         values.select(F.posexplode(in_one).alias("place", "value"))
         .groupBy("place")
-        .agg(F.round(F.avg("value"), 9), F.round(F.stddev_pop("value"), 9))
+        .agg(
+            *[
+                F.coalesce(F.round(measure("value"), 9), F.lit(0.0))
+                for measure in (F.avg, F.stddev_pop)
+            ]
+        )
     )
     measured = sorted(measures.collect())
     variances: defaultdict[str, float] = defaultdict(float)
     for (name, _, _), (_, _, deviation) in zip(columns, measured, strict=True):
-        variances[name] += (deviation or 0) ** 2
+        variances[name] += deviation**2
     for (name, level, value), (_, average, deviation) in zip(columns, measured, strict=True):
         reliability = priors[name].reliability(variances[name]) if name in priors else 1.0
         weight = WEIGHTS[name]
-        if deviation and weight:
-            scale = sqrt(weight * reliability / variances[name])
-            yield Dimension(name, level, value, weight, reliability, average, deviation, scale)
+        scale = sqrt(weight * reliability / variances[name]) if deviation else 0.0
+        yield Dimension(name, level, value, weight, reliability, average, deviation, scale)
 
 
-def with_coordinates(values: DataFrame, space: list[Dimension]) -> DataFrame:
+def with_coordinates(values: DataFrame, space: Sequence[Dimension]) -> DataFrame:
     """customer_key, customer_id and the customer's coordinates in the space, an array."""
     coordinates = F.array(*[dimension.coordinate() for dimension in space])
     return values.select("customer_key", "customer_id", coordinates.alias("coordinates"))

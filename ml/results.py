@@ -1,19 +1,21 @@
 """Checks the input tables of the modeling steps, and writes their results to the schema `ml`.
 
 The tables in `ml` have the columns that `models/staging/_sources.yml` declares; dbt creates them.
-Each row has the id and the as-of date of its run.
+Each row has the id of its run, and the day of the fit or the as-of date.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from ml.session import StepError, log
 from ml.tables import replace_rows
 
-RUN_COLUMNS = ("run_id", "as_of_date")  # replace_rows adds them
+RUN_COLUMNS = ("run_id", "as_of_date", "fitted_on")  # replace_rows adds them
 
 
 def require_tables(spark: SparkSession, tables: Iterable[str]) -> None:
@@ -23,16 +25,32 @@ def require_tables(spark: SparkSession, tables: Iterable[str]) -> None:
             raise StepError(f"there is no table {table}; build it with: dbt build")
 
 
+@contextmanager
+def computed_once(rows: DataFrame) -> Iterator[DataFrame]:
+    """Keeps the rows on the disks of the executors, and so out of memory, for several queries."""
+    rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield rows
+    finally:
+        rows.unpersist()
+
+
 def table_rows(spark: SparkSession, table: str, rows: Iterable[tuple]) -> DataFrame:
-    """Returns the rows with the columns of an `ml` table, except `run_id` and `as_of_date`."""
+    """Returns the rows with the columns of an `ml` table, except those of the run."""
     fields = [field for field in spark.table(table).schema if field.name not in RUN_COLUMNS]
     return spark.createDataFrame(list(rows), StructType(fields))
 
 
-def save(spark: SparkSession, results: Mapping[str, DataFrame], run_id: str, as_of: date) -> None:
-    """Replaces the rows of each table with the results of a run."""
+def save(
+    spark: SparkSession,
+    results: Mapping[str, DataFrame],
+    run_id: str,
+    as_of: date,
+    fitted_on: date | None = None,
+) -> None:
+    """Replaces the rows of each table with the results of a run; see `replace_rows`."""
     for table, rows in results.items():
-        replace_rows(spark, table, rows, run_id, as_of)
+        replace_rows(spark, table, rows, run_id, as_of, fitted_on)
 
 
 def clear(spark: SparkSession, tables: Iterable[str], reason: str) -> None:

@@ -94,11 +94,20 @@ def holds_run(spark: SparkSession, tables: Sequence[str], run_id: str) -> bool:
 
 
 def replace_rows(
-    spark: SparkSession, table: str, rows: DataFrame, run_id: str, as_of: date
+    spark: SparkSession,
+    table: str,
+    rows: DataFrame,
+    run_id: str,
+    as_of: date,
+    fitted_on: date | None = None,
 ) -> None:
-    """Replaces the rows of an `ml` table, and adds the run and the as-of date to each row."""
+    """Replaces the rows of an `ml` table, and adds the run and its days to each row.
+
+    A table has the day of the fit, which is the as-of date by default, the as-of date, or both.
+    """
     describe(spark, table)
-    stamped = rows.withColumns({"run_id": F.lit(run_id), "as_of_date": F.lit(as_of)})
+    days = {"as_of_date": F.lit(as_of), "fitted_on": F.lit(fitted_on or as_of)}
+    stamped = rows.withColumns({"run_id": F.lit(run_id), **days})
     fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
     stamped.select(*fields).write.insertInto(table, overwrite=True)
 

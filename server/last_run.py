@@ -1,11 +1,10 @@
 """Finds out what has changed since the last complete run: `make run` does no more than is needed.
 
-    python -m server.last_run scope     prints nothing, page, models, data or everything
+    python -m server.last_run scope     prints nothing, page, models, data, tables or everything
     python -m server.last_run record    remembers that this run is complete
 
 A run depends on its parameters, on the files that it loads and on the files of this project. Its
-tables are compared by their definitions and by the names, sizes and times of their files. Tables
-that keep what a run need not build again are rebuilt, too, unless only data or parameters are new.
+tables are compared by their definitions and by the names, sizes and times of their files.
 
 `record` stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run,
 so a record always describes a run that ended well. What a killed run, dbt or a person does to a
@@ -152,16 +151,21 @@ def changes_go_far(manifest: Mapping) -> bool:
 
 
 def scope_of(changed: set[str], manifest: Mapping) -> str:
-    """Returns what has to be done when these parts of the state have changed."""
+    """Returns what has to be done when these parts of the state have changed.
+
+    With new data, all steps run, and keep what new lines leave as it is. `tables` keeps no rows of
+    tables: somebody may have changed them. `everything` also keeps no fits, which are of other
+    code.
+    """
     if not changed:
         return "nothing"
     if changed <= {"page", "site"}:
         return "page"
-    if changed <= {"models", "page", "site"} and not changes_go_far(manifest):
+    if "project" in changed or ("models" in changed and changes_go_far(manifest)):
+        return "everything"
+    if changed <= {"models", "page", "site"}:
         return "models"
-    if changed <= {"parameters", "input", "raw", "page", "site"}:
-        return "data"
-    return "everything"
+    return "tables" if changed & {"models", "tables"} else "data"
 
 
 def scope() -> None:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 from conftest import ROOT, Data, on_data
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from ml import cluster, features
@@ -174,7 +174,7 @@ def test_variance_of_a_feature_is_its_weight(spark: SparkSession):
         end""",
         gender="array(1.0d, 0.0d)",
     )
-    space = list(features.dimensions(values, LEVELS_OF_FOUR, {}))
+    space = features.measure_space(values, LEVELS_OF_FOUR).dimensions
     # The gender is the same for all.
     assert [(each.feature, each.level) for each in space] == [
         ("orders", None),
@@ -216,8 +216,32 @@ def test_features_without_weight_are_left_out(spark: SparkSession, monkeypatch: 
         age="double(number)",
         gender="if(number = 1, array(1.0d, 0.0d), array(0.0d, 1.0d))",
     )
-    space = features.dimensions(values, LEVELS_OF_FOUR, {})
-    assert [each.feature for each in space] == ["orders"]
+    space = features.measure_space(values, LEVELS_OF_FOUR)
+    assert [each.feature for each in space.dimensions] == ["orders"]
+
+
+def test_stored_space_gives_the_same_coordinates(spark: SparkSession):
+    """Levels keep their places, also those that no dimension has."""
+    values = four_customers(
+        spark,
+        order_count="number + 1L",
+        orders="double(number)",
+        weekend_order_share="if(number < 3, 0.0d, 1.0d)",
+        category="array(number / 4.0d, 1 - number / 4.0d)",
+        gender="array(1.0d, 0.0d)",
+    )
+    space = features.measure_space(values, LEVELS_OF_FOUR)
+    assert {each.feature for each in space.dimensions} == {
+        *("orders", "weekend_order_share", "category")
+    }
+    columns = (
+        *("position", "feature", "level", "average", "standard_deviation", "scale"),
+        *("weight", "reliability", "prior_average", "prior_correlation"),
+    )
+    stored = features.stored_space(Row(*columns)(*row) for row in space.rows())
+    assert stored.levels == LEVELS_OF_FOUR
+    assert stored.priors == space.priors
+    assert stored.coordinates(values).collect() == space.coordinates(values).collect()
 
 
 def test_content_depends_on_each_share(spark: SparkSession):

@@ -57,7 +57,7 @@ def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
 def all_tables() -> list[str]:
     """Returns the raw tables, the rejected lines, the results in `ml` and the marts."""
     raw = ["raw.customers", "raw.transactions", "staging.rejected_transactions"]
-    clusters = ("cluster_selection", "cluster_centers", "customer_clusters")
+    clusters = ("cluster_selection", "cluster_centers", "cluster_dimensions", "customer_clusters")
     value = (
         *("lifetime_value_models", "lifetime_value", "model_evaluation"),
         *("seasonal_index", "purchase_forecast"),

@@ -29,9 +29,11 @@ READ = (
     "intermediate.int_customer_categories",
     "intermediate.int_customer_payment_methods",
     "intermediate.int_customer_purchase_history",
+    "intermediate.int_refit_rules",
 )
 FILLED = (
     "ml.cluster_selection",
+    "ml.cluster_dimensions",
     "ml.cluster_centers",
     "ml.customer_clusters",
     "ml.lifetime_value",

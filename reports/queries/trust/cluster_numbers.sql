@@ -4,6 +4,7 @@ select
     silhouette,
     stability,
     smallest_share,
-    chosen
+    chosen,
+    fitted_on
 from ml.cluster_selection
 order by k

@@ -1,0 +1,84 @@
+"""Decides whether a fit is kept: customers are scored with it until it is due.
+
+A fit describes the shop, which changes slowly. A new fit for each new line would cost as much as
+the first one, and would move customers from persona to persona without a reason of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import inf, log
+
+from pyspark.sql import SparkSession
+
+from ml.tables import table_properties
+
+RULES = "intermediate.int_refit_rules"
+LINES = "staging.stg_transactions"
+# Siddiqi (2006), "Credit Risk Scorecards": below 0.1 a population has not changed, above 0.25 it
+# has changed a lot.
+GREATEST_DRIFT = 0.1
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a fit depends on."""
+
+    as_of: date
+    orders: int  # of all customers
+    content: str  # hash of all that must not differ: code, parameters, origin of the lines
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long a fit is kept: the variables of dbt."""
+
+    refit_days: int
+    refit_share: float
+
+
+def read_rules(spark: SparkSession) -> Rules:
+    """Reads the variables from the model that holds them."""
+    (row,) = spark.table(RULES).collect()
+    return Rules(row.refit_days, float(row.refit_share))
+
+
+def origin_of_lines(spark: SparkSession) -> str:
+    """The raw lines and the SQL that stg_transactions is made of; equal when lines are added.
+
+    See macros/incremental.sql.
+    """
+    return table_properties(spark, LINES).get("built_from", "")
+
+
+def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
+    """Why the kept fit is not used any more, in words; None if it is."""
+    if kept is None:
+        return "there is no earlier fit"
+    if kept.content != now.content:
+        return "the code, the seed, the known features or the raw data were replaced"
+    days = (now.as_of - kept.as_of).days
+    if days < 0:
+        return f"the last fit is as of a later day, {kept.as_of}"
+    if days >= rules.refit_days:
+        return f"the last fit is {days} days old"
+    changed = abs(now.orders - kept.orders) / max(now.orders, 1)
+    if changed > rules.refit_share:
+        return f"{changed:.1%} of the orders are new since the last fit"
+    return None
+
+
+def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
+    """Population stability index of two counts by group: 0 if all groups have the same shares.
+
+    The sum of (q - p) ln(q / p) over the groups, with shares p before and q after. It is Jeffreys'
+    divergence (Jeffreys 1946, Proceedings of the Royal Society A 186, 453-461).
+    """
+    index = 0.0
+    for count, later in zip(before, after, strict=True):
+        p, q = count / sum(before), later / sum(after)
+        if p and q:
+            index += (q - p) * log(q / p)
+        elif p or q:
+            return inf
+    return index

@@ -1,0 +1,335 @@
+"""Tests of kept fits: when they are due, and how customers are scored with them until then."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from math import inf, log
+
+import duckdb
+import pytest
+from conftest import dbt, run_step
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from test_pipeline import fingerprint
+
+from ml import cluster, tables
+from ml.refits import Basis, Rules, reason_to_fit, stability_index
+
+Query = Callable[[str], list[tuple]]
+FIT_DAY = date(2026, 6, 10)
+KEPT = Basis(FIT_DAY, 1000, "as it was")
+
+
+@pytest.mark.parametrize(
+    ("days", "orders", "content", "reason"),
+    [
+        (0, 1000, "as it was", None),
+        (29, 1052, "as it was", None),
+        (30, 1000, "as it was", "the last fit is 30 days old"),
+        (-1, 1000, "as it was", "the last fit is as of a later day, 2026-06-10"),
+        # 53 of 1053 orders.
+        (1, 1053, "as it was", "5.0% of the orders are new since the last fit"),
+        (1, 950, "as it was", "5.3% of the orders are new since the last fit"),
+        (0, 1000, "replaced", "the code, the seed, the known features or the raw data"),
+    ],
+)
+def test_fit_is_kept_until_there_is_a_reason(
+    days: int, orders: int, content: str, reason: str | None
+):
+    now = Basis(FIT_DAY + timedelta(days), orders, content)
+    found = reason_to_fit(KEPT, now, Rules(refit_days=30, refit_share=0.05))
+    assert found is None if reason is None else str(found).startswith(reason)
+
+
+def test_without_a_fit_there_is_one():
+    assert reason_to_fit(None, KEPT, Rules(30, 0.05)) == "there is no earlier fit"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "index"),
+    [
+        ([50, 50], [500, 500], 0),
+        ([50, 50], [60, 40], 0.1 * log(0.6 / 0.5) - 0.1 * log(0.4 / 0.5)),
+        ([20, 30, 50], [50, 30, 20], 2 * 0.3 * log(5 / 2)),
+        ([50, 50, 0], [60, 60, 0], 0),
+        ([50, 50], [100, 0], inf),
+        ([100, 0], [50, 50], inf),
+    ],
+)
+def test_stability_index_by_hand(before: list[int], after: list[int], index: float):
+    assert stability_index(before, after) == pytest.approx(index)
+
+
+# --- the step, on lines that are added ----------------------------------------------------
+
+FIT_TABLES = ["ml.cluster_selection", "ml.cluster_dimensions", "ml.cluster_centers"]
+MEMBERS = "ml.customer_clusters"
+READ_BY_THE_STEP = (
+    *("+customer_features", "+int_customer_categories", "+int_customer_payment_methods"),
+    "int_refit_rules",
+)
+# The distance of each customer to each center, from the tables alone: by the formulas of the model
+# card and of the columns of ml.cluster_dimensions.
+DISTANCES = """
+with known_values as (
+    select customer_key, 'orders' as feature, null as level, ln(1 + orders) as value from customers
+    union all
+    select customer_key, 'recency_days', null, ln(1 + recency_days) from customers
+    union all
+    select customer_key, 'average_order_value', null, ln(1 + greatest(average_order_value, 0))
+    from customers
+    union all
+    select customer_key, 'units_per_order', null, ln(1 + greatest(units::double / orders, 0))
+    from customers
+    union all
+    select customer_key, 'category_count', null, category_count from customers
+    union all
+    select customer_key, 'age', null, age from customers
+    union all
+    select
+        customer_key,
+        feature,
+        null,
+        (share * orders + (1 / prior_correlation - 1) * prior_average)
+            / (orders + 1 / prior_correlation - 1)
+    from (
+        unpivot (
+            select customer_key, orders, weekend_order_share, holiday_season_order_share
+            from customers
+        )
+        on weekend_order_share, holiday_season_order_share into name feature value share
+    )
+    inner join dimensions using (feature)
+    union all
+    select
+        customer_key,
+        feature,
+        dimensions.level,
+        (sum(orders) filter (where mixes.level = dimensions.level)) / sum(orders)
+    from (
+        select customer_key, orders, 'category' as feature, product_category as level
+        from categories
+        union all
+        select customer_key, orders, 'payment_method', payment_method from payment_methods
+    ) as mixes
+    inner join dimensions using (feature)
+    group by all
+    union all
+    select customer_key, feature, dimensions.level, (owned.level = dimensions.level)::double
+    from (
+        unpivot (select customer_key, membership_level, gender, region from customers)
+        on membership_level, gender, region into name feature value level
+    ) as owned
+    inner join dimensions using (feature)
+),
+
+has_mix as (
+    select distinct customer_key, feature from known_values where level is not null
+),
+
+coordinates as (
+    select
+        customers.customer_key,
+        dimensions.feature,
+        dimensions.level,
+        case
+            -- A level that the customer never bought is no unknown one.
+            when known_values.value is null and has_mix.feature is not null
+                then -dimensions.average * dimensions.scale
+            when known_values.value is null then 0
+            when dimensions.level is null and dimensions.prior_average is null
+                then greatest(-3, least(3,
+                    (known_values.value - dimensions.average) / dimensions.standard_deviation
+                )) * dimensions.standard_deviation * dimensions.scale
+            else (known_values.value - dimensions.average) * dimensions.scale
+        end as coordinate
+    from customers
+    cross join dimensions
+    left join known_values
+        on
+            customers.customer_key = known_values.customer_key
+            and dimensions.feature = known_values.feature
+            and dimensions.level is not distinct from known_values.level
+    left join has_mix
+        on
+            customers.customer_key = has_mix.customer_key
+            and dimensions.feature = has_mix.feature
+    where dimensions.scale > 0
+)
+
+select
+    customer_key,
+    cluster,
+    sqrt(sum((coordinates.coordinate - centers.coordinate) ** 2)) as distance
+from coordinates
+inner join centers
+    on
+        coordinates.feature = centers.feature
+        and coordinates.level is not distinct from centers.level
+group by customer_key, cluster
+"""
+
+
+def nearest_centers(spark: SparkSession) -> dict[int, tuple[int, float]]:
+    """Cluster and distance of each customer, computed in DuckDB."""
+    known = "not is_guest and orders > 0 and"
+    with duckdb.connect() as connection:
+        for name, table in {
+            "customers": "marts.customer_features where orders > 0",
+            "categories": (
+                f"intermediate.int_customer_categories where {known} product_category != 'Unknown'"
+            ),
+            "payment_methods": (
+                f"intermediate.int_customer_payment_methods where {known} "
+                "payment_method != 'Unknown'"
+            ),
+            "dimensions": "ml.cluster_dimensions",
+            "centers": "ml.cluster_centers",
+        }.items():
+            connection.register("found", spark.sql(f"select * from {table}").toArrow())
+            connection.execute(f"create table {name} as from found")
+        rows = connection.execute(
+            "select customer_key, arg_min(cluster, distance), min(distance) "
+            f"from ({DISTANCES}) group by customer_key"
+        ).fetchall()
+    return {key: (cluster, distance) for key, cluster, distance in rows}
+
+
+class Shop:
+    """Generated lines that are loaded in slices, and the steps on them."""
+
+    def __init__(self, server: dict[str, str], spark: SparkSession, query: Query):
+        self.server, self.spark, self.query = server, spark, query
+        run_step(server, "ml.generate", "--customers", "3000", "--replace-loaded")
+        spark.sql("create database if not exists test_refits")
+        spark.sql("drop table if exists test_refits.lines")
+        spark.table("raw.transactions").write.saveAsTable("test_refits.lines")
+
+    def load(self, after: date, until: date, replace: bool = False) -> None:
+        """Adds the lines of some days, or replaces all lines by them."""
+        loaded_at = F.lit(datetime.combine(until, datetime.max.time()).replace(microsecond=0))
+        day = F.to_date("ordered_at")
+        lines = self.spark.table("test_refits.lines").where((day > after) & (day <= until))
+        lines = lines.withColumn("loaded_at", loaded_at)
+        if replace:
+            columns, partition = tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION
+            tables.replace_table(lines, "raw.transactions", columns, "", None, partition)
+        else:
+            lines.write.insertInto("raw.transactions")
+
+    def build(self, *options: str, as_of: date | None = None) -> None:
+        """Builds what the step reads."""
+        environment = self.server | {"AS_OF_DATE": str(as_of or "")}
+        types = "--resource-type", "seed", "--resource-type", "model"
+        dbt(environment, "build", *types, *options, "--select", *READ_BY_THE_STEP)
+
+    def cluster(self, *arguments: str) -> str:
+        return run_step(self.server, "ml.cluster", *arguments)
+
+    def days(self) -> tuple[str, str]:
+        """The day of the fit and the as-of date of the scored customers."""
+        ((fitted_on, as_of),) = self.query(f"select distinct fitted_on, as_of_date from {MEMBERS}")
+        assert self.query("select distinct fitted_on from ml.cluster_selection") == [(fitted_on,)]
+        return str(fitted_on), str(as_of)
+
+    def assert_all_are_scored(self) -> None:
+        """Each buyer of today has the nearest center."""
+        rows = self.query(f"select customer_key, cluster, distance_to_center from {MEMBERS}")
+        found = {key: (number, distance) for key, number, distance in rows}
+        expected = nearest_centers(self.spark)
+        assert found.keys() == expected.keys()
+        for key, (number, distance) in expected.items():
+            assert found[key] == (number, pytest.approx(distance, rel=1e-9, abs=1e-9))
+
+
+@pytest.fixture(scope="module")
+def shop(server: dict[str, str], spark: SparkSession, query: Query) -> Iterator[Shop]:
+    yield Shop(server, spark, query)
+    spark.sql("drop database test_refits cascade")
+
+
+@pytest.mark.slow
+def test_lines_that_are_added_keep_the_clusters(shop: Shop, spark: SparkSession, query: Query):
+    shop.load(date(2000, 1, 1), FIT_DAY, replace=True)
+    shop.build()
+    shop.cluster()
+    assert shop.days() == ("2026-06-10", "2026-06-10")
+    shop.assert_all_are_scored()
+    assert query("select distinct orders from ml.cluster_selection") == query(
+        "select sum(orders) from marts.customer_features"
+    )
+    assert "nothing to do" in shop.cluster()
+    fit = fingerprint(query, FIT_TABLES)
+    customers = query(f"select count(*) from {MEMBERS}")[0][0]
+
+    for after, until in ((FIT_DAY, date(2026, 6, 20)), (date(2026, 6, 20), date(2026, 6, 30))):
+        shop.load(after, until)
+        shop.build()
+        assert "as fitted on 2026-06-10" in shop.cluster()
+        assert shop.days() == ("2026-06-10", str(until))
+        assert fingerprint(query, FIT_TABLES) == fit
+        shop.assert_all_are_scored()
+    assert query(f"select count(*) from {MEMBERS}")[0][0] > customers
+    assert "nothing to do" in shop.cluster()
+
+    # With the same fit, a full rebuild gives the same table.
+    in_slices = fingerprint(query, [MEMBERS])
+    shop.build("--full-refresh")
+    spark.sql(f"truncate table {MEMBERS}")
+    shop.cluster()
+    assert fingerprint(query, [MEMBERS]) == in_slices
+    assert fingerprint(query, FIT_TABLES) == fit
+
+    # A fit whose run was killed before it had written all tables is none.
+    for table in FIT_TABLES:
+        rows = spark.createDataFrame(spark.table(table).toArrow())
+        spark.sql(f"truncate table {table}")
+        assert cluster.read_fit(spark) is None
+        rows.withColumn("run_id", F.lit("killed")).write.insertInto(table)
+        assert cluster.read_fit(spark) is None
+        rows.write.insertInto(table, overwrite=True)
+        assert cluster.read_fit(spark).basis.as_of == FIT_DAY
+
+
+@pytest.mark.slow
+def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Query):
+    shop.load(date(2000, 1, 1), date(2024, 6, 30), replace=True)
+    shop.build()
+    shop.cluster()
+    shop.load(date(2024, 6, 30), date(2024, 7, 5))
+    shop.build()
+    shop.cluster()
+    assert shop.days() == ("2024-06-30", "2024-07-05")
+
+    assert "FRESH asks for it" in shop.cluster("--fresh")
+    assert shop.days() == ("2024-07-05", "2024-07-05")
+    # The last fit was to the same customers, so another one would be the same.
+    assert "nothing to do" in shop.cluster("--fresh")
+
+    # As if there had been more customers in the clusters with high numbers.
+    centers = spark.table("ml.cluster_centers").toArrow()
+    moved = spark.createDataFrame(centers).withColumn("customers", F.expr("customers * cluster"))
+    moved.write.insertInto("ml.cluster_centers", overwrite=True)
+    spark.sql(f"truncate table {MEMBERS}")
+    assert "the shares of the clusters have changed" in shop.cluster()
+    assert sorted(spark.table("ml.cluster_centers").toArrow().to_pylist(), key=str) == sorted(
+        centers.to_pylist(), key=str
+    )
+
+    # A year of orders, and 29 more days.
+    shop.load(date(2024, 7, 5), date(2024, 8, 3))
+    shop.build()
+    assert "of the orders are new since the last fit" in shop.cluster()
+
+    shop.build(as_of=date(2024, 9, 2))
+    assert "the last fit is 30 days old" in shop.cluster()
+    assert shop.days() == ("2024-09-02", "2024-09-02")
+    shop.build()
+    assert "as of a later day, 2024-09-02" in shop.cluster()
+
+    ((customer_id,),) = query(
+        "select min(customer_id) from marts.customer_features where orders > 0"
+    )
+    run_step({**shop.server, "CUSTOMER_ID": customer_id}, "ml.erase")
+    shop.build()
+    assert "the raw data were replaced" in shop.cluster()
+    assert "the seed" in shop.cluster("--seed", "43")
