@@ -82,7 +82,12 @@ def kill_in_a_run(
         time.sleep(0.05)
     else:
         return f"{target}: ended before it was killed"
-    printed, _ = run.communicate()
+    try:
+        printed, _ = run.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        # A killed `make` leaves processes that would otherwise complete the run.
+        os.killpg(run.pid, signal.SIGKILL)
+        printed, _ = run.communicate()
     errors = [line for line in printed.splitlines() if re.match("error|.*Error", line)]
     return f"{target} after {moment:.1f} s: exit code {run.returncode}, {errors[:1]}"
 
