@@ -5,6 +5,9 @@ The server uses free ports and a temporary folder. A test names its data set wit
 pytest_collection_modifyitems sorts the tests by data set, in the order of DATA_SETS; tests without
 data come first. A test must leave the tables as it found them, because the next test needs them.
 
+Tests that stop the server, fill the disk or change the run itself do so in a second state. They run
+in the order of the files, after the run that the kills of test_faults.py end with.
+
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
 
@@ -81,17 +84,53 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Returns an environment with an empty state; its server stops after the test."""
+@contextmanager
+def empty_state(environment: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
+    """Yields an environment with an empty state in the folder; stops its server afterwards."""
     own = environment | {
         **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
-        "STATE_DIR": str(tmp_path / "state"),
-        "DBT_TARGET_PATH": str(tmp_path / "target"),
-        "DBT_LOG_PATH": str(tmp_path / "logs"),
+        "STATE_DIR": str(folder / "state"),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
     }
     yield own
     subprocess.run([sys.executable, "-m", "server", "down"], cwd=ROOT, env=own, check=True)
+
+
+@pytest.fixture
+def own_state(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Returns an environment with an empty state; its server stops after the test."""
+    with empty_state(environment, tmp_path) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def second_state(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Returns an environment with a state that several tests use, one after another.
+
+    The state is on a small disk, if this machine allows mounting one.
+    """
+    with empty_state(environment, tmp_path_factory.mktemp("second")) as second:
+        disk = Path(second["STATE_DIR"])
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", disk]
+        subprocess.run(mount, check=False, capture_output=True)
+        yield second
+    if disk.is_mount():
+        # Lazy, because the server's Python workers end shortly after the server.
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.fixture
+def finished_run(second_state: dict[str, str]) -> dict[str, str]:
+    """Returns the second state after a run of 3,000 customers.
+
+    If the test before has left the tables of such a run, this run has nothing to do.
+    """
+    run_make(second_state, "run", "N_CUSTOMERS=3000")
+    return second_state
 
 
 @pytest.fixture(scope="session")
@@ -402,10 +441,12 @@ def on_data(*names: str) -> Callable:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests by data set, those without one first. Otherwise they keep their order."""
-    order = list(DATA_SETS)
+    order = [None, *DATA_SETS]
 
     def position(item: pytest.Item) -> int:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        return order.index(parameters["data"]) + 1 if "data" in parameters else 0
+        # After the kills, which are on generated data and leave a finished run.
+        without = "generated" if "finished_run" in item.fixturenames else None
+        return order.index(parameters.get("data", without))
 
     items.sort(key=position)

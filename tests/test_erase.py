@@ -1,11 +1,9 @@
-"""Erasing a customer: no trace of the customer is left, and no other customer changes."""
+"""Erasing a customer from the raw tables; tests/test_operations.py tests that no trace is left."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from conftest import file_content, query_function, run_make
 from pyspark.sql import SparkSession
 
 from ml import erase, session, tables
@@ -73,33 +71,3 @@ def test_unknown_customer_is_an_error_and_erases_nothing(spark: SparkSession, ra
     with pytest.raises(session.StepError, match="nothing was erased"):
         erase.erase(spark, "Ann")
     assert spark.table("test_erase.transactions").count() == 4
-
-
-@pytest.mark.slow
-def test_no_file_or_table_names_the_erased_customer(own_state: dict[str, str]):
-    def query(sql: str) -> list[tuple]:
-        with query_function(own_state) as rows:
-            return rows(sql)
-
-    run_make(own_state, "run", "N_CUSTOMERS=3000")
-    ((customer_id,),) = query(
-        "select customer_id from marts.recommended_customers order by customer_id limit 1"
-    )
-    # This query puts the id into the log, as an analyst's query would.
-    query(f"select * from marts.customers where customer_id = '{customer_id}'")
-    # A second build of each mart, so that the one before it has to be dropped too.
-    run_make(own_state, "run", "N_CUSTOMERS=3000", "FRESH=yes")
-    run_make(own_state, "erase", f"CUSTOMER_ID={customer_id}")
-    # The files come first because the queries below write the id into the log.
-    for folder in ("STATE_DIR", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
-        for path in Path(own_state[folder]).rglob("*"):
-            if path.is_file() and path.suffix != ".parquet":
-                assert customer_id.encode() not in file_content(path), path
-    for (database,) in query("show databases"):
-        for _, table, _ in query(f"show tables in {database}"):
-            found = query(
-                f"select count(*) from {database}.{table} as t "
-                f"where to_json(struct(t.*)) like '%{customer_id}%'"
-            )
-            # The truth of the simulation keeps the customer; loaded data have no such table.
-            assert found == [(int(f"{database}.{table}" == "truth.customers"),)], table

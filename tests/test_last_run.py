@@ -48,13 +48,21 @@ def test_scope_is_no_more_than_the_changes_need(
     assert last_run.scope_of(set(changed.split()), {}) == scope
 
 
-def test_everything_is_done_when_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize(("recorded", "fresh"), [(True, "yes"), (False, "")])
+def test_everything_is_done_when_asked_for_and_at_first(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    recorded: bool,
+    fresh: str,
 ):
     monkeypatch.setattr(last_run, "BEGUN", tmp_path / "last-run.begun")
-    monkeypatch.setenv("FRESH", "yes")
+    monkeypatch.setattr(last_run, "STATE_FILE", tmp_path / "state.json")
+    if recorded:
+        last_run.STATE_FILE.touch()
+    monkeypatch.setenv("FRESH", fresh)
     last_run.scope()
-    assert capsys.readouterr().out == "everything\n"
+    assert capsys.readouterr() == ("everything\n", "")
 
 
 def test_files_that_change_during_a_run_leave_no_record(
@@ -116,7 +124,7 @@ def test_any_change_of_a_table_is_noticed(spark: SparkSession, change: str):
 
 
 @pytest.fixture
-def run_copy(own_state: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+def run_copy(finished_run: dict[str, str], tmp_path: Path) -> Callable[[], str]:
     """Runs `make run` in a copy of the project, whose files a test may change."""
     copy = tmp_path / "copy"
     for name in PROJECT:
@@ -125,11 +133,11 @@ def run_copy(own_state: dict[str, str], tmp_path: Path) -> Callable[..., str]:
         shutil.copytree(path, copy / name) if path.is_dir() else shutil.copy2(path, copy / name)
     (copy / ".venv").symlink_to(Path(sys.prefix))
 
-    def run(*arguments: str) -> str:
+    def run() -> str:
         result = subprocess.run(
-            ["make", "run", "N_CUSTOMERS=3000", *arguments],
+            ["make", "run", "N_CUSTOMERS=3000"],
             cwd=copy,
-            env=own_state,
+            env=finished_run,
             check=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,21 +155,19 @@ def models_built(printed: str) -> set[str]:
 
 @pytest.mark.slow
 def test_a_run_does_again_only_what_has_changed(
-    run_copy: Callable[..., str], own_state: dict[str, str], tmp_path: Path
+    run_copy: Callable[[], str], finished_run: dict[str, str], tmp_path: Path
 ):
-    copy, site = tmp_path / "copy", Path(own_state["DBT_TARGET_PATH"]) / "site" / "index.html"
-    first = run_copy()
-    assert "Changed since" not in first
-    summary = first[first.index("As of ") :]
+    target = Path(finished_run["DBT_TARGET_PATH"])
+    site = target / "site" / "index.html"
     built_at = site.stat().st_mtime_ns
-
     again = run_copy()
     assert "Nothing has changed since the run of " in again
-    assert again.endswith(summary)
+    summary = again[again.index("As of ") :]
     assert site.stat().st_mtime_ns == built_at
 
-    mart = copy / "models" / "marts" / "behavior" / "category_affinity.sql"
-    mart.write_text(mart.read_text() + "\n-- A comment.\n")
+    mart = tmp_path / "copy" / "models" / "marts" / "behavior" / "category_affinity.sql"
+    original = mart.read_text()
+    mart.write_text(original + "\n-- A comment.\n")
     changed = run_copy()
     assert re.search(r"Changed since the run of \S+ \S+: the models\n", changed)
     assert models_built(changed) == {"category_affinity"}
@@ -171,9 +177,13 @@ def test_a_run_does_again_only_what_has_changed(
     assert models_built(run_copy()) == set()
     assert site.exists()
 
-    with query_function(own_state) as query:
+    mart.write_text(original)
+    with query_function(finished_run) as query:
         query("truncate table ml.lifetime_value")
     healed = run_copy()
-    assert re.search(r"Changed since the run of \S+ \S+: the tables\n", healed)
-    assert models_built(healed) == models_built(first)
+    assert re.search(r"Changed since the run of \S+ \S+: the tables, the models\n", healed)
+    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
+    assert models_built(healed) == {
+        node["name"] for node in nodes if node["resource_type"] == "model"
+    }
     assert healed.endswith(summary)
