@@ -44,6 +44,7 @@ spark.sql.adaptive.enabled false
 spark.sql.shuffle.partitions 2
 spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1 \
     -XX:ReservedCodeCacheSize=512m
+spark.executor.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1
 """
 PARAMETERS = (
     *("N_CUSTOMERS", "SEED", "AS_OF_DATE"),
