@@ -208,18 +208,25 @@ def final_centers(model: KMeansModel) -> list[list[float]]:
     )
 
 
-def read_fit(spark: SparkSession) -> Fit | None:
-    """The last fit; None if there is none, or if its run was killed before it was complete."""
-    selection, dimensions, centers = (spark.table(table).collect() for table in FIT_TABLES)
-    ids = [{row.run_id for row in rows} for rows in (selection, dimensions, centers)]
-    if len(ids[0]) != 1 or any(each != ids[0] for each in ids):
+def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:
+    """Id and basis of the last fit; None without one, or if its run was killed before the end."""
+    columns = "run_id", "fitted_on", "orders", "basis"
+    rows = spark.table(SELECTION).select(*columns).distinct().collect()
+    if len(rows) != 1 or not holds_run(spark, FIT_TABLES, rows[0].run_id):
         return None
-    space = stored_space(dimensions)
+    run_id, *basis = rows[0]
+    return run_id, Basis(*basis)
+
+
+def read_fit(spark: SparkSession, run_id: str, basis: Basis) -> Fit:
+    """The last fit, which must be one of this code."""
+    space = stored_space(spark.table(DIMENSIONS).collect())
+    centers = spark.table(CENTERS).collect()
     coordinates = {(row.cluster, row.feature, row.level): row.coordinate for row in centers}
     sizes = dict(sorted({(row.cluster, row.customers) for row in centers}))
     return Fit(
-        selection[0].run_id,
-        Basis(selection[0].fitted_on, selection[0].orders, selection[0].basis),
+        run_id,
+        basis,
         space,
         [
             [coordinates[cluster, each.feature, each.level] for each in space.dimensions]
@@ -362,7 +369,7 @@ def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
 
 
 def fit_and_score(
-    spark: SparkSession, kept: Fit | None, now: Basis, seed: int, reason: str
+    spark: SparkSession, last_id: str | None, now: Basis, seed: int, reason: str
 ) -> None:
     """Fits clusters to the customers and scores them, unless the last fit was to the same ones."""
     levels = frequent_levels(spark)
@@ -370,7 +377,7 @@ def fit_and_score(
         content = count_and_content(values)
         fit_id = run_name(content, levels, now.as_of, seed, code_version(*CODE))
         run_id = members_run(content, now, fit_id)
-        if kept and kept.run_id == fit_id and holds_run(spark, [MEMBERS], run_id):
+        if last_id == fit_id and holds_run(spark, [MEMBERS], run_id):
             log(NOTHING_TO_DO)
             return
         space = measure_space(values, levels)
@@ -407,14 +414,15 @@ def main() -> None:
         clear(spark, TABLES, f"no personas: {few}")
         return
     content = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))
-    now, kept = Basis(as_of, orders, content), read_fit(spark)
-    reason = reason_to_fit(kept.basis if kept else None, now, read_rules(spark))
+    now = Basis(as_of, orders, content)
+    last_id, basis = last_fit(spark) or (None, None)
+    reason = reason_to_fit(basis, now, read_rules(spark))
     if arguments.fresh:
         reason = "FRESH asks for it"
-    if kept and reason is None:
-        reason = score_with(spark, kept, now)
+    if last_id and basis and reason is None:
+        reason = score_with(spark, read_fit(spark, last_id, basis), now)
     if reason is not None:
-        fit_and_score(spark, kept, now, seed, reason)
+        fit_and_score(spark, last_id, now, seed, reason)
 
 
 if __name__ == "__main__":

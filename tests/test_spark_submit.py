@@ -10,6 +10,9 @@ import duckdb
 import pytest
 from conftest import ROOT, on_data
 
+from ml import tables
+from ml.refits import origin_of_lines
+
 # Cores, partitions and rows per batch differ from those of the server.
 OTHER_PARALLELISM = {
     "spark.master": "local[1]",
@@ -109,6 +112,12 @@ spark = SparkSession.builder.getOrCreate()
 for table in {READ + FILLED}:
     spark.sql("create database if not exists " + table.split(".")[0])
     spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
+# The step of the clusters reads the origin of the lines only.
+spark.sql("create database staging")
+spark.sql(
+    "create table staging.stg_transactions (line int) using parquet tblproperties "
+    "('built_from' = " + {tables.quote(origin_of_lines(spark))!r} + ")"
+)
 spark.stop()
 for step, *arguments in (
     ("cluster", "--seed", "42"), ("lifetime_value",), ("generate", "--customers", "3000")
