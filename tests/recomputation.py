@@ -393,15 +393,16 @@ TABLES = {
         )
 
         select
-            month_end,
+            months.month_end,
             now.* exclude (day),
             coalesce(before.segment, 'Prospects') as previous_segment,
-            coalesce(month_net_revenue, 0) as month_net_revenue
+            money(revenue.month_net_revenue) as month_net_revenue
         from months
         inner join history as now on months.month_end = now.day
         left join history as before
             on months.previous_end = before.day and now.customer_id = before.customer_id
-        left join revenue using (month_end, customer_id)
+        left join revenue
+            on months.month_end = revenue.month_end and now.customer_id = revenue.customer_id
     """,
 }
 
