@@ -1,5 +1,15 @@
 {{ config(materialized='view') }}
 
-select
-    {{ var('refit_days') }} as refit_days,
-    cast({{ var('refit_share') }} as double) as refit_share
+with as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+final as (
+    select
+        as_of_date,
+        {{ var('refit_days') }} as refit_days,
+        cast({{ var('refit_share') }} as double) as refit_share
+    from as_of
+)
+
+select * from final
