@@ -42,6 +42,8 @@ def test_tables_built_in_slices_equal_a_full_build(
     data: Data, server: dict[str, str], spark: SparkSession, query: Query
 ):
     intermediate = [f"intermediate.{name}" for (_, name, _) in query("show tables in intermediate")]
+    # It names the load of the raw data, which no two loads share.
+    intermediate.remove("intermediate.int_history_months")
     names = [*intermediate, *(f"marts.{name}" for name in MARTS), "staging.rejected_transactions"]
     full_build = fingerprint(query, names)
     assert batches(query) == 1
