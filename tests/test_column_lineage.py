@@ -49,6 +49,9 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
     for model in models:
         name = column_lineage.table_name(model)
         parents = {column_lineage.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}
+        if name == "intermediate.int_history_months":
+            # It reads the history of the last run. That is no parent, because it follows from it.
+            parents.add("marts.customer_segment_history")
         sources = [found[name, column] for column in tables[name]]
         assert {table for each in sources for table, _ in each} <= parents, name
         assert all(column in tables[table] for each in sources for table, column in each), name
