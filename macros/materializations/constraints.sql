@@ -85,16 +85,18 @@
 
 {#- Counts the rows that this run has written to a build and runs the checks on them, in one query. Returns the
     number of rows. If constraints are broken, drops these rows and raises an error that names them. -#}
-{% macro check_constraints(build, checks, kept) %}
-    {% set of_run = ' where run = \'' ~ run_stamp() ~ '\'' if kept else '' %}
+{% macro check_constraints(build, checks, is_addition) %}
+    {% set of_run = "run = '" ~ run_stamp() ~ "'" %}
+    {% set written = build ~ ' where ' ~ of_run if is_addition else build %}
     {% set counted = ['count(*)'] + checks.values() | list %}
-    {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ build ~ of_run).rows[0].values() | list %}
+    {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ written).rows[0].values() | list %}
     {% set broken = [] %}
     {% for name, count in zip(checks, counts[1:]) if count %}
         {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}
     {% endfor %}
     {% if broken %}
-        {% do drop_partitions(build, keep=kept) if kept else run_query('drop table ' ~ build) %}
+        {% set dropping = 'alter table {} drop partition ({})' if is_addition else 'drop table {}' %}
+        {% do run_query(dropping.format(build, of_run)) %}
         {% do exceptions.raise_compiler_error(
             'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
         ) %}

@@ -53,12 +53,6 @@
 {% endmacro %}
 
 
-{#- The partitions that this run has written. -#}
-{% macro new_partitions(build) %}
-    {{ return(partitions_of(build) | selectattr(1, 'equalto', run_stamp()) | list) }}
-{% endmacro %}
-
-
 {#- SQL that is true for the rows of these partitions. -#}
 {% macro any_partition(partitions) %}
     {% set conditions = [] %}
@@ -69,9 +63,8 @@
 {% endmacro %}
 
 
-{#- Drops the partitions that neither the published nor the previous view shows. -#}
-{% macro drop_partitions(build, keep) %}
-    {% for partition in partitions_of(build) if partition not in keep %}
+{% macro drop_partitions(build, partitions) %}
+    {% for partition in partitions %}
         {% set spec = "({} = '{}', run = '{}')".format(config.get('kept_by'), *partition) %}
         {% do run_query('alter table ' ~ build ~ ' drop if exists partition ' ~ spec) %}
     {% endfor %}

@@ -30,20 +30,21 @@
         insert into {{ build }} by name
         {{ sql if not config.get('kept_by') else with_run(sql) }}
     {% endcall %}
-    {% set row_count = check_constraints(build, checks, published if kept else []) %}
+    {% set row_count = check_constraints(build, checks, is_addition=kept | length > 0) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
         {% set existing = none %}
     {% endif %}
     {% set verb = 'create' if existing is none else 'alter' %}
-    {% set partitions = kept + new_partitions(build) %}
+    {% set written = partitions_of(build) %}
+    {% set partitions = kept + written | selectattr(1, 'equalto', run_stamp()) | list %}
     {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns, partitions)) %}
     {% if kept %}
         {% set row_count = run_query('select count(*) from ' ~ target).rows[0][0] %}
     {% endif %}
     {% do run_query(set_view_properties(target, row_count)) %}
-    {% do drop_partitions(build, keep=partitions + published) %}
+    {% do drop_partitions(build, written | reject('in', partitions + published)) %}
     {% do drop_builds(this, keep=[build.identifier, live]) %}
 
     {{ run_hooks(post_hooks) }}

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from statistics import median
 
 import duckdb
 
-from tests.bench.bench import RESULTS, ROOT, environment
+from tests.bench.bench import RESULTS, ROOT, environment, run_or_exit
 
 CLONE, FIRST, NOTHING, NEW, MODELS = (
     "bare clone, with installation",
@@ -53,18 +52,9 @@ class Side:
         }
 
     def run(self, *command: str) -> None:
-        """Runs a command in the clone; one that fails ends the comparison with what it printed."""
-        result = subprocess.run(
-            command,
-            cwd=self.folder / "clone",
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if result.returncode:
-            sys.exit(f"error: {' '.join(command)} failed at {self.commit}\n{result.stdout}")
+        """Runs a command in the clone; see `run_or_exit`."""
+        name = f"{' '.join(command)} at {self.commit}"
+        run_or_exit(name, command, self.folder / "clone", self.environment)
 
     def time(self, step: str, *commands: tuple[str, ...]) -> None:
         """Runs commands and keeps their seconds."""

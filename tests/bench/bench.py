@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,23 @@ MEBIBYTE = 2**20
 # Short measurements are repeated, and their median counts.
 REPETITIONS = 3
 AGAIN = "all models again (dbt run)"
+
+
+def run_or_exit(
+    name: str, command: Sequence[str], folder: Path, environment: dict[str, str]
+) -> None:
+    """Runs a command in a folder; one that fails ends the bench with what it printed."""
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        sys.exit(f"error: {name} failed\n{result.stdout}")
 
 
 @dataclass
@@ -79,22 +96,9 @@ class Bench:
         print(f"{step.seconds:9.1f} s  {name}", flush=True)
 
     def run(self, name: str, *command: str) -> None:
-        """Times a command; one that fails ends the bench with what it printed."""
+        """Times a command; see `run_or_exit`."""
 
-        def action() -> None:
-            result = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=self.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if result.returncode:
-                sys.exit(f"error: {name} failed\n{result.stdout}")
-
-        self.time(name, action)
+        self.time(name, lambda: run_or_exit(name, command, ROOT, self.environment))
 
 
 class Memory:
