@@ -21,6 +21,8 @@ export STATE_DIR ?= .spark
 PYTHON := .venv/bin/python
 DBT := .venv/bin/dbt
 SERVER := $(PYTHON) -m server
+# Two processes, each with a server; tests/conftest.py says which tests run together, and in which order.
+PYTEST := .venv/bin/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 # A PySpark step finds the server by its environment: the token must not show on a command line.
 STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" $(PYTHON)
@@ -121,13 +123,13 @@ forgotten:
 	@$(SERVER) forget
 
 test: setup-tests lint  ## lint, then the tests that most changes need, on their own ports and state
-	@.venv/bin/pytest -m "not slow and not hours"
+	@$(PYTEST) -m "not slow and not hours"
 
 test_all: setup-tests lint  ## the same, and every data set, faults, load, increments, a cluster
-	@.venv/bin/pytest -m "not hours"
+	@$(PYTEST) -m "not hours"
 
 test_hours: setup-tests  ## fifty kills and thousands of hostile files
-	@.venv/bin/pytest -m hours
+	@$(PYTEST) -m hours
 
 bench: setup-tests  ## times every step at N_CUSTOMERS, next to other implementations; or complete runs AGAINST a commit
 	@PYTHONPATH=tests $(PYTHON) -m $(if $(AGAINST),tests.bench.against "$(AGAINST)",tests.bench.bench) \

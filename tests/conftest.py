@@ -1,12 +1,15 @@
 """Fixtures: a Spark server for the tests, `make` on that server, and the data sets.
 
 The server uses free ports and a temporary folder. A test names its data set with
-`on_data("cdnow")`. A build takes a minute, so each data set is built once per session. Therefore
-pytest_collection_modifyitems sorts the tests by data set, in the order of DATA_SETS; tests without
-data come first. A test must leave the tables as it found them, because the next test needs them.
+`on_data("cdnow")`. A build takes a minute, so each data set is built once. Its tests run one after
+another, and must leave the tables as they found them.
 
 Tests that stop the server, fill the disk or change the run itself do so in a second state. They run
-in the order of the files, after the run that the kills of test_faults.py end with.
+in the order of the files, and use the run that the kills of test_faults.py end with.
+
+The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
+server. The tests on data sets are one group, because each server needs minutes to warm up; the
+tests of the second state are another one, and so are the other tests of each file.
 
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
@@ -439,15 +442,28 @@ def on_data(*names: str) -> Callable:
     return mark
 
 
+def data_set(item: pytest.Item) -> str | None:
+    """The name of the data set that a test is on."""
+    return item.callspec.params.get("data") if hasattr(item, "callspec") else None
+
+
+def group_of(item: pytest.Item) -> str:
+    """The tests that must or should run in the same process."""
+    if data_set(item):
+        return "data"
+    return "second_state" if "second_state" in item.fixturenames else item.path.stem
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Names the group of the test."""
+    item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests by data set, those without one first. Otherwise they keep their order."""
-    order = [None, *DATA_SETS]
+    """Sorts the tests: data sets in the order of DATA_SETS, second state, then file by file.
 
-    def position(item: pytest.Item) -> int:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        # After the kills, which are on generated data and leave a finished run.
-        without = "generated" if "finished_run" in item.fixturenames else None
-        return order.index(parameters.get("data", without))
-
-    items.sort(key=position)
+    The groups that take longest come first, so that both processes end at about the same time.
+    """
+    order = [*DATA_SETS, "second_state", *dict.fromkeys(item.path.stem for item in items)]
+    items.sort(key=lambda item: order.index(data_set(item) or group_of(item)))

@@ -177,7 +177,9 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
     assert (printed, errors) == ("done\n", "")
 
 
-@pytest.mark.parametrize("content", ["", "no number", str(os.getpid())])
+@pytest.mark.parametrize(
+    "content", ["", "no number", str(os.getpid())], ids=["empty", "no number", "another process"]
+)
 def test_a_stale_pid_file_is_no_server(tmp_path: Path, content: str):
     """For example, another process may have the number by now."""
     (tmp_path / "server.pid").write_text(content)
