@@ -104,7 +104,7 @@ clusters:
 	@$(STEP) -m ml.cluster --seed "$(SEED)" $(if $(FRESH),--fresh)
 
 lifetime_value:
-	@$(STEP) -m ml.lifetime_value
+	@$(STEP) -m ml.lifetime_value $(if $(FRESH),--fresh)
 
 changed_models:
 	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run" --exclude-resource-type unit_test

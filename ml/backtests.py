@@ -27,6 +27,7 @@ from ml.seasons import DailyPurchases
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 
 DAYS_OF_YEAR = 365
+SQUARED_ERROR = "squared_error_of_"
 LAST_DAYS, LAST_YEAR = "last_days_again", "same_days_last_year"
 
 
@@ -285,3 +286,14 @@ def evaluate_intervals(
             row = EvaluationRow(name, metric, "all", value, backtest.actual)
             rows.append((histories.origin, row))
     return rows
+
+
+def evaluate_errors(
+    name: str, errors: Mapping[int, Mapping[tuple[str, str], float]]
+) -> list[tuple[int, EvaluationRow]]:
+    """The squared errors of each origin, by length of the period and by what is forecast."""
+    return [
+        (origin, EvaluationRow(name, f"{SQUARED_ERROR}{quantity}", length, error))
+        for origin, of_origin in errors.items()
+        for (length, quantity), error in of_origin.items()
+    ]

@@ -44,6 +44,11 @@ class ChurnScore:
         return np.round(ranks / 2, 6)
 
 
+def combined_name(model: str) -> str:
+    """Name of the score that ranks customers by a model and by recency."""
+    return f"{model}_and_recency"
+
+
 def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, float]:
     """The lowest scores of medium and of low risk."""
     distinct, place = np.unique(score, return_inverse=True)
@@ -88,13 +93,12 @@ def choose_churn_score(
     expected_values = expected.of(model, times, holdout.recency)
     combined = ChurnScore(expected.weeks, ranks_with_recency(holdout, expected_values))
     combined_values = combined.of(model, times, holdout.recency)
-    combined_name = f"{fitted.name}_and_recency"
-    rows = list(evaluate_score(holdout, combined_name, "auc", combined_values))
+    rows = list(evaluate_score(holdout, combined_name(fitted.name), "auc", combined_values))
     others = holdout.customers - holdout.buyers
     winner, score, best = None, None, holdout.recency
     for candidate, rule, values in (
         (fitted.name, expected, expected_values),
-        (combined_name, combined, combined_values),
+        (combined_name(fitted.name), combined, combined_values),
     ):
         difference, error = auc_difference(values, best, holdout.buyers, others)
         if difference > 2 * error:

@@ -100,6 +100,8 @@ def with_seasonal_model(
         if index is None:
             return fits
         if before and is_settled(before, index):
+            # The index of the clock that the model is fitted on.
+            index = before
             break
         fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
     if index is None:

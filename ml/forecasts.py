@@ -168,7 +168,8 @@ def squared_errors(
             if forecast > 0 and actual[name] > 0:
                 error = np.log(actual[name] / forecast)
                 found.setdefault((period.length, name), []).append(float(error**2))
-    return {key: float(np.mean(errors)) for key, errors in found.items()}
+    # Without the digits that differ by machine.
+    return {key: round(float(np.mean(errors)), 9) for key, errors in found.items()}
 
 
 def together(origins: Iterable[Mapping[tuple[str, str], float]]) -> dict:

@@ -154,6 +154,36 @@ def read_histories(spark: SparkSession) -> list[Histories]:
     return found
 
 
+def read_current_histories(spark: SparkSession) -> Histories:
+    """Counts customers by their history on the as-of date; nothing is known of what follows.
+
+    The order is that of `read_histories`.
+    """
+    columns = to_arrays(
+        spark.sql(
+            f"""
+            select
+                unix_date(scored_on) as origin,
+                repeat_purchase_days as x,
+                last_purchase_day,
+                observed_days,
+                count(*) as customers,
+                sum(greatest(repeat_net_cents, 0)) / 100 as spend
+            from {CUSTOMERS}
+            group by scored_on, x, last_purchase_day, observed_days
+            order by x, last_purchase_day, observed_days
+            """
+        )
+    )
+    (origin,) = np.unique(columns.pop("origin").astype(int))
+    columns |= {name: columns[name].astype(int) for name in ("last_purchase_day", "observed_days")}
+    unknown = dict.fromkeys(
+        ("sampled_customers", "buyers", "orders", "net_revenue", "spend_by_orders"),
+        np.zeros(len(columns["x"])),
+    )
+    return Histories(int(origin), 0, **columns, **unknown)
+
+
 def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
     """Repeat purchases and average spend of the customers in the sample, by origin."""
     columns = to_arrays(

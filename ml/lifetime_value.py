@@ -6,43 +6,28 @@ BG/NBD and MBG/NBD forecast how often customers buy and until when, Gamma-Gamma 
 `purchase_models.py`). A seasonal model is one of the first two on a clock that runs faster in busy
 months (`seasons.py`). All are fitted to what is known on the as-of date, and to what was known at
 up to six earlier origins, to compare each forecast with what then happened (`backtests.py`).
+`model_choice.py` says which of them are used. Without a model the predictions are null, and the
+marts use what needs no model.
 
-A model makes predictions only if its fits to the as-of date and to the start of the holdout are
-sound, and its forecast of the holdout, orders or spend per order, was within half of the actual
-value. Of two such plain models the likelier one is used. That is fair: both have four parameters
-and the same data. Its seasonal form replaces it only if its forecasts were nearer in the backtests.
-Without a model the predictions are null, and the marts use what needs no model. The forecast of all
-orders together (`forecasts.py`) is left out if repeating an earlier period was nearer. The risk of
-churn is evaluated separately: a score replaces recency only if it predicts repurchase in the
-holdout better, by more than two standard errors of the difference.
-
-Writes `ml.lifetime_value` (one row per customer with a purchase), `ml.lifetime_value_models` (one
-row per model and fit), `ml.model_evaluation` (one row per origin, model, metric and audience),
-`ml.seasonal_index` (one row per calendar month) and `ml.purchase_forecast` (one row per period).
+A fit writes `ml.lifetime_value_models` (one row per model and origin), `ml.model_evaluation` (one
+row per origin, model, metric and audience), `ml.seasonal_index` (one row per calendar month) and
+`ml.churn_score_ranks`. The fit is kept until it is due (`refits.py`). Each run scores all customers
+as of today, with these tables, into `ml.lifetime_value` (one row per customer with a purchase), and
+forecasts all orders together into `ml.purchase_forecast` (one row per period).
 """
 
 import argparse
-import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from ml import backtests
-from ml.backtests import Backtest, Known
-from ml.churn import choose_churn_score, evaluate_recency_levels
+from ml.backtests import Known
 from ml.code_version import code_version
-from ml.evaluation import (
-    EvaluationRow,
-    evaluate_baselines,
-    evaluate_purchases,
-    evaluate_segments,
-    evaluate_spend,
-    is_off,
-)
-from ml.fits import PURCHASE_MODELS, SPEND_MODEL, Fits, with_seasonal_model
-from ml.forecasts import Forecaster, forecast_rows, together
+from ml.evaluation import is_off
+from ml.forecasts import Forecaster, forecast_rows
 from ml.histories import (
     COHORTS,
     CUSTOMERS,
@@ -51,185 +36,110 @@ from ml.histories import (
     SPEND,
     Histories,
     content,
+    read_current_histories,
     read_daily_purchases,
     read_histories,
     read_outcomes,
     read_spend,
-    to_date,
 )
+from ml.model_choice import EXPECTED_DAYS, Chosen, Findings, find
 from ml.predictions import Predictor, predict_customers
+from ml.refits import RULES, Basis, origin_of_lines, read_rules, reason_to_fit
 from ml.results import clear, require_tables, save, table_rows
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS, log, run, start
+from ml.session import FEWEST_BUYERS, FEWEST_DAYS, describe, log, run, start
+from ml.stored_models import (
+    EVALUATION,
+    INDEX,
+    MODELS,
+    RANKS,
+    evaluation_rows,
+    index_rows,
+    last_fit,
+    model_rows,
+    rank_rows,
+    read_chosen,
+)
 from ml.tables import holds_run, run_name
 
-PREDICTIONS, MODELS, EVALUATION, INDEX, FORECAST = (
-    "ml.lifetime_value",
-    "ml.lifetime_value_models",
-    "ml.model_evaluation",
-    "ml.seasonal_index",
-    "ml.purchase_forecast",
-)
-TABLES = (PREDICTIONS, MODELS, EVALUATION, INDEX, FORECAST)
-# A forecast that is not shown and an index that needs more years leave these empty.
-ALWAYS_FILLED = (PREDICTIONS, MODELS, EVALUATION)
+PREDICTIONS, FORECAST = "ml.lifetime_value", "ml.purchase_forecast"
+FIT_TABLES = (INDEX, RANKS, EVALUATION, MODELS)
+TABLES = (*FIT_TABLES, FORECAST, PREDICTIONS)
+ORIGINS = "intermediate.int_backtest_origins"
 SEGMENTS = "marts.segment_validation"
-READ = (CUSTOMERS, HISTORIES, SPEND, OUTCOMES, COHORTS, SEGMENTS)
+READ = (CUSTOMERS, HISTORIES, SPEND, OUTCOMES, COHORTS, ORIGINS, SEGMENTS, RULES)
 CODE = (
     *("lifetime_value.py", "histories.py", "purchase_models.py", "seasons.py", "fits.py"),
     *("forecasts.py", "evaluation.py", "backtests.py", "churn.py", "predictions.py"),
+    *("model_choice.py", "stored_models.py", "refits.py"),
 )
+# With fewer orders, a difference between expected and actual ones is mostly chance.
+FEWEST_ORDERS = 100
 
 
-@dataclass(frozen=True)
-class Findings:
-    """The fits, how they did in the backtests, and what may be used of them."""
-
-    backtests: Sequence[Backtest]  # the start of the holdout first
-    final: Fits
-    evaluation: list[tuple[int, EvaluationRow]]  # with the origin of each row
-    predictor: Predictor
-    used: tuple[str, ...] = ()  # names of the models in it
-    forecast: Sequence[tuple] = ()  # rows of ml.purchase_forecast
-    reasons: dict[str, str] | None = None  # why each model is used or not
+# --- when to fit ------------------------------------------------------------------------
 
 
-# --- evaluating and choosing ------------------------------------------------------------
+def read_origins(spark: SparkSession) -> tuple[date, list[int]]:
+    """The as-of date, and how many days before it the backtests begin; an early day without one."""
+    origins = spark.table(ORIGINS).orderBy("origin_on", ascending=False).collect()
+    as_of = origins[0].origin_on if origins else date.min
+    return as_of, [(as_of - row.origin_on).days for row in origins]
 
 
-def checked_spend(backtest: Backtest, name: str) -> tuple[Backtest, list[EvaluationRow]]:
-    """Evaluates the spend model with a purchase model; its status tells if its forecast is off."""
-    spend = backtest.fits.spend
-    if spend is None or not spend.is_sound:
-        return backtest, []
-    rows = list(evaluate_spend(backtest.forecasters[name], spend.fit.model))
-    value = next(
-        (row for row in rows if (row.metric, row.audience) == ("order_value", "all")), None
-    )
-    if value is None or is_off(value.value, value.baseline or 0.0):
-        spend = replace(spend, status="forecast off")
-    return replace(backtest, fits=replace(backtest.fits, spend=spend)), rows
+def purchase_days(spark: SparkSession) -> int:
+    """Purchase days of all customers."""
+    ((days,),) = spark.sql(
+        f"select coalesce(sum(repeat_purchase_days + 1), 0) from {CUSTOMERS}"
+    ).collect()
+    return days
 
 
-def likeliest(held_out: Fits, final: Fits) -> str | None:
-    """The likelier one of the plain models that are sound in both fits; None without one."""
-    sound = [
-        name
-        for name in PURCHASE_MODELS
-        if final.purchases[name].is_sound and held_out.purchases[name].is_sound
-    ]
-    return max(sound, key=lambda name: final.purchases[name].fit.log_likelihood, default=None)
+def orders_are_off(spark: SparkSession, chosen: Chosen, fitted_on: date, as_of: date) -> str | None:
+    """Says so if the orders since the fit were far from the expected ones."""
+    if chosen.purchases is None:
+        return None
+    expected = chosen.expected_orders * (as_of - fitted_on).days / EXPECTED_DAYS
+    ((came,),) = spark.sql(
+        f"select coalesce(sum(purchase_days), 0) from {COHORTS} "
+        f"where first_purchase_on <= date'{fitted_on}' and ordered_on > date'{fitted_on}'"
+    ).collect()
+    if max(expected, came) < FEWEST_ORDERS or not is_off(expected, came):
+        return None
+    return f"{expected:,.0f} orders were expected since the last fit, and {came:,.0f} came"
 
 
-def find(known: Known) -> Findings:
-    """Fits the models at all origins, evaluates the fits and chooses the models to use."""
-    final = known.fit_plain(known.now)
-    tested = backtests.run_backtests(known)
-    plain = likeliest(backtests.with_statuses(tested[0]).fits, final)
-    if plain is not None:
-        final = with_seasonal_model(final, plain, known.now, known.purchases)
-        tested = backtests.add_seasons(known, tested, plain)
-    holdout, outcomes = tested[0].histories, tested[0].outcomes
-    rows = [*evaluate_baselines(holdout), *evaluate_recency_levels(holdout)]
-    for forecaster in tested[0].forecasters.values():
-        rows += evaluate_purchases(forecaster, outcomes)
-    rows += backtests.evaluate_simple_forecasts(tested[0])
-    tested = [backtests.with_statuses(tested[0]), *tested[1:]]
-    found = Findings(tested, final, [], Predictor(final.origin))
-    if plain is None:
-        return replace(found, evaluation=evaluation(tested, rows))
-    return choose(known, found, plain, rows)
+# --- fitting ----------------------------------------------------------------------------
 
 
-def choose(known: Known, found: Findings, plain: str, rows: list[EvaluationRow]) -> Findings:
-    """Chooses the models to predict with, and forecasts all customers together."""
-    tested, final = found.backtests, found.final
-    name = backtests.choose_season(tested, final, plain)
-    churn_rows, churn_score = choose_churn_score(
-        tested[0].histories, tested[0].fits.purchases[name]
-    )
-    held_out, spend_rows = checked_spend(tested[0], name)
-    tested = [held_out, *tested[1:]]
-    both = (held_out.fits.spend, final.spend)
-    is_usable = all(spend is not None and spend.is_sound for spend in both)
-    spend_model = final.spend.fit.model if final.spend is not None and is_usable else None
-    fitted = final.purchases[name]
-    predictor = Predictor(final.origin, fitted.fit.model, fitted.clock, spend_model, churn_score)
-    errors = backtests.errors_of(tested, name, final.origin)
-    simple = backtests.better_simple_forecast(tested, name)
-    forecast: Sequence[tuple] = ()
-    if simple is None:
-        forecaster = Forecaster(known.now, fitted, spend_model)
-        forecast = list(forecast_rows(forecaster, together(errors.values())))
-    return Findings(
-        tested,
-        final,
-        [
-            *evaluation(tested, [*rows, *churn_rows, *spend_rows]),
-            *backtests.evaluate_intervals(tested, name, errors),
-        ],
-        predictor,
-        (name, SPEND_MODEL) if spend_model else (name,),
-        forecast,
-        backtests.reasons(tested, plain, name, simple),
-    )
+def read(spark: SparkSession, histories: Sequence[Histories]) -> Known:
+    """Reads what the fits and the backtests need besides the histories."""
+    return Known(histories, read_spend(spark), read_outcomes(spark), read_daily_purchases(spark))
 
 
-def evaluation(
-    tested: Sequence[Backtest], rows: list[EvaluationRow]
-) -> list[tuple[int, EvaluationRow]]:
-    """The rows of all origins; `rows` are the detailed ones of the last."""
-    last, *earlier = tested
-    of_last = [*rows, *backtests.evaluate_mean_errors(tested)]
-    return [
-        *((last.histories.origin, row) for row in of_last),
-        *(
-            (each.histories.origin, row)
-            for each in earlier
-            for row in backtests.evaluate_origin(each)
-        ),
-    ]
-
-
-# --- results ----------------------------------------------------------------------------
-
-
-def model_rows(findings: Findings) -> Iterator[tuple]:
-    """Rows of ml.lifetime_value_models: each model, fitted at each origin and to the end."""
-    reasons = findings.reasons or {}
-    for fits in (*(each.fits for each in findings.backtests), findings.final):
-        is_final = fits is findings.final
-        for name, fitted in fits.by_name.items():
-            yield (
-                name,
-                to_date(fits.origin),
-                json.dumps(fitted.fit.parameters),
-                round(fitted.fit.log_likelihood, 4),
-                fitted.customers,
-                fitted.repeat_customers,
-                fitted.status,
-                is_final and name in findings.used,
-                reasons.get(name) if is_final and fitted.is_sound else None,
-            )
-
-
-def index_rows(findings: Findings) -> Iterator[tuple]:
-    """Rows of ml.seasonal_index: month, index, times seen, and whether the clock uses it."""
-    index = findings.final.index
-    if index is not None:
-        is_used = findings.predictor.clock.index is not None
-        for month in range(12):
-            yield month + 1, index.index[month], index.times_seen[month], is_used
+def save_fit(spark: SparkSession, findings: Findings, run_id: str, basis: Basis) -> None:
+    """Saves all that is needed to score customers with the models, and how they were chosen."""
+    rows = {
+        INDEX: index_rows(findings),
+        RANKS: rank_rows(findings.chosen),
+        EVALUATION: evaluation_rows(findings, spark.table(SEGMENTS).collect()),
+        MODELS: model_rows(findings, basis),
+    }
+    # Empty until all others are complete: so a run that is killed leaves no fit.
+    spark.sql(f"truncate table {MODELS}")
+    tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
+    save(spark, tables, run_id, basis.as_of)
 
 
 def log_findings(findings: Findings) -> None:
     """Prints in a few lines what was found and decided."""
+    used = findings.chosen.names
     for name, fitted in findings.final.by_name.items():
         fits = (findings.backtests[0].fits.by_name, findings.final.by_name)
         statuses = {each[name].status for each in fits if name in each}
         status = ", ".join(sorted(statuses - {"converged"})) or "sound"
         values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
-        log(f"{name}: {status}, {'used' if name in findings.used else 'not used'} ({values})")
-    for name in findings.used[:1]:
+        log(f"{name}: {status}, {'used' if name in used else 'not used'} ({values})")
+    for name in used[:1]:
         log(f"{name}: {(findings.reasons or {})[name]}")
     origin = findings.backtests[0].histories.origin
     rows = [row for of, row in findings.evaluation if of == origin and row.audience == "all"]
@@ -244,40 +154,8 @@ def log_findings(findings: Findings) -> None:
     log(f"churn risk by {winner} (area under the curve: {scores})")
 
 
-# --- the step ---------------------------------------------------------------------------
-
-
-def read(spark: SparkSession, histories: Sequence[Histories]) -> Known:
-    """Reads what the fits and the backtests need besides the histories."""
-    return Known(histories, read_spend(spark), read_outcomes(spark), read_daily_purchases(spark))
-
-
-def results(spark: SparkSession, findings: Findings) -> dict[str, DataFrame]:
-    """The rows of each table."""
-    segments = evaluate_segments(spark.table(SEGMENTS).collect())
-    origin = findings.backtests[0].histories.origin
-    rows = [*findings.evaluation, *((origin, row) for row in segments)]
-    evaluated = [(to_date(of), *row.rounded()) for of, row in rows]
-    # The tables that tell whether a run is complete come last, in case it is killed before.
-    return {
-        INDEX: table_rows(spark, INDEX, index_rows(findings)),
-        FORECAST: table_rows(spark, FORECAST, findings.forecast),
-        PREDICTIONS: predict_customers(spark.table(CUSTOMERS), findings.predictor),
-        MODELS: table_rows(spark, MODELS, model_rows(findings)),
-        EVALUATION: table_rows(spark, EVALUATION, evaluated),
-    }
-
-
-def main() -> None:
-    """Reads the histories, fits and evaluates the models, and saves the predictions."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    spark = start("lifetime_value")
-    require_tables(spark, READ)
-    started = time.monotonic()
-    run_id = run_name(*content(spark, READ), code_version(*CODE))
-    if holds_run(spark, ALWAYS_FILLED, run_id):
-        log("histories and models are those of the last fit: nothing to do")
-        return
+def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | None:
+    """Fits and evaluates the models and saves them; None if there are too few data."""
     histories = read_histories(spark)
     if not backtests.has_enough(histories):
         known = int(histories[1].customers.sum()) if len(histories) > 1 else 0
@@ -285,14 +163,72 @@ def main() -> None:
         few = f"{known:,} customers before the holdout, {days} days of history"
         needed = f"at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed"
         clear(spark, TABLES, f"no lifetime value: {few} ({needed})")
-        return
+        return None
     customers = int(histories[0].customers.sum())
-    log(f"fitting {customers:,} customers, now and at {len(histories) - 1} earlier origins")
+    origins = f"now and at {len(histories) - 1} earlier origins"
+    log(f"fitting {customers:,} customers, {origins}: {reason}")
     findings = find(read(spark, histories))
-    save(spark, results(spark, findings), run_id, to_date(findings.final.origin))
+    save_fit(spark, findings, run_id, now)
     log_findings(findings)
-    seconds = time.monotonic() - started
-    log(f"{customers:,} customers in {PREDICTIONS} ({seconds:.0f} s)")
+    return findings.chosen
+
+
+# --- scoring ----------------------------------------------------------------------------
+
+
+def score(spark: SparkSession, chosen: Chosen, run_id: str, as_of: date, fitted_on: date) -> None:
+    """Saves the forecast of all orders together, and then the predictions for each customer."""
+    describe(spark, "score")
+    now, purchases = read_current_histories(spark), chosen.purchases
+    predictor, rows = Predictor(now.origin), []
+    if purchases is not None:
+        model, clock = purchases.fit.model, purchases.clock
+        predictor = Predictor(now.origin, model, clock, chosen.spend, chosen.churn_score)
+        if chosen.errors is not None:
+            rows = list(forecast_rows(Forecaster(now, purchases, chosen.spend), chosen.errors))
+    results = {
+        FORECAST: table_rows(spark, FORECAST, rows),
+        PREDICTIONS: predict_customers(spark.table(CUSTOMERS), predictor),
+    }
+    save(spark, results, run_id, as_of, fitted_on)
+    customers = int(now.customers.sum())
+    log(f"{customers:,} customers in {PREDICTIONS}, with models as fitted on {fitted_on}")
+
+
+# --- the step ---------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Reads the customers, fits the models if that is due, and saves the predictions."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fresh", action="store_true", help="fit now, due or not (FRESH)")
+    arguments = parser.parse_args()
+    spark = start("lifetime_value")
+    require_tables(spark, READ)
+    started = time.monotonic()
+    as_of, days_back = read_origins(spark)
+    method = run_name(code_version(*CODE), days_back)
+    now = Basis(as_of, purchase_days(spark), run_name(method, origin_of_lines(spark)))
+    customers, *others = content(spark, (CUSTOMERS, COHORTS, SEGMENTS))
+    fit_id = run_name(customers, others, as_of, method)
+    kept_id, kept = last_fit(spark) or ("", None)
+    chosen = read_chosen(spark, kept.as_of) if kept else None
+    reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, read_rules(spark))
+    if chosen and kept and reason is None:
+        reason = orders_are_off(spark, chosen, kept.as_of, as_of)
+    # The last fit may be to the same data. Then another one would be the same.
+    if kept and (reason is None or kept_id == fit_id):
+        fit_id, fitted_on = kept_id, kept.as_of
+    else:
+        chosen, fitted_on = fit(spark, fit_id, now, str(reason)), as_of
+    if chosen is None:
+        return
+    run_id = run_name(customers, as_of, fit_id)
+    if holds_run(spark, [PREDICTIONS], run_id):
+        log("customers and models are those of the last run: nothing to do")
+        return
+    score(spark, chosen, run_id, as_of, fitted_on)
+    log(f"lifetime value took {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Basis:
     """What a fit depends on."""
 
     as_of: date
-    orders: int  # of all customers
+    orders: int  # of all customers, or their purchase days
     content: str  # hash of all that must not differ: code, parameters, origin of the lines
 
 

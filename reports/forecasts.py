@@ -11,9 +11,10 @@ from reports.query import Row
 
 RISKS = ("high", "medium", "low")
 ACCURACY = "marts.forecast_accuracy"
+HOLDOUT_DAYS = PROJECT["vars"]["holdout_days"]
 # Forecasts that repeat what an earlier period brought, and that period.
 SIMPLE_FORECASTS = {
-    "last_days_again": f"the last {PROJECT['vars']['holdout_days']} days",
+    "last_days_again": f"the last {HOLDOUT_DAYS} days",
     "same_days_last_year": "the same days a year earlier",
 }
 
@@ -26,6 +27,7 @@ def outlook(tables: SimpleNamespace) -> dict[str, object]:
     risks = {row.churn_risk: row for row in tables.risks}
     forecasts = [row for row in of_last_origin(tables.forecasts) if row.model == model]
     months_ahead = [row for row in tables.periods if row.period == "month"]
+    kept = kept_since(tables)
     return {
         "risks": {risk: risks[risk] for risk in RISKS if risk in risks},
         "risk_score": score,
@@ -33,6 +35,8 @@ def outlook(tables: SimpleNamespace) -> dict[str, object]:
             risk: returned[f"{risk} risk"] for risk in RISKS if f"{risk} risk" in returned
         },
         "used_model": model,
+        "kept_since": kept,
+        "holdout": f"{HOLDOUT_DAYS} days up to {kept}" if kept else f"last {HOLDOUT_DAYS} days",
         "forecasts": {row.audience: row for row in forecasts},
         "weeks": [row for row in forecasts if row.audience.startswith("week")],
         "tenths": [row for row in tables.tenths if row.model == model],
@@ -49,6 +53,17 @@ def used_model(models: Iterable[Row]) -> str | None:
     """Returns the purchase model behind the predictions; None when there are no predictions."""
     used = (row.model for row in models if row.is_used and row.model != "gamma_gamma")
     return next(used, None)
+
+
+def kept_since(tables: SimpleNamespace) -> str | None:
+    """Returns the day of the last fit; None when it is the as-of date, or there is no fit.
+
+    The holdout that the models are evaluated on ends on this day.
+    """
+    day = max((row.fitted_until for row in tables.models), default=None)
+    if day is None or day == tables.as_of[0].as_of_date.value:
+        return None
+    return f"{day.day} {day:%B %Y}"
 
 
 def of_last_origin(rows: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 from reports import charts, claims
 from reports.audiences import LIST_LENGTH
-from reports.forecasts import SIMPLE_FORECASTS, of_last_origin, outlook
+from reports.forecasts import HOLDOUT_DAYS, SIMPLE_FORECASTS, of_last_origin, outlook
 from reports.numbers import Number, lineage
 from reports.project import PROJECT, TEMPLATES
 from reports.query import QUERIES, Row
@@ -31,7 +31,7 @@ MONTHS_BEFORE_FORECAST = 24
 SETTINGS = {
     "sections": SECTIONS,
     "window_days": claims.WINDOW_DAYS,
-    "holdout_days": PROJECT["vars"]["holdout_days"],
+    "holdout_days": HOLDOUT_DAYS,
     "minimum_sample": claims.MINIMUM_SAMPLE,
     "few_buyers": FEWEST_BUYERS,
     "few_days": FEWEST_DAYS,

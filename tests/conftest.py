@@ -8,8 +8,9 @@ Tests that stop the server, fill the disk or change the run itself do so in a se
 in the order of the files, and use the run that the kills of test_faults.py end with.
 
 The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
-server. The tests on data sets are one group, because each server needs minutes to warm up; the
-tests of the second state are another one, and so are the other tests of each file.
+server. Groups are the tests on the quick data sets, those on the others, those of the second state,
+and the other tests of each file. More groups of data would take longer, because a server needs
+minutes to warm up.
 
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
@@ -449,8 +450,8 @@ def data_set(item: pytest.Item) -> str | None:
 
 def group_of(item: pytest.Item) -> str:
     """The tests that must or should run in the same process."""
-    if data_set(item):
-        return "data"
+    if name := data_set(item):
+        return "quick_data" if name in QUICK_DATA_SETS else "slow_data"
     return "second_state" if "second_state" in item.fixturenames else item.path.stem
 
 
@@ -461,9 +462,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests: data sets in the order of DATA_SETS, second state, then file by file.
+    """Sorts the tests: quick data sets, second state, other data sets, then file by file.
 
     The groups that take longest come first, so that both processes end at about the same time.
     """
-    order = [*DATA_SETS, "second_state", *dict.fromkeys(item.path.stem for item in items)]
+    files = dict.fromkeys(item.path.stem for item in items)
+    order = list(dict.fromkeys([*QUICK_DATA_SETS, "second_state", *DATA_SETS, *files]))
     items.sort(key=lambda item: order.index(data_set(item) or group_of(item)))

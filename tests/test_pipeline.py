@@ -49,7 +49,9 @@ MARTS = (
 def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
     """Returns the row count of each table and a checksum that does not depend on row order."""
     # What a fit is based on includes the load of the raw data, which no two loads share.
-    columns = {"ml.cluster_selection": "* except (basis)"}
+    columns = dict.fromkeys(
+        ("ml.cluster_selection", "ml.lifetime_value_models"), "* except (basis)"
+    )
     checksums = "select count(*), bit_xor(xxhash64(*)), sum(hash(*))"
     return {
         table: query(f"{checksums} from (select {columns.get(table, '*')} from {table})")[0]
@@ -63,7 +65,7 @@ def all_tables() -> list[str]:
     clusters = ("cluster_selection", "cluster_centers", "cluster_dimensions", "customer_clusters")
     value = (
         *("lifetime_value_models", "lifetime_value", "model_evaluation"),
-        *("seasonal_index", "purchase_forecast"),
+        *("seasonal_index", "churn_score_ranks", "purchase_forecast"),
     )
     ml = [f"ml.{name}" for name in (*clusters, *value)]
     return raw + ml + [f"marts.{mart}" for mart in MARTS]

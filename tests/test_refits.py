@@ -1,14 +1,18 @@
 """Tests of kept fits: when they are due, and how customers are scored with them until then."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from math import inf, log
 
 import duckdb
+import numpy as np
 import pytest
 from conftest import dbt, run_step
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from scipy.special import hyp2f1
 from test_pipeline import fingerprint
 
 from ml import cluster, tables
@@ -63,8 +67,16 @@ def test_stability_index_by_hand(before: list[int], after: list[int], index: flo
 
 FIT_TABLES = ["ml.cluster_selection", "ml.cluster_dimensions", "ml.cluster_centers"]
 MEMBERS = "ml.customer_clusters"
-READ_BY_THE_STEP = (
+READ_BY_THE_CLUSTERS = (
     *("+customer_features", "+int_customer_categories", "+int_customer_payment_methods"),
+    "int_refit_rules",
+)
+MODELS = "ml.lifetime_value_models"
+MODEL_TABLES = [MODELS, "ml.model_evaluation", "ml.seasonal_index", "ml.churn_score_ranks"]
+PREDICTIONS, FORECAST = "ml.lifetime_value", "ml.purchase_forecast"
+READ_BY_LIFETIME_VALUE = (
+    *("+int_customer_purchase_history", "+int_cohort_purchases", "+segment_validation"),
+    *("int_backtest_histories", "int_backtest_spend", "int_backtest_outcomes"),
     "int_refit_rules",
 )
 # The distance of each customer to each center, from the tables alone: by the formulas of the model
@@ -216,19 +228,22 @@ class Shop:
         else:
             lines.write.insertInto("raw.transactions")
 
-    def build(self, *options: str, as_of: date | None = None) -> None:
-        """Builds what the step reads."""
-        environment = self.server | {"AS_OF_DATE": str(as_of or "")}
+    def build(self, *options: str, models: tuple[str, ...] = READ_BY_THE_CLUSTERS) -> None:
+        """Builds what a step reads."""
+        environment = self.server | {"AS_OF_DATE": ""}
         types = "--resource-type", "seed", "--resource-type", "model"
-        dbt(environment, "build", *types, *options, "--select", *READ_BY_THE_STEP)
+        dbt(environment, "build", *types, *options, "--select", *models)
 
     def cluster(self, *arguments: str) -> str:
         return run_step(self.server, "ml.cluster", *arguments)
 
-    def days(self) -> tuple[str, str]:
+    def lifetime_value(self, *arguments: str) -> str:
+        return run_step(self.server, "ml.lifetime_value", *arguments)
+
+    def days(self, scored: str = MEMBERS, fitted: str = "ml.cluster_selection") -> tuple[str, str]:
         """The day of the fit and the as-of date of the scored customers."""
-        ((fitted_on, as_of),) = self.query(f"select distinct fitted_on, as_of_date from {MEMBERS}")
-        assert self.query("select distinct fitted_on from ml.cluster_selection") == [(fitted_on,)]
+        ((fitted_on, as_of),) = self.query(f"select distinct fitted_on, as_of_date from {scored}")
+        assert self.query(f"select distinct fitted_on from {fitted}") == [(fitted_on,)]
         return str(fitted_on), str(as_of)
 
     def assert_all_are_scored(self) -> None:
@@ -239,6 +254,67 @@ class Shop:
         assert found.keys() == expected.keys()
         for key, (number, distance) in expected.items():
             assert found[key] == (number, pytest.approx(distance, rel=1e-9, abs=1e-9))
+
+
+def predictions(spark: SparkSession) -> dict[int, tuple[float, float, float]]:
+    """P(alive), orders expected in 90 days and churn score of each customer, from the tables alone.
+
+    By equation (10) of Fader, Hardie and Lee (2005), without the transformation that the step uses.
+    For MBG/NBD the customer had one more occasion to leave (Batislam, Denizel and Filiztekin 2007).
+    """
+    (model,) = spark.table(MODELS).where("is_used and model != 'gamma_gamma'").collect()
+    r, alpha, a, b = (json.loads(model.parameters)[name] for name in ("r", "alpha", "a", "b"))
+    months = spark.table("ml.seasonal_index").where("is_used").orderBy("month").collect()
+    index = [row["index"] for row in months] or [1.0] * 12
+    ranks = {
+        measure: sorted((row["value"], row["share"]) for row in rows)
+        for measure, rows in groupby(
+            spark.table("ml.churn_score_ranks").orderBy("measure").collect(),
+            key=lambda row: row.measure,
+        )
+    }
+
+    def weeks(start: date, end: date) -> float:
+        """Weeks on the clock of the seasons."""
+        days = (start + timedelta(number) for number in range(1, (end - start).days + 1))
+        return sum(index[day.month - 1] for day in days) / 7
+
+    def expected(length: float, x: int, t_x: float, t: float) -> tuple[float, float]:
+        c = x + 1 if "mbg_nbd" in model.model else x
+        gone = 0.0
+        if c:
+            gone = a / (b + c - 1) * ((alpha + t) / (alpha + t_x)) ** (r + x)
+        ratio = (alpha + t) / (alpha + t + length)
+        series = hyp2f1(r + x, b + c, a + b + c - 1, length / (alpha + t + length))
+        orders = (a + b + c - 1) / (a - 1) * (1 - ratio ** (r + x) * series)
+        return 1 / (1 + gone), orders / (1 + gone)
+
+    found = {}
+    for row in spark.table("intermediate.int_customer_purchase_history").collect():
+        first = row.scored_on - timedelta(row.observed_days)
+        last = first + timedelta(row.last_purchase_day)
+        history = row.repeat_purchase_days, weeks(first, last), weeks(first, row.scored_on)
+        ahead = weeks(row.scored_on, row.scored_on + timedelta(90))
+        alive, orders = expected(ahead, *history)
+        # The holdout has 90 days of an average season.
+        score = round(expected(90 / 7, *history)[1], 6)
+        if ranks:
+            recency = (row.last_purchase_day - row.observed_days) / 7
+            values = {"expected_purchases": score, "recency": recency}
+            shares = [np.interp(values[name], *zip(*ranks[name], strict=True)) for name in values]
+            score = float(np.mean(shares))
+        found[row.customer_key] = alive, orders, score
+    return found
+
+
+def assert_customers_are_predicted(spark: SparkSession, query: Query) -> None:
+    expected = predictions(spark)
+    rows = query(
+        f"select customer_key, p_alive, expected_orders_90d, churn_score from {PREDICTIONS}"
+    )
+    assert {key for key, *_ in rows} == expected.keys()
+    for key, *found in rows:
+        assert found == [pytest.approx(value, abs=2e-6) for value in expected[key]], key
 
 
 @pytest.fixture(scope="module")
@@ -327,3 +403,67 @@ def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Quer
     shop.build()
     assert "the raw data were replaced" in shop.cluster()
     assert "the seed" in shop.cluster("--seed", "43")
+
+
+@pytest.mark.slow
+def test_lines_that_are_added_keep_the_models(shop: Shop, spark: SparkSession, query: Query):
+    def score_again() -> dict[str, tuple]:
+        """The predictions and the forecast, from the tables of the fit alone."""
+        for table in (PREDICTIONS, FORECAST):
+            query(f"truncate table {table}")
+        shop.lifetime_value()
+        return fingerprint(query, [PREDICTIONS, FORECAST])
+
+    shop.load(date(2000, 1, 1), FIT_DAY, replace=True)
+    shop.build(models=READ_BY_LIFETIME_VALUE)
+    shop.lifetime_value()
+    assert shop.days(PREDICTIONS, MODELS) == ("2026-06-10", "2026-06-10")
+    fit = fingerprint(query, MODEL_TABLES)
+    assert query(f"select count(*) from {FORECAST}") != [(0,)]
+    assert "nothing to do" in shop.lifetime_value()
+    scored = fingerprint(query, [PREDICTIONS, FORECAST])
+    assert score_again() == scored
+
+    shop.load(FIT_DAY, date(2026, 6, 20))
+    shop.build(models=READ_BY_LIFETIME_VALUE)
+    assert "models as fitted on 2026-06-10" in shop.lifetime_value()
+    assert shop.days(PREDICTIONS, MODELS) == ("2026-06-10", "2026-06-20")
+    assert shop.days(FORECAST, MODELS) == ("2026-06-10", "2026-06-20")
+    assert fingerprint(query, MODEL_TABLES) == fit
+    assert_customers_are_predicted(spark, query)
+
+    # As if the mean of the ranks by the model and by recency predicted repurchase best.
+    evaluation = "ml.model_evaluation"
+    stored = {name: spark.table(name).toArrow() for name in (evaluation, "ml.churn_score_ranks")}
+    other = F.expr("if(metric = 'churn_threshold', model || '_and_recency', model)")
+    rows = spark.createDataFrame(stored[evaluation]).withColumn("model", other)
+    rows.write.insertInto(evaluation, overwrite=True)
+    ranks = [("expected_purchases", 0, 0), ("expected_purchases", 2, 1)]
+    ranks += [("recency", -50, 0.1), ("recency", -10, 0.6), ("recency", 0, 1)]
+    for measure, value, share in ranks:
+        query(
+            "insert into ml.churn_score_ranks "
+            f"select '{measure}', {value}, {share}, 'run', date'2026-06-10'"
+        )
+    score_again()
+    assert_customers_are_predicted(spark, query)
+    for name, rows in stored.items():
+        schema = spark.table(name).schema
+        spark.createDataFrame(rows, schema).write.insertInto(name, overwrite=True)
+    in_slices = score_again()
+
+    # With the same fit, a full rebuild gives the same tables.
+    shop.build("--full-refresh", models=READ_BY_LIFETIME_VALUE)
+    assert score_again() == in_slices
+
+    # As if ten times as many orders had been expected.
+    rows = spark.createDataFrame(spark.table(MODELS).toArrow())
+    more = rows.withColumn("expected_orders_30d", F.expr("10 * expected_orders_30d"))
+    more.write.insertInto(MODELS, overwrite=True)
+    assert "orders were expected since the last fit, and" in shop.lifetime_value()
+    assert shop.days(PREDICTIONS, MODELS) == ("2026-06-20", "2026-06-20")
+    # The last fit was to the same data, so another one would be the same.
+    assert "nothing to do" in shop.lifetime_value("--fresh")
+    # A run that is killed while it saves a fit leaves this table empty.
+    query(f"truncate table {MODELS}")
+    assert "there is no earlier fit" in shop.lifetime_value()

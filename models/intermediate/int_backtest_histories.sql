@@ -1,3 +1,6 @@
+{# A view, because only a fit reads it, and most runs keep the last fit. #}
+{{ config(materialized='view') }}
+
 with histories as (
     select * from {{ ref('int_customer_histories') }}
 ),

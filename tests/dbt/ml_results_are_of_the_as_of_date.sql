@@ -25,35 +25,69 @@ results as (
         'lifetime_value' as step,
         run_id,
         as_of_date
-    from {{ source('ml', 'lifetime_value_models') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        as_of_date
-    from {{ source('ml', 'model_evaluation') }}
+    from {{ source('ml', 'purchase_forecast') }}
 ),
 
 fits as (
     select
+        'cluster' as step,
         run_id,
         fitted_on
     from {{ source('ml', 'cluster_selection') }}
     union
     select
+        'cluster' as step,
         run_id,
         fitted_on
     from {{ source('ml', 'cluster_dimensions') }}
     union
     select
+        'cluster' as step,
         run_id,
         fitted_on
     from {{ source('ml', 'cluster_centers') }}
     union
     select
+        'lifetime_value' as step,
+        run_id,
+        fitted_on
+    from {{ source('ml', 'lifetime_value_models') }}
+    union
+    select
+        'lifetime_value' as step,
+        run_id,
+        fitted_on
+    from {{ source('ml', 'model_evaluation') }}
+    union
+    select
+        'lifetime_value' as step,
+        run_id,
+        fitted_on
+    from {{ source('ml', 'seasonal_index') }}
+    union
+    select
+        'lifetime_value' as step,
+        run_id,
+        fitted_on
+    from {{ source('ml', 'churn_score_ranks') }}
+    union
+    select
+        'cluster' as step,
         cast(null as string) as run_id,
         fitted_on
     from {{ source('ml', 'customer_clusters') }}
+    union
+    select
+        'lifetime_value' as step,
+        cast(null as string) as run_id,
+        fitted_on
+    from {{ source('ml', 'lifetime_value') }}
+    union
+    select
+        'lifetime_value' as step,
+        cast(null as string) as run_id,
+        fitted_on
+    from {{ source('ml', 'purchase_forecast') }}
 ),
 
 final as (
@@ -69,10 +103,11 @@ final as (
         or count_if(results.as_of_date != as_of.as_of_date) > 0
     union all
     select
-        'fit of the clusters' as step,
+        'fit of ' || step as step,
         count(distinct run_id) as runs,
         min(fitted_on) as earliest_day
     from fits
+    group by step
     having count(distinct run_id) > 1 or count(distinct fitted_on) > 1
 )
 
