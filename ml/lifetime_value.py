@@ -212,18 +212,19 @@ def main() -> None:
     customers, *others = content(spark, (CUSTOMERS, COHORTS, SEGMENTS))
     fit_id = run_name(customers, others, as_of, method)
     kept_id, kept = last_fit(spark) or ("", None)
-    chosen = read_chosen(spark, kept.as_of) if kept else None
     reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, read_rules(spark))
-    if chosen and kept and reason is None:
-        reason = orders_are_off(spark, chosen, kept.as_of, as_of)
-    # The last fit may be to the same data. Then another one would be the same.
-    if kept and (reason is None or kept_id == fit_id):
-        fit_id, fitted_on = kept_id, kept.as_of
-    else:
-        chosen, fitted_on = fit(spark, fit_id, now, str(reason)), as_of
+    # Another fit to the same data would be the same.
+    if kept_id == fit_id:
+        reason = None
+    chosen, fitted_on = None, as_of
+    if kept and reason is None:
+        chosen, fitted_on = read_chosen(spark, kept.as_of), kept.as_of
+        reason = orders_are_off(spark, chosen, fitted_on, as_of)
+    if reason is not None:
+        chosen, fitted_on, kept_id = fit(spark, fit_id, now, reason), as_of, fit_id
     if chosen is None:
         return
-    run_id = run_name(customers, as_of, fit_id)
+    run_id = run_name(customers, as_of, kept_id)
     if holds_run(spark, [PREDICTIONS], run_id):
         log("customers and models are those of the last run: nothing to do")
         return

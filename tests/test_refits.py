@@ -391,8 +391,8 @@ def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Quer
         centers.to_pylist(), key=str
     )
 
-    # A year of orders, and a month: more than a twentieth. The test above has each reason.
-    shop.load(date(2024, 7, 5), date(2024, 8, 5))
+    # A year of orders, and 29 more days: more than a twentieth, but not old.
+    shop.load(date(2024, 7, 5), date(2024, 8, 3))
     shop.build()
     assert "of the orders are new since the last fit" in shop.cluster()
 
