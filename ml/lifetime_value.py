@@ -80,7 +80,7 @@ FEWEST_ORDERS = 100
 
 
 def read_origins(spark: SparkSession) -> tuple[date, list[int]]:
-    """The as-of date, and how many days before it the backtests begin; an early day without one."""
+    """The as-of date (date.min if unknown), and how many days before it the backtests begin."""
     origins = spark.table(ORIGINS).orderBy("origin_on", ascending=False).collect()
     as_of = origins[0].origin_on if origins else date.min
     return as_of, [(as_of - row.origin_on).days for row in origins]
@@ -95,7 +95,7 @@ def purchase_days(spark: SparkSession) -> int:
 
 
 def orders_are_off(spark: SparkSession, chosen: Chosen, fitted_on: date, as_of: date) -> str | None:
-    """Says so if the orders since the fit were far from the expected ones."""
+    """A reason to fit if the orders since the fit were far from the expected ones, or None."""
     if chosen.purchases is None:
         return None
     expected = chosen.expected_orders * (as_of - fitted_on).days / EXPECTED_DAYS

@@ -1,12 +1,12 @@
 """Fits the purchase models at all origins, evaluates them, and chooses the models to use.
 
 A model makes predictions only if its fits to the as-of date and to the start of the holdout are
-sound, and its forecast of the holdout, orders or spend per order, was within half of the actual
-value. Of two such plain models the likelier one is used. That is fair: both have four parameters
-and the same data. Its seasonal form replaces it only if its forecasts were nearer in the backtests.
-The forecast of all orders together is left out if repeating an earlier period was nearer. The risk
-of churn is evaluated separately: a score replaces recency only if it predicts repurchase in the
-holdout better, by more than two standard errors of the difference.
+sound, and its forecast of the holdout (orders or spend per order) was off by at most half of the
+actual value. Of two such plain models the likelier one is used. That is fair: both have four
+parameters and the same data. Its seasonal form replaces it only if its forecasts were nearer in the
+backtests. The forecast of all orders together is left out if repeating an earlier period was
+nearer. The risk of churn is evaluated separately: a score replaces recency only if it predicts
+repurchase in the holdout better, by more than two standard errors of the difference.
 """
 
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ def choose(
 def evaluation(
     tested: Sequence[Backtest], rows: list[EvaluationRow]
 ) -> list[tuple[int, EvaluationRow]]:
-    """The rows of all origins; `rows` are the detailed ones of the last."""
+    """The rows of all origins; `rows` are those of the latest origin."""
     last, *earlier = tested
     of_last = [*rows, *backtests.evaluate_mean_errors(tested)]
     return [

@@ -1,4 +1,4 @@
-"""Stores what was found about the models in tables, and reads the models that are used from them.
+"""Writes the findings about the models to tables, and reads the used models back.
 
 The tables hold all that it takes to score customers on a later day: the parameters and the index of
 the seasons, the ranks that a churn score is made of, and the errors of the backtests.
@@ -121,7 +121,7 @@ def read_clock(spark: SparkSession) -> Clock:
 
 
 def read_churn_score(spark: SparkSession, model: str, fitted_on: date) -> ChurnScore | None:
-    """The churn score that has thresholds; None where the risk follows recency."""
+    """The churn score that decides the risk; None if recency decides it."""
     thresholds = spark.table(EVALUATION).where("metric = 'churn_threshold'")
     scores = thresholds.select("model", "origin_on").distinct().collect()
     if not scores:

@@ -5,12 +5,12 @@ The server uses free ports and a temporary folder. A test names its data set wit
 another, and must leave the tables as they found them.
 
 Tests that stop the server, fill the disk or change the run itself do so in a second state. They run
-in the order of the files, and use the run that the kills of test_faults.py end with.
+in the order of the files, on one complete run.
 
 The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
-server. Groups are the tests on the quick data sets, those on the others, those of the second state,
-and the other tests of each file. More groups of data would take longer, because a server needs
-minutes to warm up.
+server. The groups: tests on the quick data sets, tests on the other data sets, tests of the second
+state, and the rest, one group per file. More groups of data would take longer, because a server
+needs minutes to warm up.
 
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """

@@ -33,7 +33,7 @@ totals as (
     from ids
 ),
 
--- A dominant id has a tenth of all orders and ten times the average of the buyers.
+-- A dominant id has at least a tenth of all orders, and ten times the orders of the average buyer.
 suspect_ids as (
     select
         ids.customer_id,
