@@ -52,6 +52,7 @@ from ml.refits import (
     read_rules,
     reason_to_fit,
     stability_index,
+    stored_fit,
 )
 from ml.results import clear, computed_once, require_tables, save, table_rows
 from ml.session import describe, log, run, start, whole_number
@@ -210,12 +211,8 @@ def final_centers(model: KMeansModel) -> list[list[float]]:
 
 def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:
     """Id and basis of the last fit; None without one, or if its run was killed before the end."""
-    columns = "run_id", "fitted_on", "orders", "basis"
-    rows = spark.table(SELECTION).select(*columns).distinct().collect()
-    if len(rows) != 1 or not holds_run(spark, FIT_TABLES, rows[0].run_id):
-        return None
-    run_id, *basis = rows[0]
-    return run_id, Basis(*basis)
+    fit = stored_fit(spark, SELECTION)
+    return fit if fit and holds_run(spark, FIT_TABLES, fit[0]) else None
 
 
 def read_fit(spark: SparkSession, run_id: str, basis: Basis) -> Fit:

@@ -44,7 +44,7 @@ from ml.histories import (
 )
 from ml.model_choice import EXPECTED_DAYS, Chosen, Findings, find
 from ml.predictions import Predictor, predict_customers
-from ml.refits import RULES, Basis, origin_of_lines, read_rules, reason_to_fit
+from ml.refits import RULES, Basis, origin_of_lines, read_rules, reason_to_fit, stored_fit
 from ml.results import clear, require_tables, save, table_rows
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS, describe, log, run, start
 from ml.stored_models import (
@@ -54,7 +54,6 @@ from ml.stored_models import (
     RANKS,
     evaluation_rows,
     index_rows,
-    last_fit,
     model_rows,
     rank_rows,
     read_chosen,
@@ -211,7 +210,7 @@ def main() -> None:
     now = Basis(as_of, purchase_days(spark), run_name(method, origin_of_lines(spark)))
     customers, *others = content(spark, (CUSTOMERS, COHORTS, SEGMENTS))
     fit_id = run_name(customers, others, as_of, method)
-    kept_id, kept = last_fit(spark) or ("", None)
+    kept_id, kept = stored_fit(spark, MODELS) or ("", None)
     reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, read_rules(spark))
     # Another fit to the same data would be the same.
     if kept_id == fit_id:

@@ -43,6 +43,15 @@ def read_rules(spark: SparkSession) -> Rules:
     return Rules(row.refit_days, float(row.refit_share))
 
 
+def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
+    """Id and basis of the fit that a table holds; None if it is empty or holds several."""
+    rows = spark.table(table).select("run_id", "fitted_on", "orders", "basis").distinct().collect()
+    if len(rows) != 1:
+        return None
+    run_id, *basis = rows[0]
+    return run_id, Basis(*basis)
+
+
 def origin_of_lines(spark: SparkSession) -> str:
     """The raw lines and the SQL that stg_transactions is made of; equal when lines are added.
 

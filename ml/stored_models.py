@@ -29,6 +29,7 @@ MODELS, EVALUATION, INDEX, RANKS = (
     "ml.seasonal_index",
     "ml.churn_score_ranks",
 )
+MEASURES = ("expected_purchases", "recency")  # that a churn score of ranks is made of
 
 
 # --- storing ----------------------------------------------------------------------------
@@ -78,21 +79,12 @@ def index_rows(findings: Findings) -> Iterator[tuple]:
 def rank_rows(chosen: Chosen) -> Iterator[tuple]:
     """Rows of ml.churn_score_ranks: measure, value, and the share of the customers below it."""
     ranks = chosen.churn_score.ranks if chosen.churn_score is not None else None
-    for measure, points in zip(("expected_purchases", "recency"), ranks or (), strict=False):
+    for measure, points in zip(MEASURES, ranks or (), strict=False):
         for value, share in zip(*points, strict=True):
             yield measure, float(value), float(share)
 
 
 # --- reading ----------------------------------------------------------------------------
-
-
-def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:
-    """Id and basis of the last fit; None without one, or if its run was killed before the end."""
-    rows = spark.table(MODELS).select("run_id", "fitted_on", "orders", "basis").distinct().collect()
-    if len(rows) != 1:
-        return None
-    run_id, *basis = rows[0]
-    return run_id, Basis(*basis)
 
 
 def read_chosen(spark: SparkSession, fitted_on: date) -> Chosen:
@@ -133,9 +125,7 @@ def read_churn_score(spark: SparkSession, model: str, fitted_on: date) -> ChurnS
     points: dict[str, list[tuple[float, float]]] = {}
     for row in spark.table(RANKS).orderBy("value").collect():
         points.setdefault(row.measure, []).append((row["value"], row["share"]))
-    expected, recency = (
-        np.array(points[measure]).T for measure in ("expected_purchases", "recency")
-    )
+    expected, recency = (np.array(points[measure]).T for measure in MEASURES)
     return ChurnScore(weeks, ((expected[0], expected[1]), (recency[0], recency[1])))
 
 

@@ -3,91 +3,51 @@
 -- because the marts ignore results with another as-of date. A fit that is kept has a day of its own:
 -- its tables, and the customers that are scored with it, have the same one.
 {{ config(severity='warn') }}
+{% set scored_tables = [
+    ('cluster', 'customer_clusters'),
+    ('lifetime_value', 'lifetime_value'),
+    ('lifetime_value', 'purchase_forecast'),
+] %}
+{% set fit_tables = [
+    ('cluster', 'cluster_selection'),
+    ('cluster', 'cluster_dimensions'),
+    ('cluster', 'cluster_centers'),
+    ('lifetime_value', 'lifetime_value_models'),
+    ('lifetime_value', 'model_evaluation'),
+    ('lifetime_value', 'seasonal_index'),
+    ('lifetime_value', 'churn_score_ranks'),
+] %}
 
 with as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
 results as (
-    select
-        'cluster' as step,
-        run_id,
-        as_of_date
-    from {{ source('ml', 'customer_clusters') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        as_of_date
-    from {{ source('ml', 'lifetime_value') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        as_of_date
-    from {{ source('ml', 'purchase_forecast') }}
+    {% for step, table in scored_tables %}
+        select
+            '{{ step }}' as step,
+            run_id,
+            as_of_date,
+            fitted_on
+        from {{ source('ml', table) }}
+        {{ 'union' if not loop.last }}
+    {% endfor %}
 ),
 
 fits as (
+    {% for step, table in fit_tables %}
+        select
+            '{{ step }}' as step,
+            run_id,
+            fitted_on
+        from {{ source('ml', table) }}
+        union
+    {% endfor %}
     select
-        'cluster' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'cluster_selection') }}
-    union
-    select
-        'cluster' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'cluster_dimensions') }}
-    union
-    select
-        'cluster' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'cluster_centers') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'lifetime_value_models') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'model_evaluation') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'seasonal_index') }}
-    union
-    select
-        'lifetime_value' as step,
-        run_id,
-        fitted_on
-    from {{ source('ml', 'churn_score_ranks') }}
-    union
-    select
-        'cluster' as step,
+        step,
         cast(null as string) as run_id,
         fitted_on
-    from {{ source('ml', 'customer_clusters') }}
-    union
-    select
-        'lifetime_value' as step,
-        cast(null as string) as run_id,
-        fitted_on
-    from {{ source('ml', 'lifetime_value') }}
-    union
-    select
-        'lifetime_value' as step,
-        cast(null as string) as run_id,
-        fitted_on
-    from {{ source('ml', 'purchase_forecast') }}
+    from results
 ),
 
 final as (
