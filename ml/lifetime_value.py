@@ -2,18 +2,18 @@
 
     python -m ml.lifetime_value
 
-BG/NBD and MBG/NBD forecast how often customers buy and until when, Gamma-Gamma for how much (all in
-`purchase_models.py`). A seasonal model is one of the first two on a clock that runs faster in busy
-months (`seasons.py`). All are fitted to what is known on the as-of date, and to what was known at
-up to six earlier origins, to compare each forecast with what then happened (`backtests.py`).
-`model_choice.py` says which of them are used. Without a model the predictions are null, and the
-marts use what needs no model.
+BG/NBD and MBG/NBD forecast how often customers buy and when they stop, and Gamma-Gamma forecasts
+how much they spend (all in `purchase_models.py`). A seasonal model is one of the first two on a
+clock that runs faster in busy months (`seasons.py`). All are fitted to what is known on the as-of
+date, and to what was known at up to six earlier origins, to compare each forecast with what then
+happened (`backtests.py`). `model_choice.py` says which of them are used. Without a model the
+predictions are null, and the marts use recency instead.
 
 A fit writes `ml.lifetime_value_models` (one row per model and origin), `ml.model_evaluation` (one
 row per origin, model, metric and audience), `ml.seasonal_index` (one row per calendar month) and
 `ml.churn_score_ranks`. The fit is kept until it is due (`refits.py`). Each run scores all customers
-as of today, with these tables, into `ml.lifetime_value` (one row per customer with a purchase), and
-forecasts all orders together into `ml.purchase_forecast` (one row per period).
+as of its own as-of date, with these tables, into `ml.lifetime_value` (one row per customer with a
+purchase), and forecasts all orders together into `ml.purchase_forecast` (one row per period).
 """
 
 import argparse
@@ -123,7 +123,7 @@ def save_fit(spark: SparkSession, findings: Findings, run_id: str, basis: Basis)
         EVALUATION: evaluation_rows(findings, spark.table(SEGMENTS).collect()),
         MODELS: model_rows(findings, basis),
     }
-    # Empty until all others are complete: so a run that is killed leaves no fit.
+    # This table stays empty until all others are complete, so a run that is killed leaves no fit.
     spark.sql(f"truncate table {MODELS}")
     tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
     save(spark, tables, run_id, basis.as_of)
@@ -154,7 +154,7 @@ def log_findings(findings: Findings) -> None:
 
 
 def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | None:
-    """Fits and evaluates the models and saves them; None if there are too few data."""
+    """Fits and evaluates the models and saves them; None if there is too little data."""
     histories = read_histories(spark)
     if not backtests.has_enough(histories):
         known = int(histories[1].customers.sum()) if len(histories) > 1 else 0
@@ -200,7 +200,8 @@ def score(spark: SparkSession, chosen: Chosen, run_id: str, as_of: date, fitted_
 def main() -> None:
     """Reads the customers, fits the models if that is due, and saves the predictions."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fresh", action="store_true", help="fit now, due or not (FRESH)")
+    fresh = "fit now, unless the last fit is of the same data (FRESH)"
+    parser.add_argument("--fresh", action="store_true", help=fresh)
     arguments = parser.parse_args()
     spark = start("lifetime_value")
     require_tables(spark, READ)

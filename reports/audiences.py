@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 
 from reports.query import Row
 
-# Most customers on one list: nobody writes to more at once. All lists pass through the driver.
+# The longest list: a campaign writes to no more customers at once. All lists pass through the
+# driver.
 LIST_LENGTH = 100_000
 
 
@@ -35,7 +36,7 @@ def read_audiences(spark: SparkSession) -> pa.Table:
 def write_audiences(
     members: pa.Table, recommendations: Iterable[Row], site: Path
 ) -> dict[int, str]:
-    """Writes a file for each audience with members; returns its name by the priority."""
+    """Writes a file for each audience with members; returns the names of the files by priority."""
     listed = set(members["priority"].unique().to_pylist())
     files = {row.priority: file_name(row) for row in recommendations if row.priority in listed}
     for priority, file in files.items():

@@ -92,7 +92,7 @@ def metrics(cursor: hive.Cursor) -> tuple[dict, dict]:
 
 
 def trend(value: float, previous: float | None) -> str:
-    """Describes the change against the window before; empty if that brought nothing, or a loss."""
+    """Describes the change against the window before; empty if its value was not positive."""
     if previous is None or previous <= 0:
         return ""
     return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} days before)"
@@ -131,7 +131,7 @@ def segments(cursor: hive.Cursor) -> str:
         for segment, customers, share, revenue, revenue_share in rows
     ]
     cells.insert(0, ("Segment", "customers", "share", "revenue", "share"))
-    # No revenue and a loss have no shares.
+    # There are no shares if all revenue together is zero or negative.
     shown = 4 if rows[0][4] is None else 5
     return table([row[:shown] for row in cells], "<>>>>"[:shown])
 
@@ -165,8 +165,8 @@ def data_quality(cursor: hive.Cursor) -> str:
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
-        "They are in staging.rejected_transactions; "
-        "lines after the as-of date are in raw.transactions."
+        "They are in staging.rejected_transactions, "
+        "except lines after the as-of date, which are in raw.transactions only."
     )
 
 
@@ -192,7 +192,7 @@ def main() -> None:
                 (f"jdbc:hive2://localhost:{port}/marts", "the same for DBeaver, Superset, ..."),
                 (
                     "target/site/index.html",
-                    "all this and more on one page, with its lineage",
+                    "all this and more on one page, with the lineage of the tables",
                 ),
                 (f"http://localhost:{ui_port}", "the Spark UI with the jobs of this run"),
                 ("make down", "stops the Spark server; the tables stay"),

@@ -19,7 +19,7 @@ from ml.seasons import CALENDAR, Clock, DailyPurchases, seasonal_index
 
 FIRST = (date(2021, 1, 1) - date(1970, 1, 1)).days
 YEAR = 365
-# Of the simulated shop: mean 1 over the days of a year.
+# The simulated shop's index by month. Its mean over the days of a year is 1.
 BUSY = np.array([0.7, 0.7, 0.8, 0.9, 1.0, 0.9, 0.8, 0.8, 1.0, 1.1, 1.5, 1.8])
 BUSY = BUSY / np.repeat(BUSY, [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]).mean()
 # Customers leave slowly, so that the third year still has purchases.
@@ -27,10 +27,10 @@ SHOP = PurchaseModel(1.5, 20.0, 0.5, 4.0, first_may_be_last=True)
 
 
 def shop(clock: Clock, days: int, customers: int = 20_000) -> tuple[Histories, DailyPurchases]:
-    """A shop that wins its customers in the first half year; they buy by SHOP, on a clock."""
+    """A shop that wins its customers in the first half year; they buy as SHOP says, on a clock."""
     random = np.random.default_rng(11)
     end = FIRST + days
-    passed = 7 * clock.weeks(FIRST, FIRST + np.arange(days + 1))  # operational days by each day
+    passed = 7 * clock.weeks(FIRST, FIRST + np.arange(days + 1))  # operational days up to each day
     first = random.integers(0, 180, customers)
     rate = random.gamma(SHOP.r, 1 / SHOP.alpha, customers) / 7
     leaves = random.beta(SHOP.a, SHOP.b, customers)
@@ -94,7 +94,7 @@ class TestClock:
 
 class TestIndex:
     def test_of_a_simulated_shop_comes_back(self):
-        """Three years; each month's index within 8% of the truth, and the parameters too."""
+        """Three years: each month's index within 8% of the truth, each parameter within 25%."""
         fits, index = fitted_index(Clock(tuple(BUSY)), 3)
         assert index == pytest.approx(BUSY, rel=0.08)
         found = list(fits.purchases["seasonal_mbg_nbd"].fit.parameters.values())
@@ -105,17 +105,17 @@ class TestIndex:
         assert index == pytest.approx(np.ones(12), abs=0.04)
 
     def test_needs_months_that_were_seen_twice(self):
-        """One year and a quarter: only three months have two looks, too few to compare."""
+        """One year and a quarter: only three months were seen twice, too few to compare."""
         fits, index = fitted_index(Clock(tuple(BUSY)), 1.25)
         assert index is None
         assert list(fits.purchases) == ["mbg_nbd"]
 
     def test_of_a_month_that_disagrees_with_itself_is_shrunk(self):
-        """December: 200 of 100 expected purchases in one year, 50 in the next, so no season."""
+        """December: 100 purchases expected; 200 in one year, 50 in the next, so no season."""
         days = np.array([FIRST + 15 + round(30.4 * month) for month in range(24)])
         came = np.full(24, 100.0)
         came[11], came[23] = 200, 50
-        # A model that expects 100 in each month, from a customer won the day before the first.
+        # A model that expects 100 in each month, from a customer won the day before FIRST.
         steady = SimpleNamespace(expected_purchases=lambda weeks: weeks / (30.4 / 7) * 100)
         day_before = np.array([FIRST - 1])
         found = seasonal_index(
@@ -224,12 +224,12 @@ class TestPeriods:
         assert len(months) == 13
 
 
-# Errors of 10% and 20% in two backtests of three months, squared, and of 30% in one of a year.
+# Squared errors: 10% and 20% in two backtests of three months, 30% in one of a year.
 ERRORS = {("3 months", "orders"): [0.01, 0.04], ("12 months", "orders"): [0.09]}
 
 
 class TestInterval:
-    """One more backtest with an error of 10% is always counted in."""
+    """An error of 10%, or for a year the spread of three months if larger, counts as one more."""
 
     def test_spread_is_the_root_mean_square_of_the_errors(self):
         size, origins = spread(ERRORS, "3 months", "orders")

@@ -63,7 +63,7 @@
 {%- endmacro %}
 
 
-{#- The live build if its rows are kept, or a new one: the model's name and the stamp of the run. -#}
+{#- The live build if its rows are kept. Otherwise a new build, named after the model and the run. -#}
 {% macro build_of(relation, live=none) %}
     {{ return(api.Relation.create(
         schema=builds_schema(relation),
@@ -79,7 +79,7 @@
 {%- endmacro %}
 
 
-{#- dbt lists the relations of a schema with the texts of views. -#}
+{#- The build that a view reads. dbt has the text of each view from its list of relations. -#}
 {% macro live_build(view) %}
     {% if view is not none and view.is_view %}
         {% set text = '(?m)^View Text: .*[.](' ~ build_pattern(view) ~ ')(?: where .*)?$' %}

@@ -41,7 +41,8 @@ def lines(orders: DataFrame, draw: Draws, most: int | Column = MOST_LINES) -> Da
 def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
     """The lines, and a return line for each of them that comes back some days after the purchase.
 
-    All returns of an order come back at the same time; half of the lines come back completely.
+    All returns of an order come back at the same time. At least half of the returned lines come
+    back with all their units.
     """
     comes_back = (draw.uniform("return", LINE) < F.col("return_share")) & (F.col("unit_cents") > 0)
     is_return_of_each = F.when(comes_back, constants((False, True))).otherwise(constants((False,)))

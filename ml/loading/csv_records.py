@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ml.loading.csv_dialect import Dialect, is_typed
 from ml.loading.csv_text import LINE_END
 
-# Longer records, in bytes, have an open quote.
+# The longest record, in bytes. A longer one is taken to have an open quote.
 MOST_RECORD = 2**20
 
 
@@ -88,9 +88,9 @@ class Framer:
     def is_sound(self, record: bytes) -> bool:
         """Returns whether a record of several lines has swallowed no other record.
 
-        A swallowed line has all fields of a record. If the first field of a sound record spans
-        lines, its last line may have all fields, too. So the last line counts as swallowed only if
-        the first line also has all fields.
+        A swallowed line has all fields of a record. But if only the first field of a sound record
+        spans lines, the record's last line has all fields, too. So the last line counts as
+        swallowed only if the first line also has all fields.
         """
         if len(record) > MOST_RECORD:
             return False
@@ -103,7 +103,7 @@ class Framer:
         return not (self.is_own_record(first) and self.is_own_record(last))
 
     def is_own_record(self, line: bytes) -> bool:
-        """Returns whether a line has a field for each column, with numbers and times in theirs."""
+        """Returns whether a line has all fields, with numbers and times where they belong."""
         fields = line.replace(b'"', b"").decode().split(self.dialect.delimiter)
         if not self.dialect.fits(fields):
             return False

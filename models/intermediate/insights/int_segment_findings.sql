@@ -28,7 +28,7 @@ totals as (
     from segments
 ),
 
--- The parts of the sentence. A part that does not apply is null or empty.
+-- The parts of the sentence in `finding`. A part that does not apply is null or empty.
 phrases as (
     select
         segments.audience_type,
@@ -39,7 +39,7 @@ phrases as (
             {{ counted('segments.customers', 'customer') }},
             if(
                 segments.orders = 0,
-                ' placed no purchase order yet',
+                ' without a purchase so far',
                 concat(' brought ', format_number(segments.net_revenue, 2), ' in net revenue')
             )
         ) as revenue,
@@ -72,7 +72,7 @@ phrases as (
                     {{ percentage('validation.repurchase_rate') }},
                     ' of the ',
                     {{ counted('validation.customers', 'customer') }},
-                    ' in the segment {{ var("holdout_days") }} days earlier ordered again'
+                    ' who were in the segment {{ var("holdout_days") }} days ago have ordered again'
                 )
         end as repurchase
     from segments
