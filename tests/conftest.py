@@ -2,7 +2,7 @@
 
 The server uses free ports and a temporary folder. A test names its data set with
 `on_data("cdnow")`. A build takes a minute, so each data set is built once. Its tests run one after
-another, and must leave the tables as they found them.
+another, and must leave the tables as they found them, except those marked `last_on_data`.
 
 Tests that stop the server, fill the disk or change the run itself do so in a second state. They run
 in the order of the files, on one complete run.
@@ -466,9 +466,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests: generated data, second state, slow data sets, files, and LAST_GROUPS.
 
-    Within the slow data sets, each data set comes by itself, so that it is built once.
+    Within the slow data sets, each data set comes by itself, so that it is built once. The tests
+    that change the tables of their data set come last on it.
     """
     files = dict.fromkeys(item.path.stem for item in items)
     names = dict.fromkeys(["generated", "second_state", *DATA_SETS, *files])
     order = [*(name for name in names if name not in LAST_GROUPS), *LAST_GROUPS]
-    items.sort(key=lambda item: order.index(data_set(item) or group_of(item)))
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        return order.index(data_set(item) or group_of(item)), "last_on_data" in item.keywords
+
+    items.sort(key=place)

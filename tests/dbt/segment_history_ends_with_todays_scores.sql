@@ -12,18 +12,20 @@ history as (
 ),
 
 today as (
-    select scores.*
-    from {{ ref('customer_rfm') }} as scores
+    select customers.*
+    from {{ ref('customer_features') }} as customers
     cross join as_of
+    where customers.orders > 0
 ),
 
+-- Both tables are stored by customer_key, so this join needs no shuffle.
 final as (
     select coalesce(today.customer_id, history.customer_id) as customer_id
     from today
-    full outer join history on today.customer_id = history.customer_id
+    full outer join history on today.customer_key = history.customer_key
     where
         (
-            struct(today.recency_days, today.frequency, today.monetary, today.rfm_score, today.segment)
+            struct(today.recency_days, today.orders, today.net_revenue, today.rfm_score, today.segment)
             <=> struct(
                 history.recency_days,
                 history.frequency,

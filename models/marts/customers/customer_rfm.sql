@@ -1,3 +1,5 @@
+{{ config(materialized='view', persist_docs={'relation': true, 'columns': true}) }}
+
 with customers as (
     select * from {{ ref('customer_features') }}
 ),
