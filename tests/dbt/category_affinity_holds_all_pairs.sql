@@ -5,33 +5,50 @@ with transactions as (
     where is_purchase and product_category is not null
 ),
 
-order_categories as (
-    select distinct
-        customer_key,
-        order_key,
-        product_category
+orders as (
+    select collect_set(product_category) as categories
     from transactions
+    group by customer_key, order_key
+),
+
+-- Orders with the same categories. Spark computes these few rows once and reads them twice.
+baskets as (
+    select
+        array_sort(categories) as categories,
+        count(*) as orders
+    from orders
+    group by array_sort(categories)
+),
+
+basket_categories as (
+    select
+        categories,
+        orders,
+        explode(categories) as product_category
+    from baskets
 ),
 
 frequent_categories as (
     select product_category
-    from order_categories
+    from basket_categories
     group by product_category
-    order by count(*) desc, product_category asc
+    order by sum(orders) desc, product_category asc
     limit {{ var('affinity_categories') }}
 ),
 
-orders as (
-    select count(*) as categories
-    from order_categories
+compared as (
+    select
+        basket_categories.orders,
+        count(*) as categories
+    from basket_categories
     inner join frequent_categories
-        on order_categories.product_category = frequent_categories.product_category
-    group by order_categories.customer_key, order_categories.order_key
+        on basket_categories.product_category = frequent_categories.product_category
+    group by basket_categories.categories, basket_categories.orders
 ),
 
 expected as (
-    select coalesce(sum(categories * (categories - 1)), 0) as pairs
-    from orders
+    select coalesce(sum(orders * categories * (categories - 1)), 0) as pairs
+    from compared
 ),
 
 category_affinity as (

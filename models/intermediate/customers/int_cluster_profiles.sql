@@ -1,3 +1,6 @@
+{# A table of a few rows, because personas needs it four times. #}
+{{ config(materialized='table') }}
+
 {%- set enough_regulars = 'count_if(orders >= 3) >= ' ~ var('minimum_sample') -%}
 
 with members as (
