@@ -17,20 +17,13 @@ LIST_LENGTH = 100_000
 
 
 def read_audiences(spark: SparkSession) -> pa.Table:
-    """Reads the customers of all audiences, the highest value at stake first.
-
-    An audience has at most LIST_LENGTH of them.
-    """
-    order = "order by value_at_stake desc, customer_id"
+    """Reads the first LIST_LENGTH customers of each audience, in the order of their places."""
     rows = spark.sql(f"""
-        select * except (audience, place)
-        from (
-            select *, row_number() over (partition by priority {order}) as place
-            from marts.recommended_customers
-        )
+        select * except (audience)
+        from marts.recommended_customers
         where place <= {LIST_LENGTH}
     """).toArrow()
-    return rows.sort_by([("value_at_stake", "descending"), ("customer_id", "ascending")])
+    return rows.sort_by("place")
 
 
 def write_audiences(
@@ -53,7 +46,7 @@ def write_audience(rows: pa.Table, path: Path) -> None:
     for column in ("customer_id", "reason"):
         safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")
         rows = rows.set_column(rows.schema.get_field_index(column), column, safe)
-    pyarrow.csv.write_csv(rows.drop_columns("priority"), path)
+    pyarrow.csv.write_csv(rows.drop_columns(["priority", "place"]), path)
 
 
 def file_name(row: Row) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -137,6 +137,8 @@ class Query:
 
 def literal(value: object) -> str:
     """Returns a value of a key as a SQL literal."""
+    if isinstance(value, datetime):
+        return f"timestamp '{value:%Y-%m-%d %H:%M:%S}'"
     if isinstance(value, date):
         return f"date '{value}'"
     if isinstance(value, str):

@@ -26,7 +26,7 @@ def down() -> None:
     HISTORY.stop()
 
 
-def status() -> None:
+def servers() -> None:
     """Prints what runs where; raises ServerError when the Spark server does not answer."""
     if HISTORY.running_pid() and history.answers():
         print(f"Spark history server is up: http://localhost:{HISTORY_PORT}")
@@ -44,9 +44,42 @@ def status() -> None:
     )
 
 
+def loads() -> list[str]:
+    """Returns a line for each of the last loads, or one line if there is none."""
+    # Imported here, because it takes a second and the other commands do without.
+    from pyhive import hive
+
+    with hive.connect("localhost", int(PORTS["THRIFT_PORT"]), username="status") as connection:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(
+                "select date_format(loaded_at, 'yyyy-MM-dd HH:mm'), datediff(now(), loaded_at), "
+                "lines, rejected_lines, last_ordered_on "
+                "from staging.stg_loads order by loaded_at desc limit 5"
+            )
+        except hive.OperationalError:
+            return ["no data yet; build them with: make run"]
+        return [
+            f"loaded {at} UTC, {ago(days)}: {lines:,} lines, {rejected:,} rejected, "
+            f"last order on {last_day or 'no day'}"
+            for at, days, lines, rejected, last_day in cursor.fetchall()
+        ]
+
+
+def ago(days: int) -> str:
+    """Returns a number of days before today in words."""
+    return {0: "today", 1: "yesterday"}.get(days, f"{days:,} days ago")
+
+
+def status() -> None:
+    """Prints what runs where, and when the data were loaded."""
+    servers()
+    print("\n".join(loads()))
+
+
 def sql() -> None:
     """Opens a SQL prompt on the marts: the beeline that comes with Spark."""
-    status()
+    servers()
     url = f"jdbc:hive2://localhost:{PORTS['THRIFT_PORT']}/marts"
     environment = os.environ | {"JAVA_HOME": find_java(), "SPARK_HOME": str(SPARK_HOME)}
     beeline = SPARK_HOME / "bin" / "beeline"

@@ -1,6 +1,7 @@
 """The pipeline end to end, as a user runs it: on generated data, on real data, on bad input."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import DATA, Data, on_data, published, run_step, shared_file
+from conftest import DATA, Data, dbt, on_data, published, run_step, shared_file
 
 Query = Callable[[str], list[tuple]]
 Make = Callable[..., subprocess.CompletedProcess]
@@ -110,6 +111,30 @@ class TestGenerated:
             "jdbc:hive2://",
         ):
             assert words in data.printed, words
+
+    def test_status_lists_the_loads(self, make: Callable, query: Query):
+        ((lines, rejected),) = query(
+            "select (select count(*) from raw.transactions), "
+            "(select count(*) from staging.rejected_transactions)"
+        )
+        printed = make("status").stdout.splitlines()
+        loads = [line for line in printed if line.startswith("loaded ")]
+        assert len(loads) == 1
+        assert re.fullmatch(
+            rf"loaded 2026-06-30 \d\d:\d\d UTC, [\d,]+ days ago: {lines:,} lines, "
+            rf"{rejected:,} rejected, last order on 2026-06-30",
+            loads[0],
+        )
+
+    @pytest.mark.parametrize(
+        ("warn_days", "result"), [(99_999, "PASS"), (2, "WARN")], ids=["fresh", "late"]
+    )
+    def test_freshness_is_the_age_of_the_last_load(
+        self, server: dict[str, str], warn_days: int, result: str
+    ):
+        days = f"{{data_warn_days: {warn_days}, data_error_days: 99999}}"
+        printed = dbt(server, "source", "freshness", "--select", "source:raw", "--vars", days)
+        assert f"{result} freshness of raw.transactions" in printed
 
     def test_lineage_site_is_one_file(self, server: dict[str, str]):
         site = Path(server["DBT_TARGET_PATH"]) / "static_index.html"

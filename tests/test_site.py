@@ -322,6 +322,7 @@ def test_no_customer_id_is_a_formula(tmp_path: Path):
     rows = pa.table(
         {
             "priority": [1] * 7,
+            "place": list(range(1, 8)),
             "customer_id": ids,
             "reason": ["Buyers of -1"] * 7,
             "net_revenue": [1] * 7,

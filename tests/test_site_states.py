@@ -95,6 +95,11 @@ def marts(
             "(select count(*) from lines where ordered_at::date > last_on) as late_lines "
             "from period",
             "staging.stg_transactions": "from checked_lines",
+            "staging.stg_loads": "select loaded_at, loaded_at::date as loaded_on, "
+            "count(*) as lines, count(reason) as rejected_lines, "
+            "min(ordered_at::date) filter (where reason is null) as first_ordered_on, "
+            "max(ordered_at::date) filter (where reason is null) as last_ordered_on "
+            "from checked_lines group by loaded_at",
             "reference.segment_playbook": f"from '{SEEDS}/segment_playbook.csv'",
         }
         for schema in ("marts", "intermediate", "staging", "reference"):

@@ -4,24 +4,32 @@ with customers as (
     select * from {{ source('raw', 'customers') }}
 ),
 
+-- The only shuffle of the customers: their copies come together, too.
+keyed_customers as (
+    select /*+ repartition({{ var('buckets') }}, customer_key) */
+        *,
+        {{ customer_key('customer_id') }} as customer_key
+    from customers
+    where customer_id is not null
+),
+
 -- A source may list a customer more than once: the latest registration counts. Equal registrations are
 -- ordered by their content, so that every run takes the same one.
 numbered_copies as (
     select
         *,
         row_number() over (
-            partition by customer_id
+            partition by customer_key, customer_id
             order by
                 registered_on desc nulls last,
                 age asc, gender asc, region asc, membership_level asc
         ) as copy_number
-    from customers
-    where customer_id is not null
+    from keyed_customers
 ),
 
 final as (
-    select /*+ repartition({{ var('buckets') }}, customer_key) */
-        {{ customer_key('customer_id') }} as customer_key,
+    select
+        customer_key,
         customer_id,
         registered_on,
         age,

@@ -132,15 +132,24 @@ dominant_warning as (
     where warning = 'dominant_id'
 ),
 
-near_duplicates as (
-    select
-        count(*) as ids,
-        min(customer_id) as first_id,
-        max(customer_id) as last_id
+-- Counted without the texts, because Spark sorts all rows for the smallest text of a group.
+repeated_keys as (
+    select normalized_key
     from ids
     where has_orders and not is_placeholder
     group by normalized_key
     having count(*) > 1
+),
+
+near_duplicates as (
+    select /*+ broadcast(repeated_keys) */
+        count(*) as ids,
+        min(ids.customer_id) as first_id,
+        max(ids.customer_id) as last_id
+    from ids
+    inner join repeated_keys on ids.normalized_key = repeated_keys.normalized_key
+    where ids.has_orders and not ids.is_placeholder
+    group by ids.normalized_key
 ),
 
 near_duplicate_warning as (

@@ -12,18 +12,19 @@ recommendations as (
     select * from {{ ref('recommendations') }}
 ),
 
-final as (
+-- Rows are sorted before they get a text, and only by a query that reads the place.
+listed as (
     select
         recommendations.priority,
+        row_number() over (
+            partition by recommendations.priority
+            order by members.value_at_stake desc, members.customer_id asc
+        ) as place,
         recommendations.audience,
         members.customer_id,
-        concat_ws(
-            ', ',
-            recommendations.audience,
-            {{ counted('members.orders', 'order') }},
-            concat('last order ', {{ counted('members.recency_days', 'day') }}, ' ago'),
-            concat('churn risk ', members.churn_risk)
-        ) as reason,
+        members.orders,
+        members.recency_days,
+        members.churn_risk,
         members.net_revenue,
         members.value_at_stake
     from recommendations
@@ -32,6 +33,24 @@ final as (
         on
             audiences.audience_type = members.audience_type
             and audiences.subject is not distinct from members.subject
+),
+
+final as (
+    select
+        priority,
+        place,
+        audience,
+        customer_id,
+        concat_ws(
+            ', ',
+            audience,
+            {{ counted('orders', 'order') }},
+            concat('last order ', {{ counted('recency_days', 'day') }}, ' ago'),
+            concat('churn risk ', churn_risk)
+        ) as reason,
+        net_revenue,
+        value_at_stake
+    from listed
 )
 
 select * from final
