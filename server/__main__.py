@@ -54,15 +54,15 @@ def loads() -> list[str]:
         try:
             cursor.execute(
                 "select date_format(loaded_at, 'yyyy-MM-dd HH:mm'), datediff(now(), loaded_at), "
-                "lines, rejected_lines, last_ordered_on "
+                "lines, rejected_lines, first_ordered_on, last_ordered_on "
                 "from staging.stg_loads order by loaded_at desc limit 5"
             )
         except hive.OperationalError:
             return ["no data yet; build them with: make run"]
         return [
             f"loaded {at} UTC, {ago(days)}: {lines:,} lines, {rejected:,} rejected, "
-            f"last order on {last_day or 'no day'}"
-            for at, days, lines, rejected, last_day in cursor.fetchall()
+            + (f"orders from {first} to {last}" if first else "no usable line")
+            for at, days, lines, rejected, first, last in cursor.fetchall()
         ]
 
 

@@ -113,16 +113,18 @@ class TestGenerated:
             assert words in data.printed, words
 
     def test_status_lists_the_loads(self, make: Callable, query: Query):
-        ((lines, rejected),) = query(
+        ((lines, rejected, first, last),) = query(
             "select (select count(*) from raw.transactions), "
-            "(select count(*) from staging.rejected_transactions)"
+            "(select count(*) from staging.rejected_transactions), "
+            "min(ordered_on), max(ordered_on) "
+            "from staging.stg_transactions where rejection_reason is null"
         )
         printed = make("status").stdout.splitlines()
         loads = [line for line in printed if line.startswith("loaded ")]
         assert len(loads) == 1
         assert re.fullmatch(
             rf"loaded 2026-06-30 \d\d:\d\d UTC, [\d,]+ days ago: {lines:,} lines, "
-            rf"{rejected:,} rejected, last order on 2026-06-30",
+            rf"{rejected:,} rejected, orders from {first} to {last}",
             loads[0],
         )
 
