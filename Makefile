@@ -6,6 +6,7 @@ export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
 export REPLACE_LOADED ?=
+export REPLACE_ORDERS ?=
 export FRESH ?=
 export CUSTOMER_ID ?=
 export SPARK_MASTER ?= local[*]
@@ -91,7 +92,7 @@ raw:
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 
 added:
-	@$(LOAD) --append
+	@$(LOAD) --append $(if $(REPLACE_ORDERS),--replace-orders)
 
 erased:
 	@$(STEP) -m ml.erase

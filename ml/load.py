@@ -1,6 +1,7 @@
 """Loads your own transactions (and customers) into raw.transactions and raw.customers.
 
-    python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH] [--append]
+    python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH]
+                      [--append [--replace-orders]]
 
 A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
 ml/mappings/README.md) gives an expression over the source's columns for each canonical column, and
@@ -25,11 +26,17 @@ from ml.loading.sources import read_source, staging
 from ml.session import log, run, start
 
 
-def read_lines(spark: SparkSession, inputs: Inputs, folder: Path, loaded_at: datetime) -> DataFrame:
+def read_lines(
+    spark: SparkSession,
+    inputs: Inputs,
+    folder: Path,
+    loaded_at: datetime,
+    replaces_orders: bool = False,
+) -> DataFrame:
     """Returns the rows for raw.transactions; raises StepError when none of them can be used."""
     source = inputs.mapping.source(inputs.transactions, "transactions")
     found = read_source(spark, source, folder / source.section)
-    lines = transactions(found, source.mapping, loaded_at, source.format)
+    lines = transactions(found, source.mapping, loaded_at, source.format, replaces_orders)
     check_usable(lines, inputs.transactions)
     return lines
 
@@ -59,17 +66,20 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     report_lines(raw_tables.lines_of(spark, loaded_at), inputs.transactions)
 
 
-def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
+def append(
+    spark: SparkSession, inputs: Inputs, loaded_at: datetime, replaces_orders: bool
+) -> None:
     """Adds the inputs to the loaded data, unless the tables already hold them.
 
-    A customer whom the tables already hold is replaced.
+    A customer whom the tables already hold is replaced. With `replaces_orders`, the lines of an
+    order replace the earlier ones; the models do that.
     """
     raw_tables.check_can_add(spark)
     if raw_tables.are_added(spark, inputs):
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
         return
     with staging(spark) as folder:
-        lines = read_lines(spark, inputs, folder, loaded_at)
+        lines = read_lines(spark, inputs, folder, loaded_at, replaces_orders)
         if killed_at := raw_tables.recorded_time(spark, inputs):
             raw_tables.remove_leftovers(spark, killed_at)
         if inputs.customers:
@@ -86,14 +96,22 @@ def main() -> None:
     parser.add_argument("--customers", help="CSV or Parquet, a file or a folder")
     parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
+    parser.add_argument(
+        "--replace-orders",
+        action="store_true",
+        help="with --append: the lines of an order replace its earlier lines",
+    )
     arguments = parser.parse_args()
     # This comes before the start of Spark, because most mistakes are found without Spark.
     inputs = read_inputs(arguments.transactions, arguments.customers, arguments.mapping)
     spark = start("load")
     without_ansi(spark)
     raw_tables.finish_replacements(spark)
-    load = append if arguments.append else replace
-    load(spark, inputs, datetime.now(UTC).replace(microsecond=0))
+    now = datetime.now(UTC).replace(microsecond=0)
+    if arguments.append:
+        append(spark, inputs, now, arguments.replace_orders)
+    else:
+        replace(spark, inputs, now)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from ml.tables import table_properties
 
 RULES = "intermediate.int_refit_rules"
-LINES = "staging.stg_transactions"
+LINES = "staging.stg_checked_transactions"
 # Siddiqi (2006), "Credit Risk Scorecards": below 0.1 a population has not changed, above 0.25 it
 # has changed a lot.
 GREATEST_DRIFT = 0.1
@@ -53,7 +53,7 @@ def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
 
 
 def origin_of_lines(spark: SparkSession) -> str:
-    """The raw lines and the SQL that stg_transactions is made of; equal when lines are added.
+    """The raw lines and the SQL that their checked copy is made of; equal when lines are added.
 
     See macros/incremental.sql.
     """

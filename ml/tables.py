@@ -29,6 +29,9 @@ TRANSACTIONS_COLUMNS = """
     quantity decimal(18,3) comment 'Units, or weight; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
     payment_method string comment 'Method of payment; null when unknown.',
+    updated_at timestamp comment 'When the source changed the line last; null when unknown.',
+    is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
+    replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',
     loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
 """

@@ -46,6 +46,9 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             "quantity": None if quantity is None else Decimal(quantity),
             "amount": Decimal(amount),
             "payment_method": draw.choice(["Card", "Cash", "Gift card", None]),
+            "updated_at": None,
+            "is_deleted": None,
+            "replaces_order": False,
             "unparsed_values": None,
             "loaded_at": LOADED_AT + timedelta(days=draw.randint(0, 2)),
         }

@@ -109,7 +109,7 @@ def assert_tables_are_complete(
             if database.stem.endswith("_builds"):
                 builds = [name.rpartition("__")[0] for name in tables]
                 assert max(map(builds.count, builds)) <= 2, killed
-        for table in ("raw.transactions", "staging.stg_transactions"):
+        for table in ("raw.transactions", "staging.stg_checked_transactions"):
             folder = warehouse / table.replace(".", ".db/")
             known = query(f"show partitions {table}")
             assert len(list(folder.glob("*=*"))) == len(known), killed

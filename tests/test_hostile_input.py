@@ -227,7 +227,7 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
     counted += try_files(10, spark, tmp_path)
 
     run_step(server, "ml.load", "--transactions", str(tmp_path))
-    dbt(server, "run", "--select", "stg_transactions")
+    dbt(server, "run", "--select", "+stg_transactions")
     total, reasons = counted["read"] + counted["unparsed"], {}
     for reason, number in query(
         "select rejection_reason, count(*) from staging.stg_transactions group by 1"

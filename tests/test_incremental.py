@@ -1,13 +1,17 @@
 """Tests that a run classifies new lines only, with the same result as a full build."""
 
+import random
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import edge_cases
 import pytest
 from conftest import Data, build_tables, dbt, on_data, run_step
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
 from ml import tables
@@ -16,16 +20,19 @@ pytestmark = pytest.mark.slow
 
 Query = Callable[[str], list[tuple]]
 LINES = "staging.stg_transactions"
+# Another one in each run; a failure prints it.
+SEED = random.randrange(10**6)  # noqa: S311
 HEADER = "transaction_id,order_id,customer_id,ordered_at,quantity,amount\n"
+STAGING = ("stg_checked_transactions", "stg_superseded_transactions", "stg_transactions")
 
 
-def build_staging(server: dict[str, str]) -> None:
-    """Builds stg_transactions, the only incremental model."""
-    dbt(server, "run", "--select", "stg_transactions")
+def build_staging(server: dict[str, str], *arguments: str) -> None:
+    """Builds stg_transactions and what it reads, the only incremental model among them."""
+    dbt(server, "run", "--select", *STAGING, *arguments)
 
 
 def batches(query: Query) -> int:
-    return len(query(f"show partitions {LINES}"))
+    return len(query("show partitions staging.stg_checked_transactions"))
 
 
 def staged_lines(query: Query) -> list[tuple]:
@@ -125,7 +132,7 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     assert staged_lines(query) == in_slices
 
     # The next build adds all lines after a dry run with `--empty`.
-    dbt(server, "run", "--empty", "--full-refresh", "--select", "stg_transactions")
+    build_staging(server, "--empty", "--full-refresh")
     assert staged_lines(query) == []
     build_staging(server)
     assert staged_lines(query) == in_slices
@@ -141,6 +148,139 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     )
     build_staging(server)
     assert staged_lines(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a line, as a source sends it in one of four loads."""
+
+    shop: int
+    load: int
+    transaction_id: str | None
+    order_id: str
+    updated: int | None
+    deleted: bool
+    replaces: bool
+    cents: int | None
+
+    @property
+    def rank(self) -> tuple[int, int, bool]:
+        """Of several versions of an id, the one with the greatest rank counts."""
+        last_word = self.load if self.replaces or self.deleted else -1
+        return (-1 if self.updated is None else self.updated, last_word, self.deleted)
+
+    def row(self, loads: list[datetime]) -> dict[str, object]:
+        """The row of raw.transactions."""
+        day = loads[0] - timedelta(days=100)
+        return {
+            "transaction_id": self.transaction_id and f"{self.shop}-{self.transaction_id}",
+            "order_id": f"{self.shop}-{self.order_id}",
+            "customer_id": f"{self.shop}",
+            "ordered_at": day,
+            "quantity": Decimal(1),
+            "amount": None if self.cents is None else Decimal(self.cents) / 100,
+            "updated_at": self.updated and day + timedelta(days=self.updated),
+            "is_deleted": self.deleted or None,
+            "replaces_order": self.replaces,
+            "loaded_at": loads[self.load],
+        }
+
+
+def random_versions(shops: int) -> list[Version]:
+    """Versions of a few lines in each of many shops; no amount and no load occurs twice in one."""
+    draw = random.Random(SEED)  # noqa: S311
+    versions = []
+    for shop in range(shops):
+        # In some shops each load replaces orders, in others none or some.
+        replacing = draw.choice((0, 0.5, 1))
+        replaces = [draw.random() < replacing for _ in range(4)]
+        for number in range(draw.randint(2, 9)):
+            load, is_readable = draw.randrange(4), draw.random() < 0.9
+            versions.append(
+                Version(
+                    shop=shop,
+                    load=load,
+                    transaction_id=draw.choice(("a", "a", "b", "c", None)),
+                    order_id=draw.choice(("1", "1", "2")),
+                    updated=draw.choice((None, None, 1, 2, 3)),
+                    deleted=draw.random() < 0.15,
+                    replaces=replaces[load],
+                    cents=number + 1 if is_readable else None,
+                )
+            )
+    return versions
+
+
+def counted_cents(versions: list[Version]) -> list[int]:
+    """The amounts that count in the end, from the definitions, for the versions of one shop."""
+    usable = [each for each in versions if each.cents is not None or each.deleted]
+    latest: dict[str, Version] = {}
+    # Of copies of a version, the first counts; copies loaded together are ordered by their content.
+    for version in sorted(usable, key=lambda each: (each.load, each.order_id, each.cents or 0)):
+        name = version.transaction_id
+        if name and (name not in latest or version.rank > latest[name].rank):
+            latest[name] = version
+    standing = [*latest.values(), *(each for each in usable if not each.transaction_id)]
+    counted = []
+    for version in standing:
+        replacing = [each for each in usable if each.replaces and each.order_id == version.order_id]
+        newest = max((each.load for each in replacing), default=-1)
+        again = {each.transaction_id for each in replacing if each.load == newest} - {None}
+        is_missing = version.load < newest and version.transaction_id not in again
+        if not version.deleted and not is_missing:
+            counted.append(version.cents)
+    return sorted(counted)
+
+
+def test_lines_that_change_count_once_however_they_were_loaded(
+    server: dict[str, str], query: Query, spark: SparkSession
+):
+    """Later, corrected, deleted and replaced lines, in slices, give what their definition says."""
+    print(f"seed {SEED}")
+    versions = random_versions(shops=400)
+    expected = {
+        str(shop): counted_cents([each for each in versions if each.shop == shop])
+        for shop in range(400)
+    }
+    loads = [datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2, 3, 4)]
+    columns, partition = tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION
+
+    def lines(load: int) -> DataFrame:
+        names = [line.split()[0] for line in columns.strip().splitlines()]
+        rows = [each.row(loads) for each in versions if each.load == load]
+        return spark.createDataFrame([tuple(map(row.get, names)) for row in rows], columns)
+
+    def counted() -> dict[str, list[int]]:
+        found = query(
+            f"select customer_id, amount_cents from {LINES} where rejection_reason is null"
+        )
+        amounts: dict[str, list[int]] = {str(shop): [] for shop in range(400)}
+        for shop, cents in found:
+            amounts[shop].append(cents)
+        return {shop: sorted(each) for shop, each in amounts.items()}
+
+    def reasons() -> list[tuple]:
+        return query(
+            "select customer_id, transaction_id, order_id, loaded_at, updated_at, amount_cents, "
+            f"rejection_reason from {LINES} order by all"
+        )
+
+    tables.replace_table(lines(0), "raw.transactions", columns, "", None, partition)
+    build_staging(server)
+    # Two loads, then a run.
+    lines(1).write.insertInto("raw.transactions")
+    lines(2).write.insertInto("raw.transactions")
+    build_staging(server)
+    lines(3).write.insertInto("raw.transactions")
+    build_staging(server)
+    assert batches(query) == 3
+    assert counted() == expected
+    in_slices = reasons()
+    assert len(in_slices) == len(versions)
+    build_staging(server, "--full-refresh")
+    assert batches(query) == 1
+    assert counted() == expected
+    assert reasons() == in_slices
 
 
 def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
@@ -160,7 +300,7 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
 
     def add(*rows: str) -> None:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"
-        path.write_text(HEADER + "\n".join(rows) + "\n")
+        path.write_text(f"updated_at,is_deleted,{HEADER}" + "\n".join(rows) + "\n")
         arguments = [] if path.stem == "0" else ["--append"]
         run_step(server, "ml.load", "--transactions", str(path), *arguments)
 
@@ -170,10 +310,10 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
         return fingerprint(query, names) == kept
 
     add(
-        *(f"a{day},o{day},ann,2025-12-{day},1,10" for day in (10, 20)),
-        "b1,p1,bob,2026-01-05,1,20",
-        "r1,q1,eve,2026-01-09,-1,-3",
-        "c1,s1,cid,2026-02-03,1,5",
+        *(f",,a{day},o{day},ann,2025-12-{day},1,10" for day in (10, 20)),
+        ",,b1,p1,bob,2026-01-05,1,20",
+        ",,r1,q1,eve,2026-01-09,-1,-3",
+        ",,c1,s1,cid,2026-02-03,1,5",
     )
     dbt(server, "seed", "--select", "rfm_segments")
     first = build("2026-02-10")
@@ -181,15 +321,29 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
     assert list(first) == ["2025-12-31", "2026-01-31"]
 
     # A later line and a later as-of date: only the month that is over by then is new.
-    add("b2,p2,bob,2026-03-02,2,30", "e1,q2,eve,2026-02-20,1,50")
+    add(",,b2,p2,bob,2026-03-02,2,30", ",,e1,q2,eve,2026-02-20,1,50")
     second = build("2026-03-15")
     assert first.items() <= second.items()
     assert set(second) == {"2025-12-31", "2026-01-31", "2026-02-28"}
 
     # A late line changes the months from its day on.
-    add("d1,t1,dan,2026-01-15,1,70")
+    add(",,d1,t1,dan,2026-01-15,1,70")
     late = build("2026-03-15")
     assert {day for day in late if late[day] == second[day]} == {"2025-12-31"}
+    assert equals_a_rebuilt_one("2026-03-15")
+
+    # A correction moves a purchase from January 5 to 25: the months from the 5th on.
+    add("2026-03-10,,b1,p1,bob,2026-01-25,1,20")
+    corrected = build("2026-03-15")
+    assert {day for day in corrected if corrected[day] == late[day]} == {"2025-12-31"}
+    assert equals_a_rebuilt_one("2026-03-15")
+
+    # A deletion brings no usable line; it changes the months from the deleted line on.
+    kept = build("2026-03-15")
+    add("2026-03-11,yes,c1,,,,,")
+    deleted = build("2026-03-15")
+    assert {day for day in deleted if deleted[day] == kept[day]} == {"2025-12-31", "2026-01-31"}
+    assert build("2026-03-15") == deleted
     assert equals_a_rebuilt_one("2026-03-15")
 
     # The window of four month ends moves back.

@@ -120,7 +120,7 @@ def test_exposure_of_the_query_library_names_what_the_queries_read(manifest: dic
 
 
 def test_rejection_rules_have_the_order_of_the_seed():
-    model = (ROOT / "models" / "staging" / "stg_transactions.sql").read_text()
+    model = (ROOT / "models" / "staging" / "stg_checked_transactions.sql").read_text()
     rules = dict.fromkeys(re.findall(r"then '(\w+)'", model))
     with (ROOT / "seeds" / "rejection_reasons.csv").open() as seed:
         rows = sorted(csv.DictReader(seed), key=lambda row: int(row["display_order"]))

@@ -37,17 +37,17 @@ def test_operators_above_a_scan_are_found():
 *(3) Project [a#1]
 +- *(3) BroadcastHashJoin [a#1], [b#2], Inner
    :- *(3) HashAggregate(keys=[a#1], functions=[count(1)])
-   :  +- *(3) FileScan parquet staging.stg_transactions[a#1]
+   :  +- *(3) FileScan parquet staging.stg_checked_transactions[a#1]
    +- BroadcastExchange
       +- FileScan parquet staging.other[b#2]
 """
-    found = operators_above(plan, "staging.stg_transactions[")
+    found = operators_above(plan, "staging.stg_checked_transactions[")
     aggregate = "HashAggregate(keys=[a#1], functions=[count(1)])"
     assert found == [[aggregate, "BroadcastHashJoin [a#1], [b#2], Inner", "Project [a#1]"]]
 
 
 def shuffles_before_group_by(plan: str) -> list[list[str]]:
-    """Returns the shuffles between each scan of stg_transactions and the first group-by."""
+    """Returns the shuffles between each scan of stg_checked_transactions and the first group-by."""
     # A group-by is one aggregate, or a partial one, a shuffle and a complete one. Without functions
     # these look alike, so neither is taken for complete.
     complete = re.compile(r"\w*Aggregate\(.* functions=\[(?!partial_|merge_|\])")
@@ -57,14 +57,14 @@ def shuffles_before_group_by(plan: str) -> list[list[str]]:
             for operator in takewhile(lambda each: not complete.match(each), operators)
             if operator.startswith("Exchange")
         ]
-        for operators in operators_above(plan, "staging.stg_transactions[")
+        for operators in operators_above(plan, "staging.stg_checked_transactions[")
     ]
 
 
 @on_data("generated")
 class TestGenerated:
     def test_transactions_are_grouped_where_they_lie(self, server: dict[str, str], query: Query):
-        """Spark shuffles nothing between stg_transactions and the first group-by."""
+        """Spark shuffles nothing between the stored lines and the first group-by."""
         models = Path(server["DBT_TARGET_PATH"]).glob("compiled/*/models/**/*.sql")
         texts = {model.stem: model.read_text() for model in models}
         readers = [name for name, text in texts.items() if "intermediate.int_transactions" in text]

@@ -113,7 +113,7 @@ for table in {READ + FILLED}:
     spark.read.parquet({str(tmp_path / "copies")!r} + "/" + table).write.saveAsTable(table)
 # The steps read only the properties of this table.
 spark.sql("create database staging")
-spark.sql("create table staging.stg_transactions (line int) using parquet")
+spark.sql("create table staging.stg_checked_transactions (line int) using parquet")
 spark.stop()
 for step, *arguments in (
     ("cluster", "--seed", "42"), ("lifetime_value",), ("generate", "--customers", "3000")

@@ -10,6 +10,7 @@ from ml.generation.draws import Draws, bucketize_by_mix, constants
 from ml.generation.lines import lines, transactions, with_returns
 from ml.generation.orders import first_orders, orders
 from ml.generation.shop import GENDERS, LAST_SECOND, MEMBERSHIP_LEVELS, REGIONS, UNKNOWN_SHARE
+from ml.loading.columns import RAW_TYPES
 
 TRANSACTION_NAMES = (
     *("transaction_id", "order_id", "customer_id", "ordered_at", "product_id", "product_category"),
@@ -59,4 +60,11 @@ def raw_transactions(
     # Added after the union: Spark then sees a single value, and does not sort by it to write.
     loaded_at = F.timestamp_seconds(F.lit(LAST_SECOND))
     quantity = F.col("quantity").cast("decimal(18,3)")
-    return rows.withColumns({"quantity": quantity, "loaded_at": loaded_at})
+    unknown = {
+        name: F.lit(None).cast(kind)
+        for name, kind in RAW_TYPES.items()
+        if name not in (*TRANSACTION_NAMES, "loaded_at")
+    }
+    return rows.withColumns({"quantity": quantity, "loaded_at": loaded_at} | unknown).select(
+        *RAW_TYPES
+    )

@@ -74,6 +74,16 @@ def to_date(value: Column, kind: T.DataType, pattern: str | None = None) -> Colu
     return to_time(value, kind, pattern).cast("date")
 
 
+def to_boolean(value: Column, kind: T.DataType) -> Column:
+    """Returns boolean; null for a number other than 0 and 1, and for a text such as 'maybe'.
+
+    The texts are those of Spark: true, t, yes, y, 1 and false, f, no, n, 0, in any letter case.
+    """
+    if isinstance(kind, T.NumericType):
+        return F.when(value.isin(0, 1), value == 1)
+    return value.try_cast("boolean")
+
+
 NUMBER_TYPES = (T.NumericType, T.StringType)
 TIME_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType, T.StringType)
 # For each column that is not a text: the types that an expression may give, and the conversion.
@@ -81,6 +91,8 @@ CONVERSIONS: dict[str, tuple[tuple[type[T.DataType], ...], Callable[..., Column]
     "ordered_at": (TIME_TYPES, to_time),
     "quantity": (NUMBER_TYPES, to_quantity),
     "amount": (NUMBER_TYPES, to_amount),
+    "updated_at": (TIME_TYPES, to_time),
+    "is_deleted": ((T.BooleanType, *NUMBER_TYPES), to_boolean),
     "registered_on": (TIME_TYPES, to_date),
     "age": (NUMBER_TYPES, to_int),
 }

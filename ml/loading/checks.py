@@ -24,6 +24,8 @@ def is_unparsed(column: str) -> str:
 # Why staging rejects a line, in the order of its rules: text for a message -> column, condition.
 REASONS = {
     "fields that cannot be separated": ("line", is_unparsed("line")),
+    "an updated_at that is not a time": ("updated_at", is_unparsed("updated_at")),
+    "an is_deleted that is neither true nor false": ("is_deleted", is_unparsed("is_deleted")),
     "an ordered_at that is not a time": ("ordered_at", is_unparsed("ordered_at")),
     "no ordered_at": ("ordered_at", "ordered_at is null"),
     "an ordered_at that is a placeholder for an unknown date": (
@@ -62,7 +64,10 @@ def check_usable(lines: DataFrame, path: str) -> None:
 def rejection_reason() -> Column:
     """Returns why a line of raw.transactions cannot be used, a key of REASONS, or null."""
     cases = F.when(F.expr("false"), F.lit(None).cast("string"))
-    for reason, (_, condition) in REASONS.items():
+    for reason, (column, condition) in REASONS.items():
+        # A deletion needs no other values.
+        if column not in ("line", "updated_at", "is_deleted"):
+            condition = f"({condition}) and is_deleted is not true"
         cases = cases.when(F.expr(condition), reason)
     return cases
 

@@ -12,10 +12,10 @@ def column_types(ddl: str) -> dict[str, str]:
 
 
 RAW_TYPES = column_types(TRANSACTIONS_COLUMNS)
-# Section of a mapping -> its columns and their types. The loader itself fills the last two columns
-# of raw.transactions.
+# Section of a mapping -> its columns and their types. The loader itself fills the last columns of
+# raw.transactions, from replaces_order on.
 CANONICAL = {
-    "transactions": dict(list(RAW_TYPES.items())[:-2]),
+    "transactions": dict(list(RAW_TYPES.items())[:-3]),
     "customers": column_types(CUSTOMERS_COLUMNS),
 }
 REQUIRED = {
@@ -24,4 +24,4 @@ REQUIRED = {
 }
 # All other canonical columns are texts.
 NUMBERS = ("quantity", "amount", "age")
-TIMES = ("ordered_at", "registered_on")
+TIMES = ("ordered_at", "updated_at", "registered_on")

@@ -14,6 +14,8 @@ UNPARSED = {
     "ordered_at": "with a time that cannot be read",
     "amount": "with an amount that is not a number",
     "quantity": "with a quantity that is not a number",
+    "updated_at": "with a time of change that cannot be read",
+    "is_deleted": "with an is_deleted that is neither true nor false",
 }
 
 

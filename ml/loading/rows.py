@@ -44,10 +44,12 @@ def transactions(
     mapping: dict[str, str] | None,
     loaded_at: datetime,
     file_format: Format = EMPTY_FORMAT,
+    replaces_orders: bool = False,
 ) -> DataFrame:
     """Returns `source` in the shape of raw.transactions, one row per source row.
 
     A `mapping` of None takes the columns with canonical names. `loaded_at` is UTC.
+    `replaces_orders` says whether the lines replace earlier lines of their orders.
     """
     expressions = checked_mapping(source, "transactions", mapping)
     rows = canonical(source, "transactions", expressions, file_format)
@@ -59,6 +61,7 @@ def transactions(
     return rows.withColumns(
         {
             "quantity": F.when(~is_unparsed, F.coalesce("quantity", default)),
+            "replaces_order": F.lit(replaces_orders),
             "loaded_at": utc_literal(loaded_at),
         }
     ).select(*RAW_TYPES)

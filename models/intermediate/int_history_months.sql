@@ -7,6 +7,10 @@ transactions as (
     where rejection_reason is null
 ),
 
+superseded_transactions as (
+    select * from {{ ref('stg_superseded_transactions') }}
+),
+
 published_months as (
     {{ published_months() }}
 ),
@@ -24,28 +28,40 @@ month_ends as (
     where as_of_date is not null
 ),
 
--- A line that the published history does not include changes the month ends from its day on.
-new_lines as (
-    select min(ordered_on) as first_on
+-- A line that came or was superseded after the published history changes the month ends from its day on.
+changed_lines as (
+    select
+        ordered_on,
+        batch
     from transactions
+    union all
+    select
+        first_ordered_on as ordered_on,
+        superseded_in as batch
+    from superseded_transactions
+),
+
+changes as (
+    select min(ordered_on) as first_on
+    from changed_lines
     where batch > (select max(published_months.last_batch) from published_months)
 ),
 
 last_batch as (
     select max(batch) as last_batch
-    from transactions
+    from changed_lines
 ),
 
 final as (
     select
         month_ends.month_end,
         published_months.month_end is not null
-        and coalesce(new_lines.first_on > month_ends.month_end, true) as is_kept,
+        and coalesce(changes.first_on > month_ends.month_end, true) as is_kept,
         last_batch.last_batch,
         '{{ origin_of_history() }}' as built_from
     from month_ends
     left join published_months on month_ends.month_end = published_months.month_end
-    cross join new_lines
+    cross join changes
     cross join last_batch
 )
 

@@ -14,6 +14,7 @@ final as (
         {{ quantity('quantity_thousandths') }} as quantity,
         {{ money('amount_cents') }} as amount,
         payment_method,
+        updated_at,
         loaded_at,
         unparsed_values
     from transactions

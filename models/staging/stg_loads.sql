@@ -10,7 +10,8 @@ final as (
         loaded_at,
         cast(loaded_at as date) as loaded_on,
         count(*) as lines,
-        count_if(rejection_reason is not null) as rejected_lines,
+        count_if(rejection_reason is not null and rejection_reason not in ('superseded', 'deleted'))
+            as rejected_lines,
         min(ordered_on) filter (where rejection_reason is null) as first_ordered_on,
         max(ordered_on) filter (where rejection_reason is null) as last_ordered_on
     from transactions

@@ -1,0 +1,194 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='insert_overwrite',
+        partition_by='batch',
+        clustered_by='customer_key',
+        buckets=var('buckets'),
+        post_hook='{{ note_origin_of_lines() }}'
+    )
+}}
+
+with transactions as (
+    select
+        *,
+        {{ order_key('order_id', 'customer_id', 'ordered_at') }} as order_key,
+        {{ line_version() }} as version
+    from {{ source('raw', 'transactions') }}
+    {% if is_incremental() %}
+        -- Only new lines. What they change in earlier lines is in stg_superseded_transactions.
+        where loaded_at > (select max(earlier.batch) from {{ this }} as earlier)
+    {% endif %}
+),
+
+-- The versions that earlier runs have accepted, of the ids of new lines.
+known_versions as (
+    {% if is_incremental() %}
+        select
+            earlier.transaction_id,
+            max(earlier.version) as latest_version,
+            collect_set(earlier.version) as versions
+        from (
+            select
+                transaction_id,
+                {{ line_version() }} as version
+            from {{ this }}
+            where rejection_reason is null or rejection_reason in ('superseded', 'deleted')
+        ) as earlier
+        left semi join transactions on earlier.transaction_id = transactions.transaction_id
+        group by earlier.transaction_id
+    {% else %}
+        select
+            transaction_id,
+            version as latest_version,
+            array(version) as versions
+        from transactions
+        where false
+    {% endif %}
+),
+
+lines as (
+    select
+        transactions.*,
+        known_versions.latest_version as latest_known_version,
+        coalesce(array_contains(known_versions.versions, transactions.version), false) as is_known
+    from transactions
+    left join known_versions on transactions.transaction_id = known_versions.transaction_id
+),
+
+-- The rules that look at one line at a time. The first rule that applies gives the reason; their order
+-- is that of the seed rejection_reasons.
+checked_lines as (
+    select
+        *,
+        case
+            when get_json_object(unparsed_values, '$.line') is not null then 'broken_line'
+            when
+                get_json_object(unparsed_values, '$.updated_at') is not null
+                or get_json_object(unparsed_values, '$.is_deleted') is not null
+                then 'unreadable_version'
+            -- A deletion needs no other values.
+            when is_deleted then null
+            when ordered_at is null then 'missing_timestamp'
+            -- Days that programs write when they do not know the date.
+            when cast(ordered_at as date) in (
+                date '0001-01-01',
+                date '1753-01-01',
+                date '1899-12-30',
+                date '1899-12-31',
+                date '1900-01-01',
+                date '1970-01-01',
+                date '9999-12-31'
+            ) then 'sentinel_date'
+            when
+                amount is null and get_json_object(unparsed_values, '$.amount') is null
+                then 'missing_amount'
+            when
+                get_json_object(unparsed_values, '$.amount') is not null
+                or get_json_object(unparsed_values, '$.quantity') is not null
+                then 'not_a_number'
+            when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
+            when ordered_at > loaded_at then 'future_dated'
+        end as own_rejection_reason
+    from lines
+),
+
+-- Hashes, because eight bytes per line shuffle faster than an id. Two ids with the same hash do no
+-- harm: the copies are numbered by the id itself.
+repeated_ids as (
+    select xxhash64(transaction_id) as transaction_key
+    from checked_lines
+    where own_rejection_reason is null and transaction_id is not null
+    group by xxhash64(transaction_id)
+    having count(*) > 1
+),
+
+marked_lines as (
+    select /*+ broadcast(repeated_ids) */
+        checked_lines.*,
+        repeated_ids.transaction_key is not null as is_repeated
+    from checked_lines
+    left join repeated_ids
+        on
+            xxhash64(checked_lines.transaction_id) = repeated_ids.transaction_key
+            and checked_lines.own_rejection_reason is null
+),
+
+-- The first copy of a version stays. Copies loaded together are ordered by their content, so that every
+-- run keeps the same one.
+numbered_copies as (
+    select
+        *,
+        row_number() over (
+            partition by transaction_id, version
+            order by
+                loaded_at, ordered_at, customer_id, order_id, product_id, product_category,
+                quantity, amount, payment_method
+        ) as copy_number,
+        max(version) over (partition by transaction_id) as latest_version
+    from marked_lines
+    where is_repeated
+),
+
+all_lines as (
+    select * from numbered_copies
+    union all
+    select
+        *,
+        1 as copy_number,
+        version as latest_version
+    from marked_lines
+    where not is_repeated
+),
+
+-- Of several versions of an id, the latest counts.
+judged_lines as (
+    select
+        *,
+        case
+            when own_rejection_reason is not null then own_rejection_reason
+            when is_known or copy_number > 1 then 'duplicate_transaction_id'
+            when version < greatest(latest_version, latest_known_version) then 'superseded'
+            when is_deleted then 'deleted'
+        end as rejection_reason
+    from all_lines
+),
+
+-- The only shuffle of the transactions: later models find all lines of a customer in one bucket.
+final as (
+    select /*+ repartition({{ var('buckets') }}, customer_key) */
+        -- A guest's line takes the key of its order, so that guests spread over all buckets.
+        case
+            when customer_id is null then order_key else {{ customer_key('customer_id') }}
+        end as customer_key,
+        customer_id,
+        customer_id is null as is_guest,
+        order_key,
+        order_id,
+        transaction_id,
+        {{ line_key('transaction_id', 'order_key') }} as line_key,
+
+        ordered_at,
+        cast(ordered_at as date) as ordered_on,
+        loaded_at,
+
+        product_id,
+        product_category,
+        payment_method,
+
+        {{ thousandths('coalesce(quantity, case when amount < 0 then -1 else 1 end)') }}
+            as quantity_thousandths,
+        {{ cents('amount') }} as amount_cents,
+
+        updated_at,
+        is_deleted,
+        replaces_order,
+        latest_known_version is not null as has_known_id,
+        unparsed_values,
+        rejection_reason,
+
+        (select max(transactions.loaded_at) from transactions) as batch
+    from judged_lines
+)
+
+select * from final
