@@ -66,9 +66,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     report_lines(raw_tables.lines_of(spark, loaded_at), inputs.transactions)
 
 
-def append(
-    spark: SparkSession, inputs: Inputs, loaded_at: datetime, replaces_orders: bool
-) -> None:
+def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime, replaces_orders: bool) -> None:
     """Adds the inputs to the loaded data, unless the tables already hold them.
 
     A customer whom the tables already hold is replaced. With `replaces_orders`, the lines of an

@@ -2,9 +2,10 @@
 
 Order numbers that several customers share and that span days and months, orders without a number,
 free items, weights, signs that disagree, returns before the first purchase, ties everywhere, lines
-of two payment methods, guests, copies loaded later with another amount, lines loaded late, times
-around midnight and month ends, unreadable values, placeholder dates, an isolated early line, broken
-lines, customers without orders and orders without customers.
+of two payment methods, guests, copies loaded later with another amount, lines loaded late, lines
+that were corrected, deleted or replaced with their order, times around midnight and month ends,
+unreadable values, placeholder dates, an isolated early line, broken lines, customers without orders
+and orders without customers.
 """
 
 import random
@@ -57,6 +58,8 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             # A copy that is loaded later, with other values.
             later = {"loaded_at": row["loaded_at"] + timedelta(days=1), "amount": Decimal("1.11")}
             rows.append(rows[-1] | later)
+        if draw.random() < 0.1:
+            rows.append(row | changed(row, draw))
     # A mistyped year, long before all others.
     early = {"ordered_at": datetime(2001, 1, 1, 10, 30, tzinfo=UTC), "unparsed_values": None}
     rows.append(
@@ -64,6 +67,23 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
     )
     draw.shuffle(rows)
     return [tuple(row.values()) for row in rows]
+
+
+def changed(row: dict[str, object], draw: random.Random) -> dict[str, object]:
+    """Returns what is different in a later version of `row`."""
+    later = {"loaded_at": row["loaded_at"] + timedelta(days=1)}
+    return later | draw.choice(
+        [
+            {"amount": Decimal("2.22"), "updated_at": FIRST_DAY},
+            {"ordered_at": FIRST_DAY + timedelta(days=50), "updated_at": FIRST_DAY},
+            {"customer_id": "moved", "updated_at": FIRST_DAY},
+            {"amount": None, "ordered_at": None, "is_deleted": True},
+            {"is_deleted": True, "updated_at": FIRST_DAY},
+            {"amount": Decimal("3.33"), "replaces_order": True},
+            {"amount": Decimal("4.44"), "transaction_id": None, "replaces_order": True},
+            {"unparsed_values": '{"updated_at":"soon"}'},
+        ]
+    )
 
 
 def spoiled(row: dict[str, object], draw: random.Random) -> dict[str, object]:

@@ -84,7 +84,8 @@ create macro is_placeholder(id) as regexp_full_match(
 """
 
 # Raw lines, each with the first reason for its rejection, in the order of the definitions. Of
-# usable lines with the same id, only the one that was loaded first is kept.
+# usable lines with the same id, the latest version counts, and of its copies the one that was
+# loaded first. Lines that are missing when their order is loaded again, to replace it, end.
 CHECKED_LINES = """
 create table checked_lines as
 with own as (
@@ -92,6 +93,9 @@ with own as (
         * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
         case
             when unparsed_values ->> '$.line' is not null then 'broken_line'
+            when unparsed_values ->> '$.updated_at' is not null then 'unreadable_version'
+            when unparsed_values ->> '$.is_deleted' is not null then 'unreadable_version'
+            when is_deleted then null
             when ordered_at is null then 'missing_timestamp'
             when ordered_at::date in (
                 '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
@@ -102,21 +106,52 @@ with own as (
             when unparsed_values ->> '$.quantity' is not null then 'not_a_number'
             when quantity = 0 and amount = 0 then 'zero_quantity_and_amount'
             when ordered_at > loaded_at then 'future_dated'
-        end as own_reason
+        end as own_reason,
+        coalesce(order_id, ordered_at::varchar) as order_name,
+        row(
+            coalesce(updated_at, '0001-01-01'),
+            case when replaces_order or is_deleted then loaded_at else '0001-01-01' end,
+            coalesce(is_deleted, false)
+        ) as version
     from transactions
+),
+
+usable as (
+    select
+        *,
+        row_number() over (
+            partition by transaction_id, version, own_reason order by loaded_at
+        ) as copy,
+        max(version) over (partition by transaction_id, own_reason) as latest,
+        max(loaded_at) filter (where replaces_order and own_reason is null) over (
+            partition by order_name, customer_id
+        ) as order_came_again_at
+    from own
+),
+
+came_again as (
+    select distinct order_name, customer_id, transaction_id, loaded_at
+    from own
+    where replaces_order and own_reason is null
 )
 
 select
-    *,
+    usable.* exclude (order_name, version, copy, latest, order_came_again_at),
     case
         when own_reason is not null then own_reason
-        when
-            transaction_id is not null
-            and row_number() over (
-                partition by transaction_id, own_reason order by loaded_at
-            ) > 1 then 'duplicate_transaction_id'
+        when transaction_id is not null and copy > 1 then 'duplicate_transaction_id'
+        when transaction_id is not null and version < latest then 'superseded'
+        when loaded_at < order_came_again_at and not exists (
+            from came_again
+            where
+                came_again.transaction_id = usable.transaction_id
+                and came_again.order_name = usable.order_name
+                and came_again.customer_id is not distinct from usable.customer_id
+                and came_again.loaded_at = usable.order_came_again_at
+        ) then 'superseded'
+        when is_deleted then 'deleted'
     end as reason
-from own
+from usable
 """
 
 
