@@ -5,6 +5,7 @@ export AS_OF_DATE ?=
 export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
+export REPLACE ?=
 export REPLACE_LOADED ?=
 export FRESH ?=
 export CUSTOMER_ID ?=
@@ -49,7 +50,7 @@ help:  ## lists the commands
 run:  ## everything that has changed: data, models, personas, lifetime value, the sites; and a summary
 	+@$(LOCKED) needed
 
-load:  ## adds TRANSACTIONS (and CUSTOMERS) to the loaded data
+load:  ## adds the new files of TRANSACTIONS (and CUSTOMERS) to the loaded data
 	+@$(LOCKED) BEGIN=added added
 
 erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
@@ -91,7 +92,7 @@ raw:
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 
 added:
-	@$(LOAD) --append
+	@$(LOAD) --append $(if $(REPLACE),--replace-changed)
 
 erased:
 	@$(STEP) -m ml.erase

@@ -47,6 +47,7 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             "amount": Decimal(amount),
             "payment_method": draw.choice(["Card", "Cash", "Gift card", None]),
             "unparsed_values": None,
+            "file_number": None,
             "loaded_at": LOADED_AT + timedelta(days=draw.randint(0, 2)),
         }
         rows.append(spoiled(row, draw) if draw.random() < 0.1 else row)

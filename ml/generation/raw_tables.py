@@ -59,4 +59,5 @@ def raw_transactions(
     # Added after the union: Spark then sees a single value, and does not sort by it to write.
     loaded_at = F.timestamp_seconds(F.lit(LAST_SECOND))
     quantity = F.col("quantity").cast("decimal(18,3)")
-    return rows.withColumns({"quantity": quantity, "loaded_at": loaded_at})
+    no_file = F.lit(None).cast("int")
+    return rows.withColumns({"quantity": quantity, "file_number": no_file, "loaded_at": loaded_at})

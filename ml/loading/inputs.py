@@ -18,6 +18,13 @@ class Inputs:
     customers: str | None
     mapping: Mapping
     fingerprint: str
+    # SHA-256 of the mapping file.
+    mapping_checksum: str | None = None
+
+    def paths(self) -> dict[str, str]:
+        """Returns section -> path, for the sections that have one."""
+        customers = {"customers": self.customers} if self.customers else {}
+        return {"transactions": self.transactions} | customers
 
 
 def read_inputs(transactions: str, customers: str | None, mapping: str | None) -> Inputs:
@@ -25,7 +32,9 @@ def read_inputs(transactions: str, customers: str | None, mapping: str | None) -
     transactions = locate(transactions)
     customers = locate(customers) if customers else None
     paths = [transactions, customers] if customers else [transactions]
-    return Inputs(transactions, customers, read_mapping(mapping), fingerprint(paths, mapping))
+    expressions = read_mapping(mapping)
+    checksum = hashlib.sha256(Path(mapping).read_bytes()).hexdigest() if mapping else None
+    return Inputs(transactions, customers, expressions, fingerprint(paths, mapping), checksum)
 
 
 def fingerprint(paths: list[str], mapping: str | None) -> str:
