@@ -101,7 +101,7 @@ numbered_copies as (
             partition by transaction_id
             order by
                 loaded_at, ordered_at, customer_id, order_id, product_id, product_category,
-                quantity, amount, payment_method
+                quantity, amount, payment_method, file_number
         ) as copy_number
     from marked_lines
     where is_repeated
@@ -143,6 +143,7 @@ final as (
         ordered_at,
         cast(ordered_at as date) as ordered_on,
         loaded_at,
+        file_number,
 
         product_id,
         product_category,
