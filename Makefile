@@ -5,6 +5,7 @@ export AS_OF_DATE ?=
 export TRANSACTIONS ?=
 export CUSTOMERS ?=
 export MAPPING ?=
+export REPLACE ?=
 export REPLACE_LOADED ?=
 export REPLACE_ORDERS ?=
 export FRESH ?=
@@ -50,7 +51,7 @@ help:  ## lists the commands
 run:  ## everything that has changed: data, models, personas, lifetime value, the sites; and a summary
 	+@$(LOCKED) needed
 
-load:  ## adds TRANSACTIONS (and CUSTOMERS) to the loaded data
+load:  ## adds the new files of TRANSACTIONS (and CUSTOMERS) to the loaded data
 	+@$(LOCKED) BEGIN=added added
 
 erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
@@ -92,7 +93,7 @@ raw:
 	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
 
 added:
-	@$(LOAD) --append $(if $(REPLACE_ORDERS),--replace-orders)
+	@$(LOAD) --append $(if $(REPLACE),--replace-changed) $(if $(REPLACE_ORDERS),--replace-orders)
 
 erased:
 	@$(STEP) -m ml.erase

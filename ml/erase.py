@@ -4,12 +4,15 @@
 
 The id comes from the environment because every user of a machine can read command lines. It goes
 to the engine as data because the engine logs the text of queries.
+
+raw.loads keeps the files, so that `make load` does not load the customer's lines again.
 """
 
 import os
 
 from pyspark.sql import DataFrame, SparkSession
 
+from ml.loading import ledger, raw_tables
 from ml.session import StepError, log, run, start
 from ml.tables import (
     CUSTOMERS_COLUMNS,
@@ -57,7 +60,11 @@ def main() -> None:
     customer_id = os.environ.get("CUSTOMER_ID")
     if not customer_id:
         raise StepError("CUSTOMER_ID is not set; as in: make erase CUSTOMER_ID=C0000042")
-    for table, rows in erase(start("erase"), customer_id).items():
+    spark = start("erase")
+    raw_tables.finish_replacements(spark)
+    # A load that was killed is settled first: without its lines it would look as if it had failed.
+    ledger.settle(spark)
+    for table, rows in erase(spark, customer_id).items():
         log(f"{table}: {rows:,} rows erased")
 
 

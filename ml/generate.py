@@ -15,8 +15,9 @@ that `truth.customers` knows what each customer does next.
 Each draw is a hash of (seed, purpose, ids). So the same seed gives the same rows for any split of
 the work, and the first N customers are the same for any number of customers.
 
-Writes `truth.customers`, `truth.rejected_rows`, `raw.customers` and `raw.transactions`. Data that a
-user has loaded into the raw tables stay as they are, unless `--replace-loaded` is given.
+Writes `truth.customers`, `truth.rejected_rows`, `raw.customers`, `raw.transactions`, and an empty
+`raw.loads`. Data that a user has loaded into the raw tables stay as they are, unless
+`--replace-loaded` is given.
 """
 
 import argparse
@@ -52,7 +53,7 @@ class Output:
 
 
 def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
-    """The four tables, not yet computed; transactions come last, so their truth is never old."""
+    """The tables, not yet computed; transactions come after their truth, so it is never old."""
     draw = Draws(seed)
     # The rows are the same for any number of tasks.
     tasks = max(4, math.ceil(customers / CUSTOMERS_PER_TASK))
@@ -84,6 +85,13 @@ def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
             "One row per purchased or returned line, as loaded.",
             tables.TRANSACTIONS_PARTITION,
         ),
+        # Last: as long as raw.transactions holds loaded lines, their files are listed.
+        Output(
+            "raw.loads",
+            spark.createDataFrame([], tables.LOADS_COLUMNS),
+            tables.LOADS_COLUMNS,
+            tables.LOADS_COMMENT,
+        ),
     ]
 
 
@@ -94,7 +102,7 @@ def loaded_source(spark: SparkSession) -> str | None:
 
 
 def generate(spark: SparkSession, customers: int, seed: int) -> None:
-    """Writes the four tables, unless they already hold the requested data."""
+    """Writes the tables, unless they already hold the requested data."""
     origin = {
         "source": "generated",
         "customers": f"{customers}",
@@ -152,7 +160,7 @@ def main() -> None:
     """Reads the command line and generates."""
     options = arguments()
     spark = start("generate")
-    for table in ("raw.customers", "raw.transactions"):
+    for table in ("raw.customers", "raw.transactions", "raw.loads"):
         tables.finish_replacement(spark, table)
     source = loaded_source(spark)
     if source and not options.replace_loaded:

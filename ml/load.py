@@ -1,7 +1,7 @@
 """Loads your own transactions (and customers) into raw.transactions and raw.customers.
 
     python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH]
-                      [--append [--replace-orders]]
+                      [--append [--replace-changed] [--replace-orders]]
 
 A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
 ml/mappings/README.md) gives an expression over the source's columns for each canonical column, and
@@ -9,6 +9,10 @@ the format of a file where that is not certain. Every row of the source becomes 
 raw.transactions. A value that does not fit its column becomes null, and `unparsed_values` keeps its
 text, so that staging can reject the row with a reason. When no row can be used, nothing is
 replaced.
+
+Without --append the source replaces all loaded data. With --append each file is loaded once:
+raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file that has changed since
+then is an error, or --replace-changed replaces the lines that were loaded from it.
 """
 
 import argparse
@@ -17,74 +21,198 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.loading import raw_tables
+from ml.loading import ledger, raw_tables
 from ml.loading.checks import check_usable
+from ml.loading.input_files import (
+    Comparison,
+    InputFile,
+    LoadedFile,
+    check_changed,
+    check_unchanged,
+    compare,
+    list_files,
+    log_comparison,
+)
 from ml.loading.inputs import Inputs, read_inputs
+from ml.loading.mapping import Source
 from ml.loading.report import report_customers, report_lines
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
-from ml.loading.sources import read_source, staging
+from ml.loading.sources import NoRowsError, read_source, staging
 from ml.session import log, run, start
 
 
-def read_lines(
-    spark: SparkSession,
-    inputs: Inputs,
-    folder: Path,
-    loaded_at: datetime,
-    replaces_orders: bool = False,
-) -> DataFrame:
-    """Returns the rows for raw.transactions; raises StepError when none of them can be used."""
-    source = inputs.mapping.source(inputs.transactions, "transactions")
-    found = read_source(spark, source, folder / source.section)
-    lines = transactions(found, source.mapping, loaded_at, source.format, replaces_orders)
-    check_usable(lines, inputs.transactions)
-    return lines
+class Reader:
+    """Reads files of the inputs, and numbers them in the order in which it reads them."""
 
+    def __init__(
+        self, spark: SparkSession, inputs: Inputs, folder: Path, loaded_at: datetime, number: int
+    ):
+        """`folder` is for staged files; `number` is that of the first file."""
+        self.spark = spark
+        self.inputs = inputs
+        self.folder = folder
+        self.loaded_at = loaded_at
+        self.next_number = number
 
-def read_customers(spark: SparkSession, path: str, inputs: Inputs, folder: Path) -> DataFrame:
-    """Returns the rows for raw.customers; raises StepError when none of them has an id."""
-    source = inputs.mapping.source(path, "customers")
-    found = read_source(spark, source, folder / source.section)
-    rows = customers(found, source.mapping, source.format)
-    report_customers(rows, path)
-    return one_per_customer(rows)
+    def read(self, section: str, files: list[InputFile]) -> tuple[Source, DataFrame]:
+        """Returns a section's source, and the rows of these files as they are in the source."""
+        source = self.inputs.mapping.source(self.inputs.paths()[section], section)
+        folder = self.folder / section
+        return source, read_source(self.spark, source, folder, files, self.next_number)
+
+    def lines(self, files: list[InputFile]) -> tuple[DataFrame, list[LoadedFile]]:
+        """Returns the rows for raw.transactions, and for raw.loads.
+
+        Raises NoRowsError when the files have no rows, and StepError when no row can be used.
+        """
+        source, found = self.read("transactions", files)
+        lines = transactions(
+            found, source.mapping, self.loaded_at, source.format, self.inputs.replaces_orders
+        )
+        check_usable(lines, source.path)
+        return lines, self.record(source.section, files, lines)
+
+    def people(self, files: list[InputFile]) -> tuple[DataFrame, list[LoadedFile]]:
+        """Returns the rows for raw.customers, and for raw.loads.
+
+        Raises NoRowsError when the files have no rows, and StepError when no row has an id.
+        """
+        source, found = self.read("customers", files)
+        rows = customers(found, source.mapping, source.format)
+        report_customers(rows, source.path)
+        return one_per_customer(rows), self.record(source.section, files, rows)
+
+    def record(
+        self, section: str, files: list[InputFile], rows: DataFrame | None
+    ) -> list[LoadedFile]:
+        """Returns the rows for raw.loads of files that were just read; without `rows` of none."""
+        counted = rows.groupBy("file_number").count().collect() if rows is not None else []
+        counts = dict(map(tuple, counted))
+        check_unchanged(files)
+        recorded = [
+            LoadedFile(
+                number,
+                section,
+                file.path,
+                file.size,
+                file.modified_at,
+                file.checksum,
+                self.inputs.mapping_checksum,
+                counts.get(number, 0),
+                self.loaded_at,
+            )
+            for number, file in enumerate(files, self.next_number)
+        ]
+        self.next_number += len(files)
+        return recorded
 
 
 def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     """Replaces all loaded data by the inputs, unless the tables hold exactly these inputs."""
-    if raw_tables.are_loaded(spark, inputs):
+    earlier = ledger.settle(spark)
+    if raw_tables.are_loaded(spark, inputs) and ledger.is_of(spark, inputs.fingerprint):
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
         return
     with staging(spark) as folder:
-        lines = read_lines(spark, inputs, folder, loaded_at)
-        people = (
-            read_customers(spark, inputs.customers, inputs, folder)
+        reader = Reader(spark, inputs, folder, loaded_at, 1)
+        lines, files = reader.lines(list_files(spark, inputs.transactions))
+        people, people_files = (
+            reader.people(list_files(spark, inputs.customers))
             if inputs.customers
-            else raw_tables.no_customers(spark)
+            else (raw_tables.no_customers(spark), [])
         )
+        earlier = [file for file in earlier if file.section == "transactions"]
+        ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
         raw_tables.replace_raw_tables(lines, people, inputs)
+        ledger.write(spark, files + people_files, {"fingerprint": inputs.fingerprint})
     report_lines(raw_tables.lines_of(spark, loaded_at), inputs.transactions)
 
 
-def append(spark: SparkSession, inputs: Inputs, loaded_at: datetime, replaces_orders: bool) -> None:
-    """Adds the inputs to the loaded data, unless the tables already hold them.
+def append(
+    spark: SparkSession, inputs: Inputs, loaded_at: datetime, *, replace_changed: bool = False
+) -> None:
+    """Loads the files of the inputs that are not loaded yet.
 
-    A customer whom the tables already hold is replaced. With `replaces_orders`, the lines of an
-    order replace the earlier ones; the models do that.
+    Of a file that has changed, new customers replace the loaded ones, and with `replace_changed`
+    its new lines replace its loaded ones; otherwise StepError. Files without rows are recorded.
     """
-    raw_tables.check_can_add(spark)
-    if raw_tables.are_added(spark, inputs):
-        log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
+    if not raw_tables.exist(spark):
+        load_first(spark, inputs, loaded_at)
         return
+    raw_tables.check_can_add(spark)
+    known = ledger.settle(spark)
+    found = {
+        section: compare(
+            list_files(spark, path), [file for file in known if file.section == section]
+        )
+        for section, path in inputs.paths().items()
+    }
+    if not replace_changed:
+        check_changed(found["transactions"].changed)
+    if not any(each.new or each.changed for each in found.values()):
+        log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
+    for section, each in found.items():
+        log_comparison(section, each, inputs.mapping_checksum)
+    # Rows of files that were touched have their new time.
+    now = {file.number: file for each in found.values() for file in each.loaded}
+    known = [now.get(file.number, file) for file in known]
+    number = 1 + max((file.number for file in known), default=0)
     with staging(spark) as folder:
-        lines = read_lines(spark, inputs, folder, loaded_at, replaces_orders)
-        if killed_at := raw_tables.recorded_time(spark, inputs):
-            raw_tables.remove_leftovers(spark, killed_at)
-        if inputs.customers:
-            people = read_customers(spark, inputs.customers, inputs, folder)
-            raw_tables.add_customers(spark, people)
-        raw_tables.add_lines(spark, lines, inputs, loaded_at)
-    report_lines(raw_tables.lines_of(spark, loaded_at), inputs.transactions)
+        add(Reader(spark, inputs, folder, loaded_at, number), found, known)
+
+
+def load_first(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
+    """Loads the inputs when nothing is loaded yet; without any row the next load tries again."""
+    log("nothing is loaded yet: this is the first load")
+    try:
+        replace(spark, inputs, loaded_at)
+    except NoRowsError as error:
+        log(f"{error} yet: nothing is loaded, and the next load reads it again")
+
+
+def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -> None:
+    """Adds the new files, and replaces what the changed ones have loaded; see ledger.py.
+
+    `known` are the rows of raw.loads. Everything is read and checked before a table changes.
+    """
+    spark, loaded_at = reader.spark, reader.loaded_at
+    lines, files = read_or_record(reader, "transactions", found)
+    people, people_files = read_or_record(reader, "customers", found)
+    if not files and not people_files:
+        return
+    if people is not None:
+        raw_tables.add_customers(spark, people)
+    again = {file.path for file in people_files}
+    known = [file for file in known if file.section == "transactions" or file.path not in again]
+    rows = known + files + people_files
+    paths = {file.path for file in found["transactions"].changed}
+    replaced = [
+        file.number for file in known if file.section == "transactions" and file.path in paths
+    ]
+    if lines is None and not replaced:
+        ledger.write(spark, rows)
+        return
+    ledger.plan(spark, rows, loaded_at, replaces_all=False)
+    if replaced:
+        raw_tables.replace_lines(spark, replaced, lines, loaded_at)
+    elif lines is not None:
+        raw_tables.add_lines(spark, lines)
+    ledger.settle(spark)
+    if lines is not None:
+        report_lines(raw_tables.lines_of(spark, loaded_at), reader.inputs.transactions)
+
+
+def read_or_record(
+    reader: Reader, section: str, found: dict[str, Comparison]
+) -> tuple[DataFrame | None, list[LoadedFile]]:
+    """Returns the rows of the new and the changed files of a section, None if they have none."""
+    if section not in found or not (files := found[section].new + found[section].changed):
+        return None, []
+    try:
+        return (reader.lines if section == "transactions" else reader.people)(files)
+    except NoRowsError:
+        log(f"{section}: the files to load have no rows; they are recorded")
+        return None, reader.record(section, files, None)
 
 
 def main() -> None:
@@ -95,21 +223,26 @@ def main() -> None:
     parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
     parser.add_argument(
+        "--replace-changed", action="store_true", help="with --append: replace changed files"
+    )
+    parser.add_argument(
         "--replace-orders",
         action="store_true",
         help="with --append: the lines of an order replace its earlier lines",
     )
     arguments = parser.parse_args()
     # This comes before the start of Spark, because most mistakes are found without Spark.
-    inputs = read_inputs(arguments.transactions, arguments.customers, arguments.mapping)
+    inputs = read_inputs(
+        arguments.transactions, arguments.customers, arguments.mapping, arguments.replace_orders
+    )
     spark = start("load")
     without_ansi(spark)
     raw_tables.finish_replacements(spark)
-    now = datetime.now(UTC).replace(microsecond=0)
+    loaded_at = datetime.now(UTC).replace(microsecond=0)
     if arguments.append:
-        append(spark, inputs, now, arguments.replace_orders)
+        append(spark, inputs, loaded_at, replace_changed=arguments.replace_changed)
     else:
-        replace(spark, inputs, now)
+        replace(spark, inputs, loaded_at)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,22 @@ TRANSACTIONS_COLUMNS = """
     is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
     replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',
+    file_number int comment 'Number of the file in raw.loads; null for generated data.',
     loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
 """
+
+LOADS_COLUMNS = """
+    file_number int comment 'Key of the file; a file that is loaded again gets a new one.',
+    section string comment 'What the file holds: transactions or customers.',
+    path string comment 'Absolute path of the file, or its address at a path with a scheme.',
+    size bigint comment 'Size of the file in bytes.',
+    modified_at timestamp comment 'When the file was last modified, UTC.',
+    checksum string comment 'SHA-256 of the content; null at a path with a scheme.',
+    mapping_checksum string comment 'SHA-256 of the mapping file; null without a mapping.',
+    rows bigint comment 'Rows of the file as loaded, rejected ones included.',
+    loaded_at timestamp comment 'When the file was loaded, UTC.'
+"""
+LOADS_COMMENT = "Files as loaded. One row per file; empty for generated data."
 
 # Each load is a folder of its own, so that a load is added in one step and read without the others.
 TRANSACTIONS_PARTITION = "loaded_at"

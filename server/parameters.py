@@ -39,7 +39,7 @@ def check(parameters: Mapping[str, str]) -> None:
     whole_number("N_CUSTOMERS", parameters["N_CUSTOMERS"], least=1)
     whole_number("SEED", parameters["SEED"])
     check_as_of_date(parameters.get("AS_OF_DATE", ""))
-    for name in ("REPLACE_LOADED", "REPLACE_ORDERS", "FRESH"):
+    for name in ("REPLACE", "REPLACE_LOADED", "REPLACE_ORDERS", "FRESH"):
         if parameters.get(name, "") not in ("", "yes"):
             raise StepError(f"{name} must be yes or empty, not '{parameters[name]}'")
     for name in ("CUSTOMERS", "MAPPING"):

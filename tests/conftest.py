@@ -52,7 +52,7 @@ spark.executor.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:Tie
 """
 PARAMETERS = (
     *("N_CUSTOMERS", "SEED", "AS_OF_DATE"),
-    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE_LOADED", "FRESH"),
+    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE", "REPLACE_LOADED", "FRESH"),
 )
 
 
@@ -322,6 +322,7 @@ def made_of_edge_cases(fixtures: Fixtures) -> Data:
             tables.TRANSACTIONS_PARTITION,
         ),
         ("raw.customers", tables.CUSTOMERS_COLUMNS, edge_cases.customers(), None),
+        ("raw.loads", tables.LOADS_COLUMNS, [], None),
     ):
         data = fixtures.spark.createDataFrame(rows, columns)
         tables.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
@@ -412,7 +413,7 @@ DATA_SETS: dict[str, Callable[[Fixtures], Data]] = {
 # The data sets of `make test`: they find most mistakes, in minutes.
 QUICK_DATA_SETS = ("generated", "cdnow")
 # Groups that take long, and that come last: then both servers are warm.
-LAST_GROUPS = ("cdnow", "test_load", "test_publishing")
+LAST_GROUPS = ("cdnow", "test_load", "test_ledger", "test_publishing")
 
 
 @pytest.fixture(scope="session")

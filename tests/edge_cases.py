@@ -51,6 +51,7 @@ def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
             "is_deleted": None,
             "replaces_order": False,
             "unparsed_values": None,
+            "file_number": None,
             "loaded_at": LOADED_AT + timedelta(days=draw.randint(0, 2)),
         }
         rows.append(spoiled(row, draw) if draw.random() < 0.1 else row)

@@ -144,7 +144,8 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
         "insert into raw.transactions by name select 'o1' as order_id, 'dan' as customer_id, "
         "1 as quantity, 5 as amount, timestamp'2026-02-01' as ordered_at, "
         "timestamp'2026-02-02' as loaded_at, null as transaction_id, null as product_id, "
-        "null as product_category, null as payment_method, null as unparsed_values"
+        "null as product_category, null as payment_method, null as unparsed_values, "
+        "null as file_number"
     )
     build_staging(server)
     assert staged_lines(query) == [(None, "dan", "2026-02-01", 1, 500, None)]
@@ -281,6 +282,38 @@ def test_lines_that_change_count_once_however_they_were_loaded(
     assert batches(query) == 1
     assert counted() == expected
     assert reasons() == in_slices
+
+
+def test_a_folder_that_grows_gives_the_tables_of_one_load(
+    server: dict[str, str], query: Query, tmp_path: Path
+):
+    """Lines without ids: nothing but the list of loaded files keeps them from counting twice."""
+    days = [
+        ["ann,2026-03-05,10", "ann,2026-03-05,10", "bob,2026-03-05,n/a"],
+        [],
+        ["bob,2026-03-07,20", ",2026-03-07,5", "cid,,1", "cid,1970-01-01,n/a"],
+    ]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    query("drop table if exists raw.transactions")
+    for number, lines in enumerate(days, 1):
+        text = "\n".join(["customer_id,ordered_at,amount", *lines, ""])
+        (inbox / f"{number}.csv").write_text(text)
+        for _ in range(2):
+            run_step(server, "ml.load", "--append", "--transactions", str(inbox))
+        dbt(server, "run", "--select", "stg_transactions", "stg_loaded_files")
+    files = "select path, rows, rejected_rows, rejected_by_reason from staging.stg_loaded_files"
+    by_day = staged_lines(query), query(f"{files} order by path")
+    assert batches(query) == 2
+    assert by_day[1] == [
+        (f"{inbox}/1.csv", 3, 1, "not_a_number: 1"),
+        (f"{inbox}/2.csv", 0, 0, None),
+        (f"{inbox}/3.csv", 4, 2, "missing_timestamp: 1, sentinel_date: 1"),
+    ]
+    run_step(server, "ml.load", "--transactions", str(inbox))
+    build_staging(server)
+    assert batches(query) == 1
+    assert (staged_lines(query), query(f"{files} order by path")) == by_day
 
 
 def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(

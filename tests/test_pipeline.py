@@ -223,6 +223,7 @@ class TestBadInput:
             (["AS_OF_DATE=foo"], "error: AS_OF_DATE must be a date such as 2026-06-30, not 'foo'"),
             (["AS_OF_DATE=2026-02-30"], "error: AS_OF_DATE must be a date"),
             (["REPLACE_LOADED=no"], "error: REPLACE_LOADED must be yes or empty, not 'no'"),
+            (["REPLACE=1"], "error: REPLACE must be yes or empty, not '1'"),
             (["MAPPING=ml/mappings/cdnow.yml"], "needs TRANSACTIONS too"),
             (["TRANSACTIONS=no/such/file.csv"], "no/such/file.csv does not exist"),
             (["TRANSACTIONS={empty}"], "is empty"),

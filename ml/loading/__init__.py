@@ -1,1 +1,1 @@
-"""The parts of ml/load.py: files, CSV lines, formats, mappings, rows, and the raw tables."""
+"""The parts of ml/load.py: files, CSV lines, formats, mappings, rows, raw tables, the ledger."""

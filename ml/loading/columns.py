@@ -4,6 +4,8 @@ from ml.tables import CUSTOMERS_COLUMNS, TRANSACTIONS_COLUMNS
 
 # Extra column of a source: the text of a line that cannot be split into fields, otherwise null.
 BROKEN_LINE = "_corrupt_record"
+# Extra column of a source: the number of the row's file in raw.loads.
+FILE_NUMBER = "_file_number"
 
 
 def column_types(ddl: str) -> dict[str, str]:
@@ -15,7 +17,7 @@ RAW_TYPES = column_types(TRANSACTIONS_COLUMNS)
 # Section of a mapping -> its columns and their types. The loader itself fills the last columns of
 # raw.transactions, from replaces_order on.
 CANONICAL = {
-    "transactions": dict(list(RAW_TYPES.items())[:-3]),
+    "transactions": dict(list(RAW_TYPES.items())[:-4]),
     "customers": column_types(CUSTOMERS_COLUMNS),
 }
 REQUIRED = {

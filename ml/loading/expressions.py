@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ml.loading.casts import CONVERSIONS, identifier, ready_for_arithmetic
-from ml.loading.columns import BROKEN_LINE, CANONICAL, NUMBERS, REQUIRED, TIMES
+from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, NUMBERS, REQUIRED, TIMES
 from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.loading.wording import listed
 from ml.session import StepError, engine_message
@@ -26,7 +26,7 @@ LIKELY_NAMES = {
 
 def source_columns(source: DataFrame) -> list[str]:
     """Returns the columns that an expression may name."""
-    return [name for name in source.columns if name != BROKEN_LINE]
+    return [name for name in source.columns if name not in (BROKEN_LINE, FILE_NUMBER)]
 
 
 def checked_mapping(
@@ -132,7 +132,8 @@ def no_rows(source: DataFrame, column: str) -> DataFrame:
 
     Analysis of an expression on it reads no file.
     """
-    fields = [field for field in source.schema.fields if field.name != BROKEN_LINE]
+    names = source_columns(source)
+    fields = [field for field in source.schema.fields if field.name in names]
     rows = source.sparkSession.createDataFrame([], T.StructType(fields))
     return ready_for_arithmetic(rows, rows.columns) if column in NUMBERS else rows
 

@@ -18,14 +18,34 @@ class Inputs:
     customers: str | None
     mapping: Mapping
     fingerprint: str
+    # SHA-256 of the mapping file.
+    mapping_checksum: str | None = None
+    # Whether the lines of an order replace its earlier lines.
+    replaces_orders: bool = False
+
+    def paths(self) -> dict[str, str]:
+        """Returns section -> path, for the sections that have one."""
+        customers = {"customers": self.customers} if self.customers else {}
+        return {"transactions": self.transactions} | customers
 
 
-def read_inputs(transactions: str, customers: str | None, mapping: str | None) -> Inputs:
+def read_inputs(
+    transactions: str, customers: str | None, mapping: str | None, replaces_orders: bool = False
+) -> Inputs:
     """Returns what these paths name; raises StepError for a mapping or a path that is wrong."""
     transactions = locate(transactions)
     customers = locate(customers) if customers else None
     paths = [transactions, customers] if customers else [transactions]
-    return Inputs(transactions, customers, read_mapping(mapping), fingerprint(paths, mapping))
+    expressions = read_mapping(mapping)
+    checksum = hashlib.sha256(Path(mapping).read_bytes()).hexdigest() if mapping else None
+    return Inputs(
+        transactions,
+        customers,
+        expressions,
+        fingerprint(paths, mapping),
+        checksum,
+        replaces_orders,
+    )
 
 
 def fingerprint(paths: list[str], mapping: str | None) -> str:

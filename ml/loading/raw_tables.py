@@ -1,7 +1,7 @@
 """The raw tables, as a load finds, replaces and extends them.
 
-Properties of raw.transactions record what it holds: `source` and `fingerprint` of the load that
-replaced it, and one property for each load that was added.
+Properties of raw.transactions tell the `source` and the `fingerprint` of the load that replaced it.
+The files of all loads are in raw.loads: see ledger.py.
 """
 
 from datetime import datetime
@@ -20,23 +20,22 @@ from ml.tables import (
     TRANSACTIONS_PARTITION,
     finish_replacement,
     is_path,
-    quote,
     replace_table,
     table_properties,
 )
 
 TRANSACTIONS = "raw.transactions"
 CUSTOMERS = "raw.customers"
+LOADS = "raw.loads"
 TRANSACTIONS_COMMENT = "Purchases and returns as loaded. One row per line of an order."
 CUSTOMERS_COMMENT = "Customers as loaded. One row per customer."
-# Prefix of the property that records an added load. The fingerprint of the load follows the prefix;
-# the value is the loading time.
-ADDED = "added_"
+# Property of raw.transactions: the time of the last load that replaced lines of files.
+REPLACED_AT = "replaced_at"
 
 
 def finish_replacements(spark: SparkSession) -> None:
     """Completes the replacements of a load that was killed; see finish_replacement."""
-    for table in (CUSTOMERS, TRANSACTIONS):
+    for table in (CUSTOMERS, TRANSACTIONS, LOADS):
         finish_replacement(spark, table)
 
 
@@ -57,18 +56,18 @@ def no_customers(spark: SparkSession) -> DataFrame:
 
 def are_loaded(spark: SparkSession, inputs: Inputs) -> bool:
     """Returns whether the raw tables hold exactly these inputs."""
-    properties = table_properties(spark, TRANSACTIONS)
     return (
-        properties.get("fingerprint") == inputs.fingerprint
+        table_properties(spark, TRANSACTIONS).get("fingerprint") == inputs.fingerprint
         # On both tables: a load may have been killed between the two.
         and table_properties(spark, CUSTOMERS).get("fingerprint") == inputs.fingerprint
-        and not any(key.startswith(ADDED) for key in properties)
     )
 
 
 def replace_raw_tables(lines: DataFrame, customers: DataFrame, inputs: Inputs) -> None:
     """Replaces both raw tables and records the inputs on them."""
     properties = {"source": inputs.transactions, "fingerprint": inputs.fingerprint}
+    # Customers first: if only one of the two is there after a kill, a load replaces both.
+    replace_table(customers, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT, properties)
     replace_table(
         lines,
         TRANSACTIONS,
@@ -77,52 +76,53 @@ def replace_raw_tables(lines: DataFrame, customers: DataFrame, inputs: Inputs) -
         properties,
         TRANSACTIONS_PARTITION,
     )
-    replace_table(customers, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT, properties)
 
 
 # --- adding -----------------------------------------------------------------------------
 
 
+def exist(spark: SparkSession) -> bool:
+    """Returns whether raw.transactions exists, with loaded or generated lines."""
+    return spark.catalog.tableExists(TRANSACTIONS)
+
+
 def check_can_add(spark: SparkSession) -> None:
     """Raises StepError unless raw.transactions holds loaded data of this version."""
-    advice = "load first with make run TRANSACTIONS=..."
-    if not spark.catalog.tableExists(TRANSACTIONS):
-        raise StepError(f"there is nothing to add to: {TRANSACTIONS} does not exist; {advice}")
     if not is_path(table_properties(spark, TRANSACTIONS).get("source", "")):
         raise StepError(
-            f"{TRANSACTIONS} holds generated data, which do not mix with your own; {advice}"
+            f"{TRANSACTIONS} holds generated data, which do not mix with your own; load first with "
+            "make run TRANSACTIONS=..."
         )
-    if dict(spark.table(TRANSACTIONS).dtypes) != RAW_TYPES:
+    is_current = dict(spark.table(TRANSACTIONS).dtypes) == RAW_TYPES
+    if not is_current or not spark.catalog.tableExists(LOADS):
         raise StepError(
-            f"{TRANSACTIONS} was loaded by an earlier version, with other types of columns; "
-            "load everything again with make run TRANSACTIONS=..."
+            f"{TRANSACTIONS} was loaded by an earlier version, with other columns or without the "
+            "list of its files; load everything again with make run TRANSACTIONS=..."
         )
 
 
-def recorded_time(spark: SparkSession, inputs: Inputs) -> datetime | None:
-    """Returns the loading time under which these inputs were recorded as added, if they were."""
-    recorded = table_properties(spark, TRANSACTIONS).get(ADDED + inputs.fingerprint)
-    return datetime.fromisoformat(recorded) if recorded else None
+def holds_load(spark: SparkSession, loaded_at: datetime) -> bool:
+    """Returns whether raw.transactions has the lines of the load of that time.
 
-
-def are_added(spark: SparkSession, inputs: Inputs) -> bool:
-    """Returns whether the lines of these inputs are in raw.transactions."""
-    if table_properties(spark, TRANSACTIONS).get("fingerprint") == inputs.fingerprint:
+    A load that only removes lines has none; it leaves its time as a property.
+    """
+    if not exist(spark):
+        return False
+    if table_properties(spark, TRANSACTIONS).get(REPLACED_AT) == loaded_at.isoformat():
         return True
-    recorded = recorded_time(spark, inputs)
-    return recorded is not None and not lines_of(spark, recorded).isEmpty()
+    return not lines_of(spark, loaded_at).isEmpty()
 
 
 def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
-    """Removes the files of a killed addition whose partition the table does not know.
-
-    The lines are then added with a new loading time, because the models read only lines that are
-    newer than the lines they already have.
-    """
-    # Dropping a partition removes its files only if the table knows it.
+    """Removes the files of a killed addition whose partition the table does not know."""
+    if not exist(spark):
+        return
     partition = f"partition (loaded_at = timestamp'{loaded_at:%Y-%m-%d %H:%M:%S}')"
-    spark.sql(f"alter table {TRANSACTIONS} add if not exists {partition}")
-    spark.sql(f"alter table {TRANSACTIONS} drop {partition}")
+    nulls = ", ".join("null" for name in RAW_TYPES if name != TRANSACTIONS_PARTITION)
+    # Dropping a partition removes its files only if the table knows it. Overwriting it by no rows
+    # removes the files first, so that a kill between the two statements shows none of their lines.
+    spark.sql(f"insert overwrite {TRANSACTIONS} {partition} select {nulls} from range(0)")
+    spark.sql(f"alter table {TRANSACTIONS} drop if exists {partition}")
 
 
 def add_customers(spark: SparkSession, customers: DataFrame) -> None:
@@ -132,12 +132,26 @@ def add_customers(spark: SparkSession, customers: DataFrame) -> None:
     replace_table(both, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
 
 
-def add_lines(spark: SparkSession, lines: DataFrame, inputs: Inputs, loaded_at: datetime) -> None:
-    """Records the inputs on raw.transactions, then adds their lines, all or none.
-
-    So after a killed load, the next load can check whether the lines are in the table.
-    """
-    pair = f"{quote(ADDED + inputs.fingerprint)} = {quote(loaded_at.isoformat())}"
-    spark.sql(f"alter table {TRANSACTIONS} set tblproperties ({pair})")
+def add_lines(spark: SparkSession, lines: DataFrame) -> None:
+    """Adds lines of one loading time to raw.transactions, all or none."""
     describe(spark, TRANSACTIONS)
     lines.write.insertInto(TRANSACTIONS)
+
+
+def replace_lines(
+    spark: SparkSession, numbers: list[int], lines: DataFrame | None, loaded_at: datetime
+) -> None:
+    """Replaces the lines of the files with these numbers by `lines`, all or none.
+
+    The table gets a new version, so the models are built again from all lines.
+    """
+    rows = spark.table(TRANSACTIONS)
+    kept = rows.where(F.col("file_number").isNull() | ~F.col("file_number").isin(numbers))
+    replace_table(
+        kept.unionByName(lines) if lines is not None else kept,
+        TRANSACTIONS,
+        TRANSACTIONS_COLUMNS,
+        TRANSACTIONS_COMMENT,
+        table_properties(spark, TRANSACTIONS) | {REPLACED_AT: loaded_at.isoformat()},
+        TRANSACTIONS_PARTITION,
+    )

@@ -13,7 +13,7 @@ from ml.loading.casts import (
     ready_for_arithmetic,
     text_of,
 )
-from ml.loading.columns import BROKEN_LINE, CANONICAL, NUMBERS, RAW_TYPES, TIMES
+from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, NUMBERS, RAW_TYPES, TIMES
 from ml.loading.expressions import checked_mapping, named_columns, source_columns
 from ml.loading.formats import Format
 from ml.loading.reading import recognized_reading
@@ -75,7 +75,7 @@ def utc_literal(moment: datetime) -> Column:
 def customers(
     source: DataFrame, mapping: dict[str, str] | None, file_format: Format = EMPTY_FORMAT
 ) -> DataFrame:
-    """Returns the columns of raw.customers and `unparsed_values`, one row per source row."""
+    """Returns the columns of raw.customers and two more, see canonical; one row per source row."""
     expressions = checked_mapping(source, "customers", mapping)
     return canonical(source, "customers", expressions, file_format)
 
@@ -95,7 +95,7 @@ def one_per_customer(rows: DataFrame) -> DataFrame:
 def canonical(
     source: DataFrame, section: str, expressions: dict[str, str], file_format: Format
 ) -> DataFrame:
-    """Returns the canonical columns of `section` and `unparsed_values`, one row per source row.
+    """Returns the canonical columns of `section`, unparsed_values and file_number, row by row.
 
     A value is unparsed when the expression gives something that its column cannot hold, or gives
     null although every source column that it names is filled. Otherwise null or blank is missing.
@@ -115,11 +115,12 @@ def canonical(
             for column, kind in CANONICAL[section].items()
         ],
         F.when(F.coalesce(*texts.values()).isNotNull(), unparsed).alias("unparsed_values"),
+        F.col(FILE_NUMBER).alias("file_number"),
     )
 
 
 def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
-    """Returns one row per source row: VALUE + column for every expression, and BROKEN_LINE.
+    """Returns one row per source row: VALUE + column for every expression, and the extra columns.
 
     Typed columns also have TEXT + column, the text in the source ('abc'; of several columns
     'Quantity=3, UnitPrice=abc'; null for a constant), and FILLED + column, whether every source
@@ -133,6 +134,8 @@ def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) 
         if column in CONVERSIONS
     }
     broken_line = F.col(BROKEN_LINE) if BROKEN_LINE in source.columns else F.lit(None)
+    if FILE_NUMBER not in source.columns:
+        source = source.withColumn(FILE_NUMBER, F.lit(None).cast("int"))
     rows = source.select(
         "*",
         *[F.expr(expressions[column]).alias(VALUE + column) for column in others],
@@ -145,6 +148,7 @@ def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) 
         *[F.expr(expressions[column]).alias(VALUE + column) for column in numbers],
         *[prefix + column for column in typed for prefix in (TEXT, FILLED)],
         F.col(f"{TEXT}line").alias(BROKEN_LINE),
+        FILE_NUMBER,
     )
 
 
@@ -167,7 +171,7 @@ def all_filled(names: list[str]) -> Column:
 
 
 def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
-    """Returns TYPED + column for every expression, UNPARSED + column for typed ones, BROKEN_LINE.
+    """Returns TYPED + column for every expression, UNPARSED + column for typed ones, and extras.
 
     UNPARSED is the text in the source if the column cannot hold the value. Each step is a select of
     its own, so that Spark computes a value only once, even if a later step uses it twice.
@@ -189,6 +193,7 @@ def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) ->
         *[F.when(is_filled(F.col(TYPED + c)), F.col(TYPED + c)).alias(TYPED + c) for c in texts],
         *[unparsed_text(column).alias(UNPARSED + column) for column in typed],
         BROKEN_LINE,
+        FILE_NUMBER,
     )
 
 

@@ -4,29 +4,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ml.loading.columns import BROKEN_LINE
+from ml.loading.columns import BROKEN_LINE, FILE_NUMBER
 from ml.loading.csv_columns import Columns, unique_names
 from ml.loading.csv_dialect import HEAD_LINES, Dialect, recognize_lines
 from ml.loading.csv_staging import stage_csv
 from ml.loading.files import (
     CSV_SUFFIXES,
-    NAMED_FILES,
+    PARQUET_SUFFIXES,
     escape_pattern,
-    find_files,
+    has_suffix,
     is_remote,
 )
+from ml.loading.input_files import CSV_PATTERN, InputFile, list_files
 from ml.loading.mapping import Source
 from ml.loading.parquet_files import stage_parquet
-from ml.loading.wording import listed
-from ml.session import StepError, engine_message, log
+from ml.session import StepError, engine_message
 
 STAGING_PREFIX = "incoming-"
 
@@ -48,15 +50,27 @@ def staging(spark: SparkSession) -> Iterator[Path]:
         yield Path(name)
 
 
-def read_source(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
-    """Returns the rows of a source, which Spark may read from `folder` when they are used.
+class NoRowsError(StepError):
+    """The files of a source have no rows."""
 
-    From CSV every column is a text, and BROKEN_LINE is null for a sound line. Raises StepError
-    when the source cannot be read or has no rows.
+
+def read_source(
+    spark: SparkSession,
+    source: Source,
+    folder: Path,
+    files: list[InputFile] | None = None,
+    first_number: int = 1,
+) -> DataFrame:
+    """Returns the rows of files of a source, by default of all its files.
+
+    Spark may read the rows from `folder` when they are used. From CSV every column is a text, and
+    BROKEN_LINE is null for a sound line. FILE_NUMBER counts the files from `first_number`. Raises
+    NoRowsError when there are no rows, and StepError when the files cannot be read.
     """
     path = source.path
+    read = read_remote if is_remote(path) else partial(read_local, folder=folder)
     try:
-        rows = read_remote(spark, source) if is_remote(path) else read_local(spark, source, folder)
+        rows = read(spark, source, files or list_files(spark, path), first_number)
         is_empty = rows.isEmpty()
     except (PySparkException, Py4JJavaError) as error:
         if "TIMESTAMP(NANOS" in str(error):
@@ -66,26 +80,30 @@ def read_source(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
             ) from error
         raise StepError(f"{path} cannot be read: {engine_message(error)}") from error
     if is_empty:
-        raise StepError(f"{path} has no rows")
+        raise NoRowsError(f"{path} has no rows")
     return rows
 
 
-def read_local(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
-    """Returns the rows of files on this machine, staged in `folder`."""
-    found = find_files(source.path)
-    if found.ignored:
-        log(f"{source.path}: ignored, not data files: {listed(found.ignored, NAMED_FILES)}")
+def read_local(
+    spark: SparkSession, source: Source, files: list[InputFile], first_number: int, folder: Path
+) -> DataFrame:
+    """Returns the rows of files on this machine, staged in `folder`, and FILE_NUMBER."""
+    data = [file.data for file in files if file.data]
     folder.mkdir()
-    if not found.is_csv:
-        stage_parquet(found.files, folder)
+    # The names of staged files count them from 0.
+    position = F.regexp_extract("_metadata.file_name", r"^part-(\d+)", 1).cast("int")
+    number = (position + first_number).alias(FILE_NUMBER)
+    if has_suffix(data[0].path, PARQUET_SUFFIXES):
+        stage_parquet(data, folder)
         # mergeSchema keeps a column that only some of the files have.
-        return spark.read.parquet(str(folder), mergeSchema=True)
-    columns = stage_csv(found.files, source.format, source.covers, folder)
+        return spark.read.parquet(str(folder), mergeSchema=True).select("*", number)
+    columns = stage_csv(data, source.format, source.covers, folder)
     check_repeated(source, columns.repeated)
-    check_every_file_has(source, columns, [file.path for file in found.files])
+    check_every_file_has(source, columns, [file.path for file in data])
     texts = [T.StructField(str(place), T.StringType()) for place in range(len(columns.names))]
     schema = T.StructType([*texts, T.StructField(BROKEN_LINE, T.StringType())])
-    return spark.read.schema(schema).parquet(str(folder)).toDF(*columns.names, BROKEN_LINE)
+    rows = spark.read.schema(schema).parquet(str(folder)).select("*", number)
+    return rows.toDF(*columns.names, BROKEN_LINE, FILE_NUMBER)
 
 
 def check_repeated(source: Source, repeated: dict[str, str]) -> None:
@@ -109,17 +127,18 @@ def check_every_file_has(source: Source, columns: Columns, paths: list[Path]) ->
                 )
 
 
-def read_remote(spark: SparkSession, source: Source) -> DataFrame:
+def read_remote(
+    spark: SparkSession, source: Source, files: list[InputFile], first_number: int
+) -> DataFrame:
     """Returns the rows at a path with a scheme, which Spark reads because it has the keys.
 
     CSV is read line by line: a field with a line break becomes broken lines.
     """
     path = escape_pattern(source.path)
-    csv_files = f"*{{{','.join(CSV_SUFFIXES)}}}"
-    listing = spark.read.format("binaryFile").option("pathGlobFilter", csv_files).load(path)
-    if listing.select("path").isEmpty():
-        return spark.read.parquet(path, mergeSchema=True)
-    dialect = remote_dialect(spark, source, path, csv_files)
+    numbers = {file.uri: number for number, file in enumerate(files, first_number)}
+    if not has_suffix(Path(files[0].path), CSV_SUFFIXES):
+        return numbered(spark.read.parquet(path, mergeSchema=True), numbers)
+    dialect = remote_dialect(spark, source, path, numbers)
     names, repeated = unique_names(dialect.names)
     check_repeated(source, repeated)
     fields = [T.StructField(name, T.StringType()) for name in [*names, BROKEN_LINE]]
@@ -133,15 +152,28 @@ def read_remote(spark: SparkSession, source: Source) -> DataFrame:
         # With pruning, a line with too few fields would be sound if no used field is missing.
         "columnPruning": False,
         "columnNameOfCorruptRecord": BROKEN_LINE,
-        "pathGlobFilter": csv_files,
+        "pathGlobFilter": CSV_PATTERN,
     }
-    return spark.read.schema(T.StructType(fields)).options(**options).csv(path)
+    rows = spark.read.schema(T.StructType(fields)).options(**options).csv(path)
+    return numbered(rows, numbers)
 
 
-def remote_dialect(spark: SparkSession, source: Source, path: str, csv_files: str) -> Dialect:
+def numbered(rows: DataFrame, numbers: dict[str | None, int]) -> DataFrame:
+    """Returns the rows of the files in `numbers`, a map of `_metadata.file_path` to FILE_NUMBER."""
+    spark = rows.sparkSession
+    files = spark.createDataFrame(list(numbers.items()), f"__uri string, {FILE_NUMBER} int")
+    # The filter lets Spark skip the other files; the join would read them.
+    own = rows.select("*", F.col("_metadata.file_path").alias("__uri"))
+    own = own.where(F.col("__uri").isin(list(numbers)))
+    return own.join(F.broadcast(files), "__uri").drop("__uri")
+
+
+def remote_dialect(
+    spark: SparkSession, source: Source, path: str, numbers: dict[str | None, int]
+) -> Dialect:
     """Returns how the CSV files at an escaped path are written; raises StepError."""
-    head = spark.read.text(path, pathGlobFilter=csv_files).limit(HEAD_LINES).collect()
-    lines = [row.value for row in head]
+    texts = numbered(spark.read.text(path, pathGlobFilter=CSV_PATTERN), numbers)
+    lines = [row.value for row in texts.select("value").limit(HEAD_LINES).collect()]
     encoding = source.format.encoding or "utf-8"
     dialect = recognize_lines(source.path, lines, encoding, source.format, source.covers)
     if dialect.header_end != 1:

@@ -123,7 +123,7 @@ numbered_copies as (
             partition by transaction_id, version
             order by
                 loaded_at, ordered_at, customer_id, order_id, product_id, product_category,
-                quantity, amount, payment_method
+                quantity, amount, payment_method, file_number
         ) as copy_number,
         max(version) over (partition by transaction_id) as latest_version
     from marked_lines
@@ -171,6 +171,7 @@ final as (
         ordered_at,
         cast(ordered_at as date) as ordered_on,
         loaded_at,
+        file_number,
 
         product_id,
         product_category,

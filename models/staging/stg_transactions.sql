@@ -24,6 +24,7 @@ final as (
         transactions.ordered_at,
         transactions.ordered_on,
         transactions.loaded_at,
+        transactions.file_number,
 
         transactions.product_id,
         transactions.product_category,

@@ -98,7 +98,7 @@ def write_files(state: Path, folder: Path) -> dict[str, Path]:
         hidden = [
             column
             for (column, *_) in database.sql(f"describe from '{source}'").fetchall()
-            if column in ("loaded_at", "unparsed_values")
+            if column in ("loaded_at", "file_number", "unparsed_values")
         ]
         columns = f"* exclude ({', '.join(hidden)})" if hidden else "*"
         database.execute(f"create view {name} as select {columns} from '{source}'")
