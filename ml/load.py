@@ -2,10 +2,10 @@
 
     python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH] [--append]
 
-A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
-ml/mappings/README.md) gives an expression over the source's columns for each canonical column, and
-the format of a file where that is not certain. Every row of the source becomes one row of
-raw.transactions. A value that does not fit its column becomes null, and `unparsed_values` keeps its
+A source is a CSV or Parquet file, or a folder of either. A mapping (YAML or SQL, see
+ml/mappings/README.md) gives an expression over the source's columns for each canonical column, or
+one select, and the format of a file where that is not certain. Every row of the source, or of the
+select, becomes one row of raw.transactions. A value that does not fit its column becomes null, and `unparsed_values` keeps its
 text, so that staging can reject the row with a reason. When no row can be used, nothing is
 replaced.
 """
@@ -19,16 +19,17 @@ from pyspark.sql import DataFrame, SparkSession
 from ml.loading import raw_tables
 from ml.loading.checks import check_usable
 from ml.loading.inputs import Inputs, read_inputs
+from ml.loading.query_rows import read_rows
 from ml.loading.report import report_customers, report_lines
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
-from ml.loading.sources import read_source, staging
+from ml.loading.sources import staging
 from ml.session import log, run, start
 
 
 def read_lines(spark: SparkSession, inputs: Inputs, folder: Path, loaded_at: datetime) -> DataFrame:
     """Returns the rows for raw.transactions; raises StepError when none of them can be used."""
     source = inputs.mapping.source(inputs.transactions, "transactions")
-    found = read_source(spark, source, folder / source.section)
+    found = read_rows(spark, source, folder / source.section)
     lines = transactions(found, source.mapping, loaded_at, source.format)
     check_usable(lines, inputs.transactions)
     return lines
@@ -37,7 +38,7 @@ def read_lines(spark: SparkSession, inputs: Inputs, folder: Path, loaded_at: dat
 def read_customers(spark: SparkSession, path: str, inputs: Inputs, folder: Path) -> DataFrame:
     """Returns the rows for raw.customers; raises StepError when none of them has an id."""
     source = inputs.mapping.source(path, "customers")
-    found = read_source(spark, source, folder / source.section)
+    found = read_rows(spark, source, folder / source.section)
     rows = customers(found, source.mapping, source.format)
     report_customers(rows, path)
     return one_per_customer(rows)
@@ -84,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transactions", required=True, help="CSV or Parquet, a file or a folder")
     parser.add_argument("--customers", help="CSV or Parquet, a file or a folder")
-    parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression")
+    parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression; or a SQL file")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
     arguments = parser.parse_args()
     # This comes before the start of Spark, because most mistakes are found without Spark.

@@ -36,6 +36,7 @@ def fingerprint(paths: list[str], mapping: str | None) -> str:
     code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
     parts = [code[name].read_text() for name in sorted(code)]
     parts.append(Path(mapping).read_text() if mapping else "")
+    parts += [query.text for query in read_mapping(mapping).queries.values()]
     for path in paths:
         if is_remote(path):
             parts += [path, str(time.time_ns())]

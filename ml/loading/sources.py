@@ -48,11 +48,13 @@ def staging(spark: SparkSession) -> Iterator[Path]:
         yield Path(name)
 
 
-def read_source(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
+def read_source(
+    spark: SparkSession, source: Source, folder: Path, may_be_empty: bool = False
+) -> DataFrame:
     """Returns the rows of a source, which Spark may read from `folder` when they are used.
 
     From CSV every column is a text, and BROKEN_LINE is null for a sound line. Raises StepError
-    when the source cannot be read or has no rows.
+    when the source cannot be read, or has no rows unless it `may_be_empty`.
     """
     path = source.path
     try:
@@ -65,7 +67,7 @@ def read_source(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
                 "microseconds (pandas: to_parquet(..., coerce_timestamps='us'))"
             ) from error
         raise StepError(f"{path} cannot be read: {engine_message(error)}") from error
-    if is_empty:
+    if is_empty and not may_be_empty:
         raise StepError(f"{path} has no rows")
     return rows
 
