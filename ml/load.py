@@ -4,10 +4,10 @@
 
 A source is a CSV or Parquet file, or a folder of either. A mapping (YAML or SQL, see
 ml/mappings/README.md) gives an expression over the source's columns for each canonical column, or
-one select, and the format of a file where that is not certain. Every row of the source, or of the
-select, becomes one row of raw.transactions. A value that does not fit its column becomes null, and `unparsed_values` keeps its
-text, so that staging can reject the row with a reason. When no row can be used, nothing is
-replaced.
+one select over its files, and the format of a file where that is not certain. Every row of the
+source, or of the select, becomes one row of raw.transactions. A value that does not fit its column
+becomes null, and `unparsed_values` keeps its text, so that staging can reject the row with a
+reason. When no row can be used, nothing is replaced.
 """
 
 import argparse

@@ -130,9 +130,7 @@ def test_section_with_a_sql_file_that_cannot_be_used_is_refused(tmp_path, text, 
 
 
 def test_files_of_sql_are_relative_to_the_mapping_and_part_of_the_fingerprint(tmp_path):
-    folder = write(
-        tmp_path / "shop", lines__sql=ORDERS, shop__yml="transactions: {sql: lines.sql}"
-    )
+    folder = write(tmp_path / "shop", lines__sql=ORDERS, shop__yml="transactions: {sql: lines.sql}")
     mapping = read_mapping(str(folder / "shop.yml"))
     assert mapping.queries["transactions"].text == ORDERS
     assert mapping.sections == {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ml.loading.casts import identifier
 from ml.loading.columns import BROKEN_LINE, CANONICAL, REQUIRED
@@ -43,9 +44,23 @@ def read_rows(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
     ]
     for lines in broken:
         rows = rows.unionByName(lines, allowMissingColumns=True)
+    if not is_remote(source.path):
+        rows = stored(rows, folder / "selected")
     if rows.isEmpty():
         raise StepError(f"{source.query.path} gives no rows from {source.path}")
     return rows
+
+
+def stored(rows: DataFrame, folder: Path) -> DataFrame:
+    """Returns the rows as Parquet files in a folder, because a load reads them several times."""
+    kinds = {field.name: field.dataType for field in rows.schema.fields}
+    # Parquet has no type for a column of nulls.
+    columns = [
+        F.col(identifier(name)).cast("string" if isinstance(kind, T.NullType) else kind)
+        for name, kind in kinds.items()
+    ]
+    rows.select(columns).write.parquet(str(folder))
+    return rows.sparkSession.read.parquet(str(folder))
 
 
 def paths_of_tables(source: Source, query: Query) -> dict[str, str]:
