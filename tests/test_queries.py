@@ -77,6 +77,7 @@ def load_query(spark: SparkSession, tmp_path: Path) -> Callable[..., list]:
         ("select 1; select 2", "must be one select; it has select, select"),
         ("insert into x select * from source", "must be one select; it has insert"),
         ("select a from source where", "is not a SQL select: syntax error"),
+        ("select a from source) union (select a from raw.customers", "is not a SQL select: syntax"),
         ("select 1 as amount", "reads no file of the source"),
         ("select * from raw.transactions", "reads raw.transactions; it may read only the files"),
         ("select * from csv.`/etc/passwd`", "may read only the files of the source"),

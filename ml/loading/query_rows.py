@@ -45,7 +45,7 @@ def read_rows(spark: SparkSession, source: Source, folder: Path) -> DataFrame:
     for lines in broken:
         rows = rows.unionByName(lines, allowMissingColumns=True)
     if not is_remote(source.path):
-        rows = stored(rows, folder / "selected")
+        rows = stored(rows, folder / "rows-of-select")  # no table has a hyphen in its name
     if rows.isEmpty():
         raise StepError(f"{source.query.path} gives no rows from {source.path}")
     return rows
