@@ -256,6 +256,21 @@ def test_two_files_with_the_name_of_one_table_are_refused(load_query, tmp_path):
         load_query(folder, ORDERS.replace("source", "my_orders"))
 
 
+def test_path_with_a_scheme_is_one_source(spark, tmp_path):
+    """The server reads it, so the loader does not know its files."""
+    folder = write(tmp_path / "days", days__csv="customer,day,total\nann,2026-01-01,1\nbob\n")
+    (tmp_path / "mapping.sql").write_text(ORDERS)
+    mapping = read_mapping(str(tmp_path / "mapping.sql"))
+    remote = mapping.source(f"file://{folder}", "transactions")
+    rows = transactions(read_rows(spark, remote, tmp_path / "staged"), None, LOADED_AT)
+    values = {(row.customer_id, row.unparsed_values) for row in rows.collect()}
+    assert values == {("ann", None), (None, '{"line":"bob"}')}
+    (tmp_path / "mapping.sql").write_text(ORDERS.replace("source", "days"))
+    mapping = read_mapping(str(tmp_path / "mapping.sql"))
+    with pytest.raises(StepError, match=r"reads days; of a path with a scheme, .* only `source`"):
+        read_rows(spark, mapping.source(f"file://{folder}", "transactions"), tmp_path / "other")
+
+
 def test_sections_with_their_own_files_do_not_mix(spark, tmp_path):
     """Spark Connect looks a view up when it runs, and both sections may read `source`."""
     people = "select id as customer_id, area as region from source"

@@ -6,7 +6,7 @@ with events as (
         events.event_name,
         events.event_timestamp,
         coalesce(events.user_id, events.user_pseudo_id) as customer_id,
-        events.ecommerce.transaction_id as order_id,
+        nullif(events.ecommerce.transaction_id, '(not set)') as order_id,
         events.ecommerce.purchase_revenue,
         events.ecommerce.refund_value,
         events.items
@@ -32,7 +32,7 @@ items as (
 sales as (
     select
         -- A purchase page that is opened again sends its event again; the load keeps one of the two.
-        concat_ws('-', order_id, position) as transaction_id,
+        concat(order_id, '-', coalesce(position, 0)) as transaction_id,
         order_id,
         customer_id,
         timestamp_micros(event_timestamp) as ordered_at,
@@ -46,7 +46,7 @@ sales as (
 
 refunds as (
     select
-        concat_ws('-', order_id, 'refund', position) as transaction_id,
+        concat(order_id, '-refund-', coalesce(position, 0)) as transaction_id,
         concat(order_id, '-refund') as order_id,
         customer_id,
         timestamp_micros(event_timestamp) as ordered_at,

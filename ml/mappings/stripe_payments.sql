@@ -16,7 +16,6 @@ payments as (
         id as order_id,
         coalesce(nullif(`customer id`, ''), lower(trim(`customer email`))) as customer_id,
         `created date (utc)` as ordered_at,
-        description as product_id,
         1 as quantity,
         `converted amount` as amount
     from charges
@@ -29,7 +28,6 @@ refunds as (
         concat(id, '-refund') as order_id,
         coalesce(nullif(`customer id`, ''), lower(trim(`customer email`))) as customer_id,
         `refunded date (utc)` as ordered_at,
-        description as product_id,
         -1 as quantity,
         concat('-', `converted amount refunded`) as amount
     from charges
