@@ -3,12 +3,12 @@
     python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH]
                       [--append [--replace-changed] [--replace-orders]]
 
-A source is a CSV or Parquet file, or a folder of either. A mapping (YAML, see
-ml/mappings/README.md) gives an expression over the source's columns for each canonical column, and
-the format of a file where that is not certain. Every row of the source becomes one row of
-raw.transactions. A value that does not fit its column becomes null, and `unparsed_values` keeps its
-text, so that staging can reject the row with a reason. When no row can be used, nothing is
-replaced.
+A source is a CSV or Parquet file, or a folder of either. A mapping (YAML or SQL, see
+ml/mappings/README.md) gives an expression over the source's columns for each canonical column, or
+one select over its files, and the format of a file where that is not certain. Every row of the
+source, or of the select, becomes one row of raw.transactions. A value that does not fit its column
+becomes null, and `unparsed_values` keeps its text, so that staging can reject the row with a
+reason. When no row can be used, nothing is replaced.
 
 Without --append the source replaces all loaded data. With --append each file is loaded once:
 raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file that has changed since
@@ -35,9 +35,10 @@ from ml.loading.input_files import (
 )
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.mapping import Source
+from ml.loading.query_rows import read_rows
 from ml.loading.report import report_customers, report_lines
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
-from ml.loading.sources import NoRowsError, read_source, staging
+from ml.loading.sources import NoRowsError, staging
 from ml.session import log, run, start
 
 
@@ -58,7 +59,7 @@ class Reader:
         """Returns a section's source, and the rows of these files as they are in the source."""
         source = self.inputs.mapping.source(self.inputs.paths()[section], section)
         folder = self.folder / section
-        return source, read_source(self.spark, source, folder, files, self.next_number)
+        return source, read_rows(self.spark, source, folder, files, self.next_number)
 
     def lines(self, files: list[InputFile]) -> tuple[DataFrame, list[LoadedFile]]:
         """Returns the rows for raw.transactions, and for raw.loads.
@@ -220,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transactions", required=True, help="CSV or Parquet, a file or a folder")
     parser.add_argument("--customers", help="CSV or Parquet, a file or a folder")
-    parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression")
+    parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression; or a SQL file")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
     parser.add_argument(
         "--replace-changed", action="store_true", help="with --append: replace changed files"

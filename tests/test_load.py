@@ -25,7 +25,6 @@ from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.loading.number_formats import number_evidence, plain_number, recognized_number_format
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
 from ml.loading.sources import read_source, staging
-from ml.mappings import olist
 from ml.session import StepError
 
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -765,23 +764,3 @@ def test_online_retail_is_loaded_to_the_cent(spark, tmp_path):
     assert tuple(
         rows.selectExpr("count(distinct order_id)", "count(distinct customer_id)").first()
     ) == (25_900, 4_372)
-
-
-def test_olist_join_keeps_every_item_but_those_of_canceled_orders(spark):
-    folder = data_file("olist_sample/olist_orders_dataset.csv").parent
-    lines, amount = duckdb.sql(
-        f"""
-        select count(*), sum(price::decimal(18, 2) + freight_value::decimal(18, 2))
-        from '{folder}/olist_order_items_dataset.csv'
-        inner join '{folder}/olist_orders_dataset.csv' using (order_id)
-        where order_status not in ('canceled', 'unavailable')
-        """
-    ).fetchall()[0]
-    joined = olist.joined(spark, str(folder))
-    rows = transactions(joined["transactions"], None, LOADED_AT).cache()
-    assert totals(rows) == (lines, 0, 0, amount)
-    assert rows.select("transaction_id").distinct().count() == lines
-    people = customers(joined["customers"], None)
-    assert people.count() == people.select("customer_id").distinct().count()
-    assert rows.join(people, "customer_id", "left_anti").isEmpty()
-    rows.unpersist()

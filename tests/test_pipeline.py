@@ -391,7 +391,7 @@ class TestOnlineRetail:
 
 @on_data("olist")
 class TestOlist:
-    """The Olist sample: 20,000 orders in files that a small step joins."""
+    """The Olist sample: 20,000 orders in files that the SQL of a mapping joins."""
 
     def test_nothing_is_lost_and_revenue_agrees(self, query: Query):
         assert_nothing_is_lost(query)

@@ -18,7 +18,7 @@ class Inputs:
     customers: str | None
     mapping: Mapping
     fingerprint: str
-    # SHA-256 of the mapping file.
+    # SHA-256 of the mapping, with its select.
     mapping_checksum: str | None = None
     # Whether the lines of an order replace its earlier lines.
     replaces_orders: bool = False
@@ -37,7 +37,9 @@ def read_inputs(
     customers = locate(customers) if customers else None
     paths = [transactions, customers] if customers else [transactions]
     expressions = read_mapping(mapping)
-    checksum = hashlib.sha256(Path(mapping).read_bytes()).hexdigest() if mapping else None
+    texts = [Path(mapping).read_text()] if mapping else []
+    texts += [query.text for query in expressions.queries.values()]
+    checksum = hashlib.sha256("\n".join(texts).encode()).hexdigest() if mapping else None
     return Inputs(
         transactions,
         customers,
@@ -56,6 +58,7 @@ def fingerprint(paths: list[str], mapping: str | None) -> str:
     code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
     parts = [code[name].read_text() for name in sorted(code)]
     parts.append(Path(mapping).read_text() if mapping else "")
+    parts += [query.text for query in read_mapping(mapping).queries.values()]
     for path in paths:
         if is_remote(path):
             parts += [path, str(time.time_ns())]

@@ -1,4 +1,4 @@
-"""The mapping file: an expression for each canonical column, and the format of the files."""
+"""The mapping file: an expression for each canonical column or a select, and the files' format."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import yaml
 
 from ml.loading.columns import CANONICAL, REQUIRED
 from ml.loading.formats import Format, read_format
+from ml.loading.queries import Query, read_query
 from ml.session import StepError
 
 
@@ -19,9 +20,12 @@ class Source:
     section: str
     mapping: dict[str, str] | None = None
     format: Format = field(default_factory=Format)
+    query: Query | None = None
 
     def covers(self, names: list[str]) -> bool:
         """Returns whether a header with these names has what the required columns need."""
+        if self.query:
+            return self.query.covers(names)
         if self.mapping is None:
             return set(REQUIRED[self.section]) <= {name.lower() for name in names}
         needed = [
@@ -34,6 +38,8 @@ class Source:
 
     def needs(self, name: str) -> bool:
         """Returns whether a canonical column comes from the source column `name`."""
+        if self.query:
+            return self.query.needs(name)
         if self.mapping is None:
             return name.lower() in CANONICAL[self.section]
         return any(mentions(expression, name) for expression in self.mapping.values())
@@ -53,24 +59,32 @@ def mentions(expression: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping file: section -> canonical column -> expression, and the format by section."""
+    """A mapping file: section -> canonical column -> expression, and the format by section.
+
+    A section that is a SQL file is in `queries` instead.
+    """
 
     sections: dict[str, dict[str, str]] = field(default_factory=dict)
     formats: dict[str, Format] = field(default_factory=dict)
+    queries: dict[str, Query] = field(default_factory=dict)
 
     def source(self, path: str, section: str) -> Source:
         """Returns the source at `path`, as this mapping describes its section."""
         file_format = self.formats.get(section, Format())
-        return Source(path, section, self.sections.get(section), file_format)
+        query = self.queries.get(section)
+        return Source(path, section, self.sections.get(section), file_format, query)
 
 
 def read_mapping(path: str | None) -> Mapping:
-    """Returns the mapping in the YAML file at `path`, an empty one without a file.
+    """Returns the mapping in the YAML or SQL file at `path`, an empty one without a file.
 
-    Raises StepError for a file that cannot be read or has unknown keys.
+    A SQL file is the section of the transactions. Raises StepError for a file that cannot be read
+    or has unknown keys.
     """
     if path is None:
         return Mapping()
+    if path.lower().endswith(".sql"):
+        return Mapping(queries={"transactions": read_query(Path(path))})
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -82,8 +96,14 @@ def read_mapping(path: str | None) -> Mapping:
             f"mapping {path} must be a map with the keys transactions:, customers: and format:"
         )
     formats = read_formats(path, content.pop("format", {}))
-    sections = {name: read_section(path, name, columns) for name, columns in content.items()}
-    return Mapping(sections, formats)
+    files = {name: path_of_query(path, name, columns) for name, columns in content.items()}
+    queries = {name: read_query(file) for name, file in files.items() if file}
+    sections = {
+        name: read_section(path, name, columns)
+        for name, columns in content.items()
+        if name not in queries
+    }
+    return Mapping(sections, formats, queries)
 
 
 def read_formats(path: str, values: object) -> dict[str, Format]:
@@ -96,6 +116,17 @@ def read_formats(path: str, values: object) -> dict[str, Format]:
         own = values.get(section, {})
         formats[section] = read_format(path, common | own if isinstance(own, dict) else own)
     return formats
+
+
+def path_of_query(path: str, section: str, columns: object) -> Path | None:
+    """Returns the SQL file of a section, which is named relative to the mapping, if it has one."""
+    if section not in CANONICAL or not isinstance(columns, dict) or "sql" not in columns:
+        return None
+    if len(columns) > 1 or not isinstance(columns["sql"], str):
+        raise StepError(
+            f"mapping {path}: {section} must be a map of column -> expression, or only sql: FILE"
+        )
+    return Path(path).parent / columns["sql"]
 
 
 def read_section(path: str, section: str, columns: object) -> dict[str, str]:

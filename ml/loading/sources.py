@@ -60,12 +60,14 @@ def read_source(
     folder: Path,
     files: list[InputFile] | None = None,
     first_number: int = 1,
+    may_be_empty: bool = False,
 ) -> DataFrame:
     """Returns the rows of files of a source, by default of all its files.
 
     Spark may read the rows from `folder` when they are used. From CSV every column is a text, and
     BROKEN_LINE is null for a sound line. FILE_NUMBER counts the files from `first_number`. Raises
-    NoRowsError when there are no rows, and StepError when the files cannot be read.
+    NoRowsError when there are no rows, unless they `may_be_empty`, and StepError when the files
+    cannot be read.
     """
     path = source.path
     read = read_remote if is_remote(path) else partial(read_local, folder=folder)
@@ -79,7 +81,7 @@ def read_source(
                 "microseconds (pandas: to_parquet(..., coerce_timestamps='us'))"
             ) from error
         raise StepError(f"{path} cannot be read: {engine_message(error)}") from error
-    if is_empty:
+    if is_empty and not may_be_empty:
         raise NoRowsError(f"{path} has no rows")
     return rows
 
