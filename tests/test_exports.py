@@ -87,8 +87,8 @@ def test_shopify_order_has_the_customer_and_the_time_of_its_first_line(load: Loa
     assert found[-1][1:3] == ("#1006", None)
 
 
-def test_shopify_order_that_is_in_two_files_has_no_amount(load: Load, tmp_path: Path):
-    """Its lines cannot be told from lines that repeat an item, so the load rejects them."""
+def test_shopify_order_that_is_in_two_files_has_the_same_ids_in_both(load: Load, tmp_path: Path):
+    """So staging can tell that the second is a copy, or a later version."""
     text = (EXPORTS / "shopify_orders.csv").read_text()
     lines = text.splitlines(keepends=True)
     folder = tmp_path / "inbox"
@@ -96,9 +96,24 @@ def test_shopify_order_that_is_in_two_files_has_no_amount(load: Load, tmp_path: 
     (folder / "january.csv").write_text(text)
     (folder / "again.csv").write_text("".join(lines[:3]))
     mapping = ROOT / "ml" / "mappings" / "shopify_orders.sql"
-    amounts = dict(load(folder, "amount", mapping=mapping))
-    assert [amounts[f"#1001-{line}"] for line in range(1, 5)] == [None] * 4
-    assert amounts["#1003-1"] == Decimal("20.00")
+    found = [row for row in load(folder, "amount", mapping=mapping) if row[0].startswith("#1001")]
+    assert found == [
+        *[("#1001-1", Decimal("24.00"))] * 2,
+        *[("#1001-2", Decimal("16.00"))] * 2,
+        *[("#1001-refund", Decimal("-5.00"))] * 2,
+    ]
+
+
+def test_shopify_order_that_is_split_over_two_files_has_no_amount_in_the_second(
+    load: Load, tmp_path: Path
+):
+    """The second file has no totals, so the load rejects its lines."""
+    lines = (EXPORTS / "shopify_orders.csv").read_text().splitlines(keepends=True)
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    (folder / "rest.csv").write_text("".join([lines[0], lines[2]]))
+    mapping = ROOT / "ml" / "mappings" / "shopify_orders.sql"
+    assert load(folder, "amount", mapping=mapping) == [("#1001-1", None)]
 
 
 def test_stripe_refund_is_a_line_of_its_own_day(load: Load):

@@ -9,7 +9,7 @@ with orders as (
         lower(trim(max(email))) as customer_id,
         max(`created at`) as ordered_at,
         max(`payment method`) as payment_method,
-        -- An order that is in two files has two first lines. Its lines are then rejected: missing_amount.
+        -- Null unless the file has one first line of the order. Its lines are then rejected: missing_amount.
         case when count_if(subtotal <> '') = 1 then cast(max(subtotal) as decimal(18, 2)) end as subtotal,
         cast(max(`refunded amount`) as decimal(18, 2)) as refunded
     from source
