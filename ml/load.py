@@ -46,14 +46,20 @@ class Reader:
     """Reads files of the inputs, and numbers them in the order in which it reads them."""
 
     def __init__(
-        self, spark: SparkSession, inputs: Inputs, folder: Path, loaded_at: datetime, number: int
+        self,
+        spark: SparkSession,
+        inputs: Inputs,
+        folder: Path,
+        loaded_at: datetime,
+        known: list[LoadedFile],
     ):
-        """`folder` is for staged files; `number` is that of the first file."""
+        """`folder` is for staged files; `known` are the rows of raw.loads."""
         self.spark = spark
         self.inputs = inputs
         self.folder = folder
         self.loaded_at = loaded_at
-        self.next_number = number
+        # No number is used twice: until the models are built again, they have the old ones.
+        self.next_number = 1 + max((file.number for file in known), default=0)
 
     def read(self, section: str, files: list[InputFile]) -> tuple[Source, DataFrame]:
         """Returns a section's source, and the rows of these files as they are in the source."""
@@ -115,7 +121,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
         return
     with staging(spark) as folder:
-        reader = Reader(spark, inputs, folder, loaded_at, 1)
+        reader = Reader(spark, inputs, folder, loaded_at, earlier)
         lines, files = reader.lines(list_files(spark, inputs.transactions))
         people, people_files = (
             reader.people(list_files(spark, inputs.customers))
@@ -157,9 +163,8 @@ def append(
     # Rows of files that were touched have their new time.
     now = {file.number: file for each in found.values() for file in each.loaded}
     known = [now.get(file.number, file) for file in known]
-    number = 1 + max((file.number for file in known), default=0)
     with staging(spark) as folder:
-        add(Reader(spark, inputs, folder, loaded_at, number), found, known)
+        add(Reader(spark, inputs, folder, loaded_at, known), found, known)
 
 
 def load_first(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
