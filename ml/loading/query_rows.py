@@ -83,9 +83,17 @@ def rows_of_select(
     rows = rows.withColumns({BROKEN_LINE: F.lit(None), FILE_NUMBER: F.lit(first_number)})
     for table in tables.values():
         if BROKEN_LINE in table.columns:
-            broken = table.where(F.col(BROKEN_LINE).isNotNull()).select(BROKEN_LINE, FILE_NUMBER)
-            rows = rows.unionByName(broken, allowMissingColumns=True)
+            rows = rows.unionByName(broken_lines(table), allowMissingColumns=True)
     return rows
+
+
+def broken_lines(table: DataFrame) -> DataFrame:
+    """Returns BROKEN_LINE and FILE_NUMBER of the lines that cannot be split into fields."""
+    # Spark refuses to read only BROKEN_LINE from a CSV file. So a part of another column, an empty
+    # one, is added, and is in the condition, where the optimizer cannot leave it out.
+    other = F.coalesce(F.col(identifier(table.columns[0])), F.lit(""))
+    text = F.concat(BROKEN_LINE, F.substring(other, 1, 0))
+    return table.where(F.length(text) > 0).select(text.alias(BROKEN_LINE), FILE_NUMBER)
 
 
 def stored(rows: DataFrame, folder: Path) -> DataFrame:
