@@ -70,7 +70,7 @@ def rows_of_select(
     tables = {
         name: read_source(
             spark,
-            replace(source, path=file.path),
+            source if is_remote(source.path) else replace(source, path=file.path),
             folder / f"{first_number}_{name}",
             [file],
             number,
