@@ -27,7 +27,7 @@ def raw_tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
             "transactions",
             spark.createDataFrame(
                 [
-                    (key, None, who, at, None, None, Decimal(1), amount, None, None, None, at)
+                    (key, None, who, at, None, None, Decimal(1), amount, *[None] * 6, at)
                     for key, who, amount, at in lines
                 ],
                 tables.TRANSACTIONS_COLUMNS,
