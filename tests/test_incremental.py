@@ -366,9 +366,10 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
     assert equals_a_rebuilt_one("2026-03-15")
 
     # A correction moves a purchase from January 5 to 25: the months from the 5th on.
+    kept = build("2026-03-15")
     add("2026-03-10,,b1,p1,bob,2026-01-25,1,20")
     corrected = build("2026-03-15")
-    assert {day for day in corrected if corrected[day] == late[day]} == {"2025-12-31"}
+    assert {day for day in corrected if corrected[day] == kept[day]} == {"2025-12-31"}
     assert equals_a_rebuilt_one("2026-03-15")
 
     # A deletion brings no usable line; it changes the months from the deleted line on.
