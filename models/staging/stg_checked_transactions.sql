@@ -9,7 +9,7 @@
     )
 }}
 
-with transactions as (
+with raw_transactions as (
     select
         *,
         {{ order_key('order_id', 'customer_id', 'ordered_at') }} as order_key,
@@ -19,6 +19,13 @@ with transactions as (
         -- Only new lines. What they change in earlier lines is in stg_superseded_transactions.
         where loaded_at > (select max(earlier.batch) from {{ this }} as earlier)
     {% endif %}
+),
+
+transactions as (
+    select
+        *,
+        {{ line_key('transaction_id', 'order_key') }} as line_key
+    from raw_transactions
 ),
 
 -- The versions that earlier runs have accepted, of the ids of new lines.
@@ -96,21 +103,22 @@ checked_lines as (
 -- Hashes, because eight bytes per line shuffle faster than an id. Two ids with the same hash do no
 -- harm: the copies are numbered by the id itself.
 repeated_ids as (
-    select xxhash64(transaction_id) as transaction_key
+    select line_key
     from checked_lines
     where own_rejection_reason is null and transaction_id is not null
-    group by xxhash64(transaction_id)
+    group by line_key
     having count(*) > 1
 ),
 
 marked_lines as (
     select /*+ broadcast(repeated_ids) */
         checked_lines.*,
-        repeated_ids.transaction_key is not null as is_repeated
+        repeated_ids.line_key is not null as is_repeated
     from checked_lines
     left join repeated_ids
         on
-            xxhash64(checked_lines.transaction_id) = repeated_ids.transaction_key
+            checked_lines.line_key = repeated_ids.line_key
+            and checked_lines.transaction_id is not null
             and checked_lines.own_rejection_reason is null
 ),
 
@@ -166,7 +174,7 @@ final as (
         order_key,
         order_id,
         transaction_id,
-        {{ line_key('transaction_id', 'order_key') }} as line_key,
+        line_key,
 
         ordered_at,
         cast(ordered_at as date) as ordered_on,
