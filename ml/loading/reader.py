@@ -1,0 +1,86 @@
+"""Reads the files of a load, as rows for the raw tables and for the ledger."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from ml.loading.checks import check_usable
+from ml.loading.input_files import InputFile, LoadedFile, check_unchanged
+from ml.loading.inputs import Inputs
+from ml.loading.mapping import Source
+from ml.loading.query_rows import read_rows
+from ml.loading.report import report_customers
+from ml.loading.rows import customers, one_per_customer, transactions
+
+
+class Reader:
+    """Reads files of the inputs, and numbers them in the order in which it reads them."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        inputs: Inputs,
+        folder: Path,
+        loaded_at: datetime,
+        known: list[LoadedFile],
+    ):
+        """`folder` is for staged files; `known` are the rows of raw.loads."""
+        self.spark = spark
+        self.inputs = inputs
+        self.folder = folder
+        self.loaded_at = loaded_at
+        # No number is used twice: until the models are built again, they have the old ones.
+        self.next_number = 1 + max((file.number for file in known), default=0)
+
+    def read(self, section: str, files: list[InputFile]) -> tuple[Source, DataFrame]:
+        """Returns a section's source, and the rows of these files as they are in the source."""
+        source = self.inputs.mapping.source(self.inputs.paths()[section], section)
+        folder = self.folder / section
+        return source, read_rows(self.spark, source, folder, files, self.next_number)
+
+    def lines(self, files: list[InputFile]) -> tuple[DataFrame, list[LoadedFile]]:
+        """Returns the rows for raw.transactions, and for raw.loads.
+
+        Raises NoRowsError when the files have no rows, and StepError when no row can be used.
+        """
+        source, found = self.read("transactions", files)
+        lines = transactions(
+            found, source.mapping, self.loaded_at, source.format, self.inputs.replaces_orders
+        )
+        check_usable(lines, source.path)
+        return lines, self.record(source.section, files, lines)
+
+    def people(self, files: list[InputFile]) -> tuple[DataFrame, list[LoadedFile]]:
+        """Returns the rows for raw.customers, and for raw.loads.
+
+        Raises NoRowsError when the files have no rows, and StepError when no row has an id.
+        """
+        source, found = self.read("customers", files)
+        rows = customers(found, source.mapping, source.format)
+        report_customers(rows, source.path)
+        return one_per_customer(rows), self.record(source.section, files, rows)
+
+    def record(
+        self, section: str, files: list[InputFile], rows: DataFrame | None
+    ) -> list[LoadedFile]:
+        """Returns the rows for raw.loads of files that were just read; without `rows` of none."""
+        counted = rows.groupBy("file_number").count().collect() if rows is not None else []
+        counts = dict(map(tuple, counted))
+        check_unchanged(files)
+        recorded = [
+            LoadedFile(
+                number,
+                section,
+                file.path,
+                file.size,
+                file.modified_at,
+                file.checksum,
+                self.inputs.mapping_checksum,
+                counts.get(number, 0),
+                self.loaded_at,
+            )
+            for number, file in enumerate(files, self.next_number)
+        ]
+        self.next_number += len(files)
+        return recorded
