@@ -30,6 +30,14 @@
 {% endmacro %}
 
 
+{#- The last batch of lines in a model that is not empty. It is a literal, because Spark hands only literals on to the
+    source of the lines, which then gives no others. -#}
+{% macro last_batch() %}
+    {% set found = run_query('select string(max(batch)) from ' ~ this) %}
+    {{- return('timestamp' ~ sql_string(found.rows[0][0])) -}}
+{% endmacro %}
+
+
 {% macro note_origin_of_lines() %}
     alter table {{ this }} set tblproperties ('built_from' = '{{ origin_of_lines() }}')
 {% endmacro %}

@@ -96,9 +96,9 @@ def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
 
 
 def loaded_source(spark: SparkSession) -> str | None:
-    """The user's file or folder that raw.transactions was loaded from; None without one."""
+    """The user's file, folder or table that raw.transactions was loaded from; None without one."""
     source = tables.table_properties(spark, "raw.transactions").get("source", "")
-    return source if tables.is_path(source) else None
+    return source if tables.is_of_user(source) else None
 
 
 def generate(spark: SparkSession, customers: int, seed: int) -> None:

@@ -34,6 +34,7 @@ from ml.loading.reader import Reader
 from ml.loading.report import report_lines
 from ml.loading.rows import without_ansi
 from ml.loading.sources import NoRowsError, staging
+from ml.loading.tables_in_place import View
 from ml.session import log, run, start
 
 
@@ -45,17 +46,17 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         return
     with staging(spark) as folder:
         reader = Reader(spark, inputs, folder, loaded_at, earlier)
-        lines, files = reader.lines(list_files(spark, inputs.transactions))
-        people, people_files = (
-            reader.people(list_files(spark, inputs.customers))
-            if inputs.customers
-            else (raw_tables.no_customers(spark), [])
-        )
-        earlier = [file for file in earlier if file.section == "transactions"]
-        ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
-        raw_tables.replace_raw_tables(lines, people, inputs)
+        lines, files = reader.all("transactions")
+        people, people_files = reader.all("customers")
+        if files:
+            earlier = [file for file in earlier if file.section == "transactions"]
+            ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
+        # Customers first: if only one of the two is there after a kill, a load replaces both.
+        raw_tables.replace_raw_table(spark, "customers", people, inputs)
+        raw_tables.replace_raw_table(spark, "transactions", lines, inputs)
         ledger.write(spark, files + people_files, {"fingerprint": inputs.fingerprint})
-    report_lines(raw_tables.lines_of(spark, loaded_at), inputs.transactions)
+    new_lines = lines.new_rows if isinstance(lines, View) else raw_tables.lines_of(spark, loaded_at)
+    report_lines(new_lines, inputs.transactions)
 
 
 def append(

@@ -1,6 +1,7 @@
 """The raw and ml tables: their columns, and replacement that leaves no half-written table."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import date
@@ -9,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ml.session import describe
+from ml.sql_text import quote
 
 CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
@@ -73,7 +75,7 @@ def replace_table(
     database, _, _ = table.partition(".")
     next_table = f"{table}__next"
     spark.sql(f"create database if not exists {database}")
-    spark.sql(f"drop table if exists {next_table}")
+    drop(spark, next_table)
     # Created before it is filled, so that the drop above removes the files of a killed run too.
     partitions = f"partitioned by ({partitioned_by})" if partitioned_by else ""
     spark.sql(
@@ -81,12 +83,43 @@ def replace_table(
     )
     data.write.insertInto(next_table, overwrite=True)
     stored = (properties or {}) | {"version": uuid.uuid4().hex}
-    pairs = ", ".join(f"{quote(key)} = {quote(value)}" for key, value in stored.items())
-    spark.sql(f"alter table {next_table} set tblproperties ({pairs})")
+    spark.sql(f"alter table {next_table} set tblproperties ({pairs(stored)})")
     rows = spark.table(next_table).count()
-    spark.sql(f"drop table if exists {table}")
+    drop(spark, table)
     spark.sql(f"alter table {next_table} rename to {table}")
     return rows
+
+
+def replace_by_view(
+    spark: SparkSession,
+    sql: str,
+    view: str,
+    columns: str,
+    comment: str,
+    properties: dict[str, str],
+) -> None:
+    """Replaces a table or view by the view of a statement; see replace_table.
+
+    The view gets a unique `version`, unless `properties` has one.
+    """
+    spark.sql(f"create database if not exists {view.partition('.')[0]}")
+    # A view has only names and comments.
+    names = re.sub(r"(?m)^(\s*\w+) \S+", r"\1", columns)
+    stored = {"version": uuid.uuid4().hex} | properties
+    definition = f"({names}) comment {quote(comment)} tblproperties ({pairs(stored)}) as {sql}"
+    if not spark.catalog.tableExists(view) or is_view(spark, view):
+        spark.sql(f"create or replace view {view} {definition}")
+        return
+    next_view = f"{view}__next"
+    drop(spark, next_view)
+    spark.sql(f"create view {next_view} {definition}")
+    drop(spark, view)
+    spark.sql(f"alter view {next_view} rename to {view}")
+
+
+def pairs(properties: dict[str, str]) -> str:
+    """Returns properties as SQL."""
+    return ", ".join(f"{quote(key)} = {quote(value)}" for key, value in properties.items())
 
 
 def finish_replacement(spark: SparkSession, table: str) -> None:
@@ -94,7 +127,19 @@ def finish_replacement(spark: SparkSession, table: str) -> None:
     next_table = f"{table}__next"
     # The version is stored last: a table that has one is complete.
     if not spark.catalog.tableExists(table) and "version" in table_properties(spark, next_table):
-        spark.sql(f"alter table {next_table} rename to {table}")
+        kind = "view" if is_view(spark, next_table) else "table"
+        spark.sql(f"alter {kind} {next_table} rename to {table}")
+
+
+def is_view(spark: SparkSession, table: str) -> bool:
+    """Returns whether a table, which must exist, is a view."""
+    return spark.catalog.getTable(table).tableType == "VIEW"
+
+
+def drop(spark: SparkSession, table: str) -> None:
+    """Drops a table or view, if it exists."""
+    if spark.catalog.tableExists(table):
+        spark.sql(f"drop {'view' if is_view(spark, table) else 'table'} {table}")
 
 
 def run_name(*inputs: object) -> str:
@@ -136,12 +181,6 @@ def table_properties(spark: SparkSession, table: str) -> dict[str, str]:
     return {row.key: row.value for row in spark.sql(f"show tblproperties {table}").collect()}
 
 
-def is_path(source: str) -> bool:
-    """Returns whether the property `source` of raw.transactions names a user's file or folder."""
-    return "/" in source
-
-
-def quote(text: str) -> str:
-    """Returns `text` as a SQL string literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def is_of_user(source: str) -> bool:
+    """Returns whether the property `source` of raw.transactions names a user's file or table."""
+    return "/" in source or source.startswith("table:")

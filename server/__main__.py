@@ -16,7 +16,7 @@ from server import history, spark_server
 from server.environment import EVENTS, HISTORY_PORT, PORTS, SPARK_HOME, STATE, ServerError
 from server.history import HISTORY
 from server.java import find_java
-from server.settings import written_setting
+from server.settings import written_settings
 from server.spark_server import SERVER, addresses
 
 
@@ -38,9 +38,10 @@ def servers() -> None:
             f"the Spark server (process {pid}) does not answer; see {SERVER.log_file}"
         )
     print(f"Spark server is up (process {pid}): {addresses()}")
+    settings = written_settings()
     print(
-        f"state: {STATE}   master: {written_setting('spark.master')}   "
-        f"memory: {written_setting('spark.driver.memory')}   log: {SERVER.log_file}"
+        f"state: {STATE}   master: {settings['spark.master']}   "
+        f"memory: {settings['spark.driver.memory']}   log: {SERVER.log_file}"
     )
 
 

@@ -25,7 +25,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from ml.loading.inputs import read_inputs
+from ml.loading import raw_tables
+from ml.loading.inputs import Inputs, read_inputs
+from ml.loading.rows import without_ansi
 from ml.session import log, run, start
 from reports.project import ROOT, TARGET, run_dbt
 from server.environment import STATE
@@ -47,7 +49,7 @@ FILES = {
 }
 NAMES = {
     "parameters": "the parameters",
-    "input": "the files to load",
+    "input": "the data to load",
     "project": "the project's code",
     "raw": "the raw data",
     "tables": "the tables",
@@ -76,12 +78,21 @@ def contents(names: Iterable[str]) -> str:
     return digest(f"{file.relative_to(ROOT)} {digest([file.read_bytes()])}" for file in files)
 
 
-def input_files() -> str:
-    """Returns the fingerprint of the files that the parameters name; empty without one."""
+def inputs() -> Inputs | None:
+    """Returns the files or tables that the parameters name; None without one."""
     transactions, customers, mapping = (
         os.environ.get(name) or None for name in ("TRANSACTIONS", "CUSTOMERS", "MAPPING")
     )
-    return read_inputs(transactions, customers, mapping).fingerprint if transactions else ""
+    return read_inputs(transactions, customers, mapping) if transactions else None
+
+
+def has_new_rows(spark: SparkSession) -> bool:
+    """Returns whether a table that the parameters name has rows that no run has read."""
+    named = inputs()
+    if not named or not any(map(named.is_in_place, named.paths())):
+        return False
+    without_ansi(spark)
+    return not raw_tables.are_loaded(spark, named)
 
 
 def site_files() -> str:
@@ -120,7 +131,7 @@ def requested() -> dict[str, str]:
     """Returns the hashes of all that a run depends on."""
     return {
         "parameters": digest(os.environ.get(name, "") for name in PARAMETERS),
-        "input": input_files(),
+        "input": named.fingerprint if (named := inputs()) else "",
         **{name: contents(paths) for name, paths in FILES.items()},
     }
 
@@ -177,11 +188,14 @@ def scope() -> None:
         return
     record = json.loads(STATE_FILE.read_text())
     manifest = json.loads((RECORD / "manifest.json").read_text())
+    spark = start("last run")
     try:
-        now = wanted | made(start("last run"), manifest)
+        now = wanted | made(spark, manifest)
     except AnalysisException:  # a folder of tables is missing
         now = wanted | {"tables": "missing"}
     changed = {name for name in now if now[name] != record["state"].get(name)}
+    if has_new_rows(spark):
+        changed.add("input")
     since = f"since the run of {record['ended_at']}"
     names = ", ".join(text for name, text in NAMES.items() if name in changed)
     # stdout is for make, stderr for the user.

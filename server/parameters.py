@@ -45,7 +45,7 @@ def check(parameters: Mapping[str, str]) -> None:
     for name in ("CUSTOMERS", "MAPPING"):
         if parameters.get(name) and not parameters.get("TRANSACTIONS"):
             raise StepError(
-                f"{name}={parameters[name]} needs TRANSACTIONS too: the file or folder to load"
+                f"{name}={parameters[name]} needs TRANSACTIONS too: a file, folder or table"
             )
 
 

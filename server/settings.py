@@ -57,10 +57,9 @@ def write_settings() -> Path:
     return WRITTEN
 
 
-def written_setting(name: str) -> str:
-    """Returns a setting of the server that runs; its environment may differ from ours."""
-    values = re.findall(rf"(?m)^{re.escape(name)}[\s=]+(.+?)\s*$", WRITTEN.read_text())
-    return values[-1]
+def written_settings() -> dict[str, str]:
+    """Returns the settings of the server that runs; its environment may differ from ours."""
+    return dict(re.findall(r"(?m)^(spark\.[^\s=:]+)[\s=:]+(.+?)\s*$", WRITTEN.read_text()))
 
 
 def connect_token() -> str:

@@ -11,7 +11,8 @@ from server import missing_class
 from server.daemon import Daemon
 from server.environment import EVENTS, PORTS, SPARK_HOME, STATE, check_port
 from server.java import find_java
-from server.settings import SCRATCH, connect_token, write_settings
+from server.packages import jars_of_packages
+from server.settings import SCRATCH, connect_token, write_settings, written_settings
 
 SERVER = Daemon(
     "Spark server", "server", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
@@ -95,12 +96,14 @@ def server_command() -> list[str]:
 
 
 def server_environment() -> dict[str, str]:
-    """Returns the environment of the server's process."""
+    """Returns the environment of the server's process; the settings must be written."""
+    java_home = find_java()
+    jars = jars_of_packages(written_settings(), java_home)
     environment = os.environ | {
-        "JAVA_HOME": find_java(),
+        "JAVA_HOME": java_home,
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_DIST_CLASSPATH": str(STATE / "classes"),
+        "SPARK_DIST_CLASSPATH": ":".join([str(STATE / "classes"), *jars]),
         # Every user of the machine can read a command line, but not an environment.
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": connect_token(),
         "PYSPARK_PYTHON": sys.executable,

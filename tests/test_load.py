@@ -481,7 +481,7 @@ def test_numbers_are_read_in_the_format_of_their_column(spark):
     read = F.lit(None)
     for case, (column, file_format, _) in enumerate(NUMBERS):
         form = recognized_number_format(number_evidence(column), file_format)
-        read = F.when(F.col("case") == case, plain_number(F.col("text"), form)).otherwise(read)
+        read = F.when(F.col("case") == case, F.expr(plain_number("text", form))).otherwise(read)
     rows = spark.createDataFrame(texts, "case int, text string")
     found = [row[0] for row in rows.select(read.try_cast("decimal(18,2)").cast("string")).collect()]
     expected = [value for _, _, values in NUMBERS for value in values]

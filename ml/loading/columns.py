@@ -24,6 +24,8 @@ REQUIRED = {
     "transactions": ("customer_id", "ordered_at", "amount"),
     "customers": ("customer_id",),
 }
+# Of a table that is read in place, the time when a row came into it.
+WATERMARK = "loaded_at"
 # All other canonical columns are texts.
 NUMBERS = ("quantity", "amount", "age")
 TIMES = ("ordered_at", "updated_at", "registered_on")

@@ -8,11 +8,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ml.loading.casts import CONVERSIONS, identifier, ready_for_arithmetic
+from ml.loading.casts import CONVERSIONS, ready_for_arithmetic
 from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, NUMBERS, REQUIRED, TIMES
 from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.loading.wording import listed
 from ml.session import StepError, engine_message
+from ml.sql_text import identifier
 
 # The most columns of a source that a message names.
 NAMED_COLUMNS = 20
@@ -135,7 +136,9 @@ def no_rows(source: DataFrame, column: str) -> DataFrame:
     names = source_columns(source)
     fields = [field for field in source.schema.fields if field.name in names]
     rows = source.sparkSession.createDataFrame([], T.StructType(fields))
-    return ready_for_arithmetic(rows, rows.columns) if column in NUMBERS else rows
+    if column not in NUMBERS:
+        return rows
+    return rows.selectExpr(*ready_for_arithmetic(rows.schema, rows.columns))
 
 
 def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:

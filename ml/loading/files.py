@@ -14,6 +14,8 @@ PARQUET_SUFFIXES = (".parquet",)
 # A text file is data where the user names it. In a folder it is ignored.
 TEXT_SUFFIXES = (".txt", ".txt.gz")
 SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".xlsm")
+# Before the name of a table.
+TABLE = "table:"
 # The most ignored files that a message names.
 NAMED_FILES = 5
 # Hive's name for a missing value in the name of a partition's folder.
@@ -45,11 +47,21 @@ class Found:
     ignored: list[str] = field(default_factory=list)
 
 
+def is_table(path: str) -> bool:
+    """Returns whether the path is a table of the catalog, as table:shop.order_lines."""
+    return path.startswith(TABLE)
+
+
+def table_name(path: str) -> str:
+    """Returns the name of the table that a path names."""
+    return path.removeprefix(TABLE)
+
+
 def locate(path: str) -> str:
-    """Returns `path` absolute on this machine; with another scheme (s3a://...) unchanged."""
+    """Returns `path` absolute on this machine; a table or another scheme (s3a://...) unchanged."""
     if path.startswith("file:"):
         return url2pathname(urlsplit(path).path)
-    return path if is_remote(path) else str(Path(path).absolute())
+    return path if is_remote(path) or is_table(path) else str(Path(path).absolute())
 
 
 def is_remote(path: str) -> bool:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ml.loading.files import find_files, is_remote, locate
-from ml.loading.mapping import Mapping, read_mapping
+from ml.loading.columns import WATERMARK
+from ml.loading.files import find_files, is_remote, is_table, locate
+from ml.loading.mapping import Mapping, Source, read_mapping
+from ml.session import StepError
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class Inputs:
         customers = {"customers": self.customers} if self.customers else {}
         return {"transactions": self.transactions} | customers
 
+    def source(self, section: str) -> Source:
+        """Returns the source of a section that has a path."""
+        return self.mapping.source(self.paths()[section], section)
+
+    def is_in_place(self, section: str) -> bool:
+        """Returns whether the section is a table that stays where it is."""
+        return is_table(self.paths().get(section, ""))
+
 
 def read_inputs(
     transactions: str, customers: str | None, mapping: str | None, replaces_orders: bool = False
@@ -37,6 +47,11 @@ def read_inputs(
     customers = locate(customers) if customers else None
     paths = [transactions, customers] if customers else [transactions]
     expressions = read_mapping(mapping)
+    if WATERMARK in expressions.sections.get("transactions", {}) and not is_table(transactions):
+        raise StepError(
+            f"mapping {mapping}: transactions.{WATERMARK} is for tables only; lines of files have "
+            "the time of their load"
+        )
     texts = [Path(mapping).read_text()] if mapping else []
     texts += [query.text for query in expressions.queries.values()]
     checksum = hashlib.sha256("\n".join(texts).encode()).hexdigest() if mapping else None
@@ -53,13 +68,17 @@ def read_inputs(
 def fingerprint(paths: list[str], mapping: str | None) -> str:
     """Returns a hash of the files (name, size, time of change), of the mapping and of this code.
 
-    The files at a path with a scheme are unknown here, so the fingerprint differs each time.
+    The files at a path with a scheme are unknown here, so the fingerprint differs each time. The
+    rows of a table are not part of it.
     """
     code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
     parts = [code[name].read_text() for name in sorted(code)]
     parts.append(Path(mapping).read_text() if mapping else "")
     parts += [query.text for query in read_mapping(mapping).queries.values()]
     for path in paths:
+        if is_table(path):
+            parts.append(path)
+            continue
         if is_remote(path):
             parts += [path, str(time.time_ns())]
             continue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ml.loading.columns import CANONICAL, REQUIRED
+from ml.loading.columns import CANONICAL, REQUIRED, WATERMARK
 from ml.loading.formats import Format, read_format
 from ml.loading.queries import Query, read_query
 from ml.session import StepError
@@ -138,11 +138,12 @@ def read_section(path: str, section: str, columns: object) -> dict[str, str]:
         )
     if not isinstance(columns, dict):
         raise StepError(f"mapping {path}: {section} must be a map of column -> expression")
+    known = [*CANONICAL[section], *([WATERMARK] if section == "transactions" else [])]
     for column, expression in columns.items():
-        if column not in CANONICAL[section]:
+        if column not in known:
             raise StepError(
                 f"mapping {path}: {section} has the unknown column {column!r}; known are "
-                f"{', '.join(CANONICAL[section])}"
+                f"{', '.join(known)}"
             )
         if isinstance(expression, bool) or not isinstance(expression, str | int | float):
             raise StepError(f"mapping {path}: {section}.{column} is not a text with an expression")

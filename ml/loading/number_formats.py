@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from ml.loading.formats import Format
+from ml.sql_text import quote
 
 # A currency before or after a number: a sign, a code of three letters, or a common short form.
 CURRENCY = r"(?:R\$|kr\.?|Kč|zł|Ft|lei|Rs\.?|Fr\.?|[A-Z]{2,3}\$|[A-Z]{3}|\p{Sc})"
@@ -45,32 +43,35 @@ class NumberFormat:
 NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sign", "close")
 
 
-def plain_number(text: Column, form: NumberFormat) -> Column:
-    """Returns the text of a number as SQL reads it (`-1234.50`), any other text unchanged.
+def plain_number(text: str, form: NumberFormat) -> str:
+    """Returns SQL for the text of a number as SQL reads it (`-1234.50`), any other text unchanged.
 
     As in a ledger, a number in parentheses or before a minus is negative.
     """
+    pattern = quote(form.pattern())
     part = {
-        name: F.regexp_extract(text, form.pattern(), group)
+        name: f"regexp_extract({text}, {pattern}, {group})"
         for group, name in enumerate(NUMBER_PARTS, start=1)
     }
-    signs = F.concat(*[part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name])
+    every_sign = [part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name]
+    signs = f"concat({', '.join(every_sign)})"
     digits = part["digits"]
     if form.thousands:
-        digits = F.regexp_replace(digits, SEPARATORS[form.thousands], "")
+        digits = f"regexp_replace({digits}, {quote(SEPARATORS[form.thousands])}, '')"
     if form.decimal != ".":
-        digits = F.translate(digits, form.decimal, ".")
+        digits = f"translate({digits}, {quote(form.decimal)}, '.')"
     # A text with two signs or half a pair of parentheses is not a number.
     is_number = (
-        (digits != "")
-        & (F.length(signs) <= 1)
-        & (F.length(part["open"]) == F.length(part["close"]))
+        f"{digits} <> '' and length({signs}) <= 1 "
+        f"and length({part['open']}) = length({part['close']})"
     )
-    is_negative = ~signs.isin("", "+")
-    number = F.concat(F.when(is_negative, "-").otherwise(""), digits)
+    number = f"concat(if({signs} in ('', '+'), '', '-'), {digits})"
     # Most texts are plain digits: they skip the regular expressions.
-    is_plain = F.translate(text, "0123456789" + ("." if form.decimal == "." else ""), "") == ""
-    return F.when(is_plain, text).when(is_number, number).otherwise(text)
+    plain = "0123456789." if form.decimal == "." else "0123456789"
+    return (
+        f"case when translate({text}, '{plain}', '') = '' then {text} "
+        f"when {is_number} then {number} else {text} end"
+    )
 
 
 @dataclass

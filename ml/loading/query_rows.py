@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ml.loading.casts import identifier
 from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, REQUIRED
 from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, is_remote
 from ml.loading.input_files import InputFile, list_files
@@ -19,6 +18,7 @@ from ml.loading.queries import ALL_FILES, Query
 from ml.loading.sources import NoRowsError, read_source
 from ml.loading.wording import listed
 from ml.session import StepError, engine_message
+from ml.sql_text import identifier
 
 # The most tables that a message names.
 NAMED_TABLES = 20
@@ -160,7 +160,11 @@ def selected(
         sound = table.where(F.col(BROKEN_LINE).isNull()) if BROKEN_LINE in table.columns else table
         sound.drop(BROKEN_LINE, FILE_NUMBER).createOrReplaceTempView(view)
         heads.append(f"{identifier(name)} as (select * from {identifier(view)})")
-    sql = f"with {', '.join(heads)} select * from (\n{query.text}\n)"
+    return checked_query(spark, query, f"with {', '.join(heads)} select * from (\n{query.text}\n)")
+
+
+def checked_query(spark: SparkSession, query: Query, sql: str) -> DataFrame:
+    """Returns the rows of a statement that has the select; raises StepError."""
     try:
         check_deterministic(spark, sql)
         rows = spark.sql(sql)

@@ -4,6 +4,7 @@ Properties of raw.transactions tell the `source` and the `fingerprint` of the lo
 The files of all loads are in raw.loads: see ledger.py.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -11,15 +12,18 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ml.loading.columns import CANONICAL, RAW_TYPES
+from ml.loading.files import is_table
 from ml.loading.inputs import Inputs
 from ml.loading.rows import utc_literal
+from ml.loading.tables_in_place import View, has_changed
 from ml.session import StepError, describe
 from ml.tables import (
     CUSTOMERS_COLUMNS,
     TRANSACTIONS_COLUMNS,
     TRANSACTIONS_PARTITION,
     finish_replacement,
-    is_path,
+    is_of_user,
+    replace_by_view,
     replace_table,
     table_properties,
 )
@@ -29,6 +33,24 @@ CUSTOMERS = "raw.customers"
 LOADS = "raw.loads"
 TRANSACTIONS_COMMENT = "Purchases and returns as loaded. One row per line of an order."
 CUSTOMERS_COMMENT = "Customers as loaded. One row per customer."
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A raw table: its name, columns and comment, and the column of its partitions."""
+
+    name: str
+    columns: str
+    comment: str
+    partitioned_by: str | None = None
+
+
+TABLES = {
+    "customers": RawTable(CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT),
+    "transactions": RawTable(
+        TRANSACTIONS, TRANSACTIONS_COLUMNS, TRANSACTIONS_COMMENT, TRANSACTIONS_PARTITION
+    ),
+}
 # Property of raw.transactions: the time of the last load that replaced lines of files.
 REPLACED_AT = "replaced_at"
 
@@ -41,7 +63,7 @@ def finish_replacements(spark: SparkSession) -> None:
 
 def lines_of(spark: SparkSession, loaded_at: datetime) -> DataFrame:
     """Returns the lines of raw.transactions that were loaded at that time."""
-    return spark.table(TRANSACTIONS).where(F.col("loaded_at") == utc_literal(loaded_at))
+    return spark.table(TRANSACTIONS).where(F.expr(f"loaded_at = {utc_literal(loaded_at)}"))
 
 
 def no_customers(spark: SparkSession) -> DataFrame:
@@ -55,26 +77,33 @@ def no_customers(spark: SparkSession) -> DataFrame:
 
 
 def are_loaded(spark: SparkSession, inputs: Inputs) -> bool:
-    """Returns whether the raw tables hold exactly these inputs."""
-    return (
-        table_properties(spark, TRANSACTIONS).get("fingerprint") == inputs.fingerprint
-        # On both tables: a load may have been killed between the two.
-        and table_properties(spark, CUSTOMERS).get("fingerprint") == inputs.fingerprint
-    )
+    """Returns whether both raw tables hold exactly these inputs."""
+    return all(is_loaded(spark, inputs, section) for section in TABLES)
 
 
-def replace_raw_tables(lines: DataFrame, customers: DataFrame, inputs: Inputs) -> None:
-    """Replaces both raw tables and records the inputs on them."""
+def is_loaded(spark: SparkSession, inputs: Inputs, section: str) -> bool:
+    """Returns whether the raw table of a section holds exactly these inputs."""
+    table = TABLES[section].name
+    known = table_properties(spark, table)
+    if known.get("fingerprint") != inputs.fingerprint:
+        return False
+    if not inputs.is_in_place(section):
+        return True
+    return not has_changed(spark, inputs.source(section), table, known)
+
+
+def replace_raw_table(
+    spark: SparkSession, section: str, content: DataFrame | View, inputs: Inputs
+) -> None:
+    """Replaces the raw table of a section, by rows or by a view, and records the inputs on it."""
+    table = TABLES[section]
     properties = {"source": inputs.transactions, "fingerprint": inputs.fingerprint}
-    # Customers first: if only one of the two is there after a kill, a load replaces both.
-    replace_table(customers, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT, properties)
+    if isinstance(content, View):
+        properties |= content.properties
+        replace_by_view(spark, content.sql, table.name, table.columns, table.comment, properties)
+        return
     replace_table(
-        lines,
-        TRANSACTIONS,
-        TRANSACTIONS_COLUMNS,
-        TRANSACTIONS_COMMENT,
-        properties,
-        TRANSACTIONS_PARTITION,
+        content, table.name, table.columns, table.comment, properties, table.partitioned_by
     )
 
 
@@ -88,7 +117,13 @@ def exist(spark: SparkSession) -> bool:
 
 def check_can_add(spark: SparkSession) -> None:
     """Raises StepError unless raw.transactions holds loaded data of this version."""
-    if not is_path(table_properties(spark, TRANSACTIONS).get("source", "")):
+    source = table_properties(spark, TRANSACTIONS).get("source", "")
+    if is_table(source):
+        raise StepError(
+            f"{TRANSACTIONS} is a view of {source}, to which no file can be added; make run reads "
+            "what is new in it"
+        )
+    if not is_of_user(source):
         raise StepError(
             f"{TRANSACTIONS} holds generated data, which do not mix with your own; load first with "
             "make run TRANSACTIONS=..."

@@ -6,12 +6,15 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.loading.checks import check_usable
-from ml.loading.input_files import InputFile, LoadedFile, check_unchanged
+from ml.loading.input_files import InputFile, LoadedFile, check_unchanged, list_files
 from ml.loading.inputs import Inputs
 from ml.loading.mapping import Source
 from ml.loading.query_rows import read_rows
+from ml.loading.raw_tables import TABLES, no_customers
 from ml.loading.report import report_customers
 from ml.loading.rows import customers, one_per_customer, transactions
+from ml.loading.tables_in_place import View, view_of
+from ml.tables import table_properties
 
 
 class Reader:
@@ -33,9 +36,35 @@ class Reader:
         # No number is used twice: until the models are built again, they have the old ones.
         self.next_number = 1 + max((file.number for file in known), default=0)
 
+    def all(self, section: str) -> tuple[DataFrame | View, list[LoadedFile]]:
+        """Returns what the raw table of a section shall hold, and the rows for raw.loads.
+
+        Of a table in place that is a view, and no row for raw.loads. Raises as `lines` and
+        `people` do.
+        """
+        path = self.inputs.paths().get(section)
+        if path is None:
+            return no_customers(self.spark), []
+        if self.inputs.is_in_place(section):
+            return self.view(section), []
+        read = self.lines if section == "transactions" else self.people
+        return read(list_files(self.spark, path))
+
+    def view(self, section: str) -> View:
+        """Returns the view of a table in place; raises StepError when no row can be used."""
+        known = table_properties(self.spark, TABLES[section].name)
+        source = self.inputs.source(section)
+        view = view_of(self.spark, source, self.loaded_at, known)
+        if section == "customers":
+            report_customers(view.new_rows, source.path)
+        # A few new rows may all be wrong.
+        elif "version" not in view.properties:
+            check_usable(view.new_rows, source.path)
+        return view
+
     def read(self, section: str, files: list[InputFile]) -> tuple[Source, DataFrame]:
         """Returns a section's source, and the rows of these files as they are in the source."""
-        source = self.inputs.mapping.source(self.inputs.paths()[section], section)
+        source = self.inputs.source(section)
         folder = self.folder / section
         return source, read_rows(self.spark, source, folder, files, self.next_number)
 

@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ml.loading.casts import Reading, identifier
+from ml.loading.casts import Reading
 from ml.loading.columns import NUMBERS
 from ml.loading.expressions import is_arithmetic, named_columns
 from ml.loading.formats import Format
@@ -15,6 +15,7 @@ from ml.loading.number_formats import (
     recognized_number_format,
 )
 from ml.session import log
+from ml.sql_text import identifier
 
 # Rows of a source that show how its texts write numbers.
 SAMPLE_ROWS = 1000
@@ -28,14 +29,7 @@ def recognized_reading(
     A text is read as a number where the expression is a column or arithmetic over columns. Other
     SQL, such as regexp_replace, gets the text as it is in the file.
     """
-    texts = {f.name for f in source.schema.fields if isinstance(f.dataType, T.StringType)}
-    arithmetic: set[str] = set()
-    other: set[str] = set()
-    for column in expressions:
-        if column in NUMBERS:
-            names = texts & set(named_columns(source, column, expressions[column]))
-            (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
-    columns = sorted(arithmetic - other)
+    columns = number_columns(source, expressions)
     if not columns:
         return Reading(file_format.date_format)
     rows = source.select(*[F.col(identifier(name)) for name in columns]).limit(SAMPLE_ROWS)
@@ -43,6 +37,25 @@ def recognized_reading(
     numbers = recognized_number_format(evidence, file_format)
     log_number_format(columns, numbers, evidence, file_format)
     return Reading(file_format.date_format, numbers, frozenset(columns))
+
+
+def given_reading(source: DataFrame, expressions: dict[str, str], file_format: Format) -> Reading:
+    """Returns how to read the texts, from the mapping's format alone: new rows change nothing."""
+    numbers = recognized_number_format(Evidence(), file_format)
+    columns = frozenset(number_columns(source, expressions))
+    return Reading(file_format.date_format, numbers, columns)
+
+
+def number_columns(source: DataFrame, expressions: dict[str, str]) -> list[str]:
+    """Returns the text columns that are read as numbers."""
+    texts = {f.name for f in source.schema.fields if isinstance(f.dataType, T.StringType)}
+    arithmetic: set[str] = set()
+    other: set[str] = set()
+    for column in expressions:
+        if column in NUMBERS:
+            names = texts & set(named_columns(source, column, expressions[column]))
+            (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
+    return sorted(arithmetic - other)
 
 
 def log_number_format(

@@ -1,22 +1,30 @@
-"""Turns the rows of a source into rows of the raw tables, one for one."""
+"""Turns the rows of a source into rows of the raw tables, one for one, by selects over selects.
 
+Each select is a list of SQL expressions. So the same selects give the rows of files, which a load
+copies, and the view of a table that stays where it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml.loading.casts import (
-    CONVERSIONS,
-    Reading,
-    identifier,
-    is_filled,
-    ready_for_arithmetic,
-    text_of,
+from ml.loading.casts import CONVERSIONS, Reading, is_filled, ready_for_arithmetic, text_of
+from ml.loading.columns import (
+    BROKEN_LINE,
+    CANONICAL,
+    FILE_NUMBER,
+    NUMBERS,
+    RAW_TYPES,
+    TIMES,
+    WATERMARK,
 )
-from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, NUMBERS, RAW_TYPES, TIMES
 from ml.loading.expressions import checked_mapping, named_columns, source_columns
 from ml.loading.formats import Format
 from ml.loading.reading import recognized_reading
+from ml.sql_text import identifier, quote
 
 # Prefixes of working columns, one of each kind per canonical column.
 VALUE = "__value_"  # what the expression gives
@@ -25,13 +33,37 @@ FILLED = "__filled_"  # whether all these source columns are filled
 TYPED = "__typed_"  # the value in the type of the canonical column
 UNPARSED = "__unparsed_"  # the text of a value that cannot have that type
 EMPTY_FORMAT = Format()
+LATEST_ATTRIBUTES = f"max(struct({', '.join(list(CANONICAL['customers'])[1:])}))"
+
+
+@dataclass(frozen=True)
+class Selects:
+    """Selects over the rows of a source, each over the one before: their rows, and their items."""
+
+    rows: DataFrame
+    items: tuple[tuple[str, ...], ...] = ()
+
+    def then(self, *items: str) -> "Selects":
+        """Returns one select more, of these expressions."""
+        return Selects(self.rows.selectExpr(*items), (*self.items, items))
+
+    def sql(self, source: str) -> str:
+        """Returns one statement with all the selects; `source` is the select of the rows."""
+        steps = [source]
+        steps += [
+            f"select {', '.join(items)} from __step_{place}"
+            for place, items in enumerate(self.items)
+        ]
+        ctes = [f"__step_{place} as (\n{step}\n)" for place, step in enumerate(steps)]
+        return f"with {', '.join(ctes)}\nselect * from __step_{len(self.items)}"
 
 
 def without_ansi(spark: SparkSession) -> None:
     """Sets the session so that a value that does not fit becomes null instead of an error.
 
     The expressions of a mapping are the user's own SQL, in which the loader cannot replace a cast
-    by try_cast. A text that a time pattern does not read becomes null too.
+    by try_cast. A text that a time pattern does not read becomes null too. A view keeps these
+    settings.
     """
     spark.conf.set("spark.sql.ansi.enabled", "false")
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
@@ -52,24 +84,38 @@ def transactions(
     `replaces_orders` says whether the lines replace earlier lines of their orders.
     """
     expressions = checked_mapping(source, "transactions", mapping)
-    rows = canonical(source, "transactions", expressions, file_format)
-    is_unparsed = F.coalesce(
-        F.get_json_object("unparsed_values", "$.quantity"),
-        F.get_json_object("unparsed_values", "$.line"),
-    ).isNotNull()
-    default = F.when(F.col("amount") < 0, F.lit(-1)).otherwise(F.lit(1))
-    return rows.withColumns(
-        {
-            "quantity": F.when(~is_unparsed, F.coalesce("quantity", default)),
-            "replaces_order": F.lit(replaces_orders),
-            "loaded_at": utc_literal(loaded_at),
-        }
-    ).select(*RAW_TYPES)
+    reading = recognized_reading(source, expressions, file_format)
+    return lines(source, expressions, reading, utc_literal(loaded_at), replaces_orders).rows
 
 
-def utc_literal(moment: datetime) -> Column:
+def lines(
+    source: DataFrame,
+    expressions: dict[str, str],
+    reading: Reading,
+    loaded_at: str | None,
+    replaces_orders: bool = False,
+) -> Selects:
+    """Returns the selects of raw.transactions; `loaded_at` is SQL, or None for the watermark."""
+    is_unparsed = (
+        "coalesce(get_json_object(unparsed_values, '$.quantity'), "
+        "get_json_object(unparsed_values, '$.line')) is not null"
+    )
+    own = {
+        "quantity": f"case when not ({is_unparsed}) then "
+        "coalesce(quantity, case when amount < 0 then -1 else 1 end) end",
+        "replaces_order": str(replaces_orders).lower(),
+        "loaded_at": loaded_at or VALUE + WATERMARK,
+    }
+    items = [
+        f"cast({own[column]} as {kind}) as {column}" if column in own else column
+        for column, kind in RAW_TYPES.items()
+    ]
+    return canonical(source, "transactions", expressions, reading).then(*items)
+
+
+def utc_literal(moment: datetime) -> str:
     """Returns `moment`, UTC, as a timestamp, to the second; the session's time zone is UTC."""
-    return F.lit(f"{moment:%Y-%m-%d %H:%M:%S}").cast("timestamp")
+    return f"timestamp'{moment:%Y-%m-%d %H:%M:%S}'"
 
 
 def customers(
@@ -77,7 +123,8 @@ def customers(
 ) -> DataFrame:
     """Returns the columns of raw.customers and two more, see canonical; one row per source row."""
     expressions = checked_mapping(source, "customers", mapping)
-    return canonical(source, "customers", expressions, file_format)
+    reading = recognized_reading(source, expressions, file_format)
+    return canonical(source, "customers", expressions, reading).rows
 
 
 def one_per_customer(rows: DataFrame) -> DataFrame:
@@ -86,40 +133,66 @@ def one_per_customer(rows: DataFrame) -> DataFrame:
     Of several rows for one id the latest registration wins, then the greatest of the other values.
     So the order of the files does not matter.
     """
-    attributes = list(CANONICAL["customers"])[1:]
-    latest = F.max(F.struct(*attributes)).alias("latest")
+    latest = F.expr(LATEST_ATTRIBUTES).alias("latest")
     people = rows.where("customer_id is not null").groupBy("customer_id").agg(latest)
     return people.select("customer_id", "latest.*")
 
 
+def one_per_customer_sql(rows: str) -> str:
+    """Returns one_per_customer as a statement; `rows` is a select."""
+    return f"""
+        select customer_id, latest.*
+        from (
+            select customer_id, {LATEST_ATTRIBUTES} as latest
+            from ({rows})
+            where customer_id is not null
+            group by customer_id
+        )
+    """
+
+
 def canonical(
-    source: DataFrame, section: str, expressions: dict[str, str], file_format: Format
-) -> DataFrame:
+    source: DataFrame, section: str, expressions: dict[str, str], reading: Reading
+) -> Selects:
     """Returns the canonical columns of `section`, unparsed_values and file_number, row by row.
 
     A value is unparsed when the expression gives something that its column cannot hold, or gives
     null although every source column that it names is filled. Otherwise null or blank is missing.
-    Needs a session `without_ansi`.
+    Needs a session `without_ansi`. The value of the watermark, if there is one, is a column more.
     """
-    reading = recognized_reading(source, expressions, file_format)
     rows = converted(evaluated(source, expressions, reading), expressions, reading)
-    texts = {column: F.col(UNPARSED + column) for column in expressions if column in CONVERSIONS}
-    texts["line"] = F.col(BROKEN_LINE)
-    unparsed = F.to_json(F.struct(*[text.alias(column) for column, text in texts.items()]))
+    texts = {column: UNPARSED + column for column in expressions if column in CONVERSIONS}
+    texts["line"] = BROKEN_LINE
+    pairs = ", ".join(f"{quote(column)}, {text}" for column, text in texts.items())
+    unparsed = (
+        f"case when coalesce({', '.join(texts.values())}) is not null "
+        f"then to_json(named_struct({pairs})) end"
+    )
     # The fields of a broken line may be in wrong columns: only its text is kept.
-    is_sound = F.col(BROKEN_LINE).isNull()
-    values = {column: F.col(TYPED + column) for column in expressions}
-    return rows.select(
+    values = {
+        column: f"case when {BROKEN_LINE} is null then {TYPED}{column} end"
+        for column in expressions
+    }
+    return rows.then(
         *[
-            F.when(is_sound, values.get(column, F.lit(None))).cast(kind).alias(column)
+            f"cast({values.get(column, 'null')} as {kind}) as {column}"
             for column, kind in CANONICAL[section].items()
         ],
-        F.when(F.coalesce(*texts.values()).isNotNull(), unparsed).alias("unparsed_values"),
-        F.col(FILE_NUMBER).alias("file_number"),
+        f"{unparsed} as unparsed_values",
+        f"{FILE_NUMBER} as file_number",
+        *watermark(expressions),
     )
 
 
-def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
+def watermark(expressions: dict[str, str]) -> list[str]:
+    """Returns the working column of the watermark, which passes every select as it is.
+
+    So Spark can ask the source itself for the rows after a time.
+    """
+    return [VALUE + WATERMARK] if WATERMARK in expressions else []
+
+
+def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> Selects:
     """Returns one row per source row: VALUE + column for every expression, and the extra columns.
 
     Typed columns also have TEXT + column, the text in the source ('abc'; of several columns
@@ -133,82 +206,100 @@ def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) 
         for column, expression in expressions.items()
         if column in CONVERSIONS
     }
-    broken_line = F.col(BROKEN_LINE) if BROKEN_LINE in source.columns else F.lit(None)
-    if FILE_NUMBER not in source.columns:
-        source = source.withColumn(FILE_NUMBER, F.lit(None).cast("int"))
-    rows = source.select(
-        "*",
-        *[F.expr(expressions[column]).alias(VALUE + column) for column in others],
-        *[source_text(source, names).alias(TEXT + column) for column, names in typed.items()],
-        *[all_filled(names).alias(FILLED + column) for column, names in typed.items()],
-        broken_line.cast("string").alias(f"{TEXT}line"),
+    broken_line = BROKEN_LINE if BROKEN_LINE in source.columns else "null"
+    file_number = FILE_NUMBER if FILE_NUMBER in source.columns else "cast(null as int)"
+
+    def value(column: str) -> str:
+        # An expression may end in a comment.
+        return f"({expressions[column]}\n) as {VALUE}{column}"
+
+    rows = Selects(source).then(
+        *[identifier(name) for name in source_columns(source)],
+        *[value(column) for column in others],
+        *[f"{source_text(source, names)} as {TEXT}{column}" for column, names in typed.items()],
+        *[f"{all_filled(names)} as {FILLED}{column}" for column, names in typed.items()],
+        f"cast({broken_line} as string) as {TEXT}line",
+        f"{file_number} as {FILE_NUMBER}",
     )
-    return ready_for_arithmetic(rows, source_columns(source), reading).select(
+    rows = rows.then(*ready_for_arithmetic(rows.rows.schema, source_columns(source), reading))
+    return rows.then(
         *[VALUE + column for column in others],
-        *[F.expr(expressions[column]).alias(VALUE + column) for column in numbers],
+        *[value(column) for column in numbers],
         *[prefix + column for column in typed for prefix in (TEXT, FILLED)],
-        F.col(f"{TEXT}line").alias(BROKEN_LINE),
+        f"{TEXT}line as {BROKEN_LINE}",
         FILE_NUMBER,
     )
 
 
-def source_text(source: DataFrame, names: list[str]) -> Column:
+def source_text(source: DataFrame, names: list[str]) -> str:
     """Returns the texts of the source columns `names`, as one text."""
-    texts = [text_of(F.col(identifier(name)), source.schema[name].dataType) for name in names]
+    texts = [text_of(identifier(name), source.schema[name].dataType) for name in names]
+    if not texts:
+        return "cast(null as string)"
     if len(texts) == 1:
         return texts[0]
     # concat is null where its column is null, and array_join leaves nulls out.
-    parts = [F.concat(F.lit(f"{name}="), text) for name, text in zip(names, texts, strict=True)]
-    return F.array_join(F.array(*parts), ", ") if parts else F.lit(None).cast("string")
+    parts = [
+        f"concat({quote(f'{name}=')}, {text})" for name, text in zip(names, texts, strict=True)
+    ]
+    return f"array_join(array({', '.join(parts)}), ', ')"
 
 
-def all_filled(names: list[str]) -> Column:
+def all_filled(names: list[str]) -> str:
     """Returns whether every column in `names` is filled; false without names."""
-    filled = F.lit(bool(names))
-    for name in names:
-        filled = filled & is_filled(F.col(identifier(name)).cast("string"))
-    return filled
+    filled = [is_filled(f"cast({identifier(name)} as string)") for name in names]
+    return " and ".join(filled) or "false"
 
 
-def converted(rows: DataFrame, expressions: dict[str, str], reading: Reading) -> DataFrame:
+def converted(rows: Selects, expressions: dict[str, str], reading: Reading) -> Selects:
     """Returns TYPED + column for every expression, UNPARSED + column for typed ones, and extras.
 
     UNPARSED is the text in the source if the column cannot hold the value. Each step is a select of
     its own, so that Spark computes a value only once, even if a later step uses it twice.
     """
-    typed, texts = {}, {}
+    kinds = {field.name: field.dataType for field in rows.rows.schema.fields}
+    typed: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for column in expressions:
-        value, kind = F.col(VALUE + column), rows.schema[VALUE + column].dataType
+        value, kind = VALUE + column, kinds[VALUE + column]
         if column in CONVERSIONS:
             pattern = {"pattern": reading.date_format} if column in TIMES else {}
-            typed[column] = CONVERSIONS[column][1](value, kind, **pattern)
-        else:
+            convert: Callable[..., str] = CONVERSIONS[column][1]
+            typed[column] = convert(value, kind, **pattern)
+        elif column != WATERMARK:
             texts[column] = text_of(value, kind)
-    rows = rows.select(
-        "*",
-        *[value.alias(TYPED + column) for column, value in (typed | texts).items()],
+    rows = rows.then(
+        "*", *[f"{value} as {TYPED}{column}" for column, value in (typed | texts).items()]
     )
-    return rows.select(
-        *[within_years(column).alias(TYPED + column) for column in typed],
-        *[F.when(is_filled(F.col(TYPED + c)), F.col(TYPED + c)).alias(TYPED + c) for c in texts],
-        *[unparsed_text(column).alias(UNPARSED + column) for column in typed],
+    return rows.then(
+        *[f"{within_years(column)} as {TYPED}{column}" for column in typed],
+        *[
+            f"case when {is_filled(TYPED + column)} then {TYPED}{column} end as {TYPED}{column}"
+            for column in texts
+        ],
+        *[f"{unparsed_text(column)} as {UNPARSED}{column}" for column in typed],
         BROKEN_LINE,
         FILE_NUMBER,
+        *watermark(expressions),
     )
 
 
-def within_years(column: str) -> Column:
+def within_years(column: str) -> str:
     """Returns a converted value, but null for a time outside the years 1 to 9999.
 
     Dates of SQL and of Python have only these years.
     """
-    value = F.col(TYPED + column)
-    return F.when(F.year(value).between(1, 9999), value) if column in TIMES else value
+    value = TYPED + column
+    if column not in TIMES:
+        return value
+    return f"case when year({value}) between 1 and 9999 then {value} end"
 
 
-def unparsed_text(column: str) -> Column:
+def unparsed_text(column: str) -> str:
     """Returns the source's text of a typed column whose value could not be converted, or null."""
-    value, text = F.col(VALUE + column), F.col(VALUE + column).cast("string")
-    has_value = F.when(value.isNull(), F.col(FILLED + column)).otherwise(is_filled(text))
-    is_unparsed = F.col(BROKEN_LINE).isNull() & within_years(column).isNull() & has_value
-    return F.when(is_unparsed, F.coalesce(F.col(TEXT + column), text))
+    value, text = VALUE + column, f"cast({VALUE}{column} as string)"
+    has_value = f"case when {value} is null then {FILLED}{column} else {is_filled(text)} end"
+    return (
+        f"case when {BROKEN_LINE} is null and ({within_years(column)}) is null and {has_value} "
+        f"then coalesce({TEXT}{column}, {text}) end"
+    )

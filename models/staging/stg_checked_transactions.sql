@@ -17,7 +17,7 @@ with raw_transactions as (
     from {{ source('raw', 'transactions') }}
     {% if is_incremental() %}
         -- Only new lines. What they change in earlier lines is in stg_superseded_transactions.
-        where loaded_at > (select max(earlier.batch) from {{ this }} as earlier)
+        where loaded_at > {{ last_batch() }}
     {% endif %}
 ),
 

@@ -1,0 +1,192 @@
+"""Reads a table of the catalog where it is: the raw table is then a view of it.
+
+The view has the same selects as a load of files (see rows.py), so nothing is copied. Its properties
+say what a run has read:
+
+- `definition`, a hash of the selects. With other selects, all lines count as new.
+- `read_until`, the last value of the watermark. The view ends there, so all models of a run see the
+  same lines. The next run reads only the lines after it.
+- `content`, a hash of the rows of a table without a watermark. If it differs, everything is read
+  again.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from ml.loading.columns import WATERMARK
+from ml.loading.expressions import checked_mapping, sql_name
+from ml.loading.files import table_name
+from ml.loading.mapping import Source
+from ml.loading.queries import ALL_FILES
+from ml.loading.query_rows import check_columns, checked_query
+from ml.loading.reading import given_reading
+from ml.loading.rows import Selects, canonical, lines, one_per_customer_sql, utc_literal
+from ml.loading.sources import NoRowsError
+from ml.session import StepError, engine_message
+from ml.sql_text import identifier
+
+WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType)
+# Schemas of this project, which no source can be in.
+OWN_SCHEMAS = ("raw", "staging", "intermediate", "marts", "ml")
+BEFORE_ALL = "0001-01-01 00:00:00"
+
+
+@dataclass(frozen=True)
+class View:
+    """A raw table that is a view: its rows that are new, its SQL and its properties."""
+
+    new_rows: DataFrame
+    sql: str
+    properties: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in place: its rows, or those of the mapping's select, and the SQL that gives them."""
+
+    source: Source
+    rows: DataFrame
+    sql: str
+
+    @property
+    def watermark(self) -> str | None:
+        """The expression of the watermark in the mapping, or the column of that name."""
+        if self.source.section != "transactions":
+            return None
+        if self.source.mapping is not None:
+            return self.source.mapping.get(WATERMARK)
+        names = (name for name in self.rows.columns if name.lower() == WATERMARK)
+        return next(map(sql_name, names), None)
+
+    def newest(self, after: str | None) -> str | None:
+        """Returns the last value of the watermark after `after`, as a text; None without a row.
+
+        Raises StepError when it is not a time, and at the first time, when a row has none.
+        """
+        expression = self.watermark
+        try:
+            rows = self.rows.selectExpr(f"({expression}\n) as {WATERMARK}")
+            kind = rows.schema[0].dataType
+        except (ParseException, AnalysisException) as error:
+            raise StepError(
+                f"transactions.{WATERMARK}: {expression} is not possible: {engine_message(error)}"
+            ) from error
+        if not isinstance(kind, WATERMARK_TYPES):
+            raise StepError(
+                f"transactions.{WATERMARK}: {expression} gives {kind.simpleString()}; it must be "
+                "a timestamp or a date"
+            )
+        if after is not None:
+            rows = rows.where(f"{WATERMARK} > timestamp'{after}'")
+        (found,) = rows.selectExpr(
+            f"string(cast(max({WATERMARK}) as timestamp)) as newest",
+            f"count_if({WATERMARK} is null) as missing",
+        ).collect()
+        if found.missing:
+            raise StepError(
+                f"transactions.{WATERMARK}: {found.missing:,} rows of "
+                f"{table_name(self.source.path)} have none, so no run could find them; give "
+                f"another column, or leave out {WATERMARK}"
+            )
+        return found.newest
+
+
+def open_table(spark: SparkSession, source: Source) -> Table:
+    """Returns the table that a source names; raises StepError when it cannot be read.
+
+    If the mapping is a select over several tables, the source names their schema.
+    """
+    name, query = table_name(source.path), source.query
+    if name.replace("`", "").split(".")[0].lower() in OWN_SCHEMAS:
+        raise StepError(f"{source.path} is a table of this project: name one of your own")
+    if query is None:
+        return Table(source, rows_of(spark, source.path, name), f"select * from {name}")
+    names = {each: f"{name}.{identifier(each)}" for each in sorted(query.tables)}
+    if query.tables == {ALL_FILES}:
+        names = {ALL_FILES: name}
+    for each in names.values():
+        rows_of(spark, source.path, each)
+    heads = [f"{identifier(key)} as (select * from {each})" for key, each in names.items()]
+    sql = f"with {', '.join(heads)} select * from (\n{query.text}\n)"
+    rows = checked_query(spark, query, sql)
+    check_columns(query, source.section, [n for n in rows.columns if n.lower() != WATERMARK])
+    return Table(source, rows, sql)
+
+
+def rows_of(spark: SparkSession, path: str, name: str) -> DataFrame:
+    """Returns the rows of a table of this name; raises StepError when it cannot be read."""
+    try:
+        rows = spark.sql(f"select * from {name}")
+        rows.schema  # noqa: B018 -- the server analyzes it only now
+    except ParseException as error:
+        raise StepError(
+            f"{path} is not the name of a table; write it as in table:shop.order_lines"
+        ) from error
+    except PySparkException as error:
+        raise StepError(f"{path} cannot be read: {engine_message(error)}") from error
+    return rows
+
+
+def has_changed(spark: SparkSession, source: Source, raw: str, known: dict[str, str]) -> bool:
+    """Returns whether a table has rows that the raw table, with properties `known`, has not."""
+    table = open_table(spark, source)
+    if table.watermark:
+        return table.newest(known.get("read_until", BEFORE_ALL)) is not None
+    try:
+        return content(spark.table(raw)) != known.get("content")
+    except AnalysisException:  # a column of the table is gone
+        return True
+
+
+def view_of(
+    spark: SparkSession, source: Source, loaded_at: datetime, known: dict[str, str]
+) -> View:
+    """Returns the view of a table; `known` are the properties of the raw table as it is now.
+
+    `loaded_at` is the loading time of all lines without a watermark. Raises NoRowsError for an
+    empty table, and StepError for one that the mapping does not fit.
+    """
+    table = open_table(spark, source)
+    if table.rows.isEmpty():
+        raise NoRowsError(f"{source.path} has no rows")
+    expressions = checked_mapping(table.rows, source.section, source.mapping)
+    reading = given_reading(table.rows, expressions, source.format)
+    if source.section == "customers":
+        rows = canonical(table.rows, "customers", expressions, reading)
+        sql = one_per_customer_sql(rows.sql(table.sql))
+        return View(rows.rows, sql, {"content": content(spark.sql(sql))})
+    if table.watermark:
+        expressions = expressions | {WATERMARK: table.watermark}
+        rows = lines(table.rows, expressions, reading, None)
+        return view_until(table, rows, known)
+    rows = lines(table.rows, expressions, reading, utc_literal(loaded_at))
+    return View(rows.rows, rows.sql(table.sql), {"content": content(rows.rows)})
+
+
+def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
+    """Returns the view of all rows until the newest; it keeps its version if its selects do."""
+    sql = rows.sql(table.sql)
+    properties = {"definition": hashlib.sha256(sql.encode()).hexdigest()}
+    after = None
+    if known.get("definition") == properties["definition"]:
+        after, properties["version"] = known["read_until"], known["version"]
+    # Without a new row the view stays as it is.
+    properties["read_until"] = table.newest(after) or str(after)
+    until = f"{WATERMARK} <= timestamp'{properties['read_until']}'"
+    new_rows = rows.rows.where(until)
+    if after:
+        new_rows = new_rows.where(f"{WATERMARK} > timestamp'{after}'")
+    return View(new_rows, f"select * from (\n{sql}\n)\nwhere {until}", properties)
+
+
+def content(rows: DataFrame) -> str:
+    """Returns a hash of rows, in any order, without their loading time."""
+    names = ", ".join(identifier(name) for name in rows.columns if name != WATERMARK)
+    total = f"sum(cast(xxhash64({names}) as decimal(38,0)))"
+    (found,) = rows.selectExpr(f"concat_ws(' ', count(*), {total}) as hash").collect()
+    return found.hash
