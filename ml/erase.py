@@ -13,27 +13,19 @@ import os
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.loading import ledger, raw_tables
+from ml.loading.columns import CANONICAL
+from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
-from ml.tables import (
-    CUSTOMERS_COLUMNS,
-    TRANSACTIONS_COLUMNS,
-    TRANSACTIONS_PARTITION,
-    replace_table,
-    table_properties,
-)
-
-# For each raw table with a customer_id: its columns and its partition column.
-TABLES = {
-    "raw.transactions": (TRANSACTIONS_COLUMNS, TRANSACTIONS_PARTITION),
-    "raw.customers": (CUSTOMERS_COLUMNS, None),
-}
+from ml.tables import is_view, replace_table, set_version, table_properties
 
 
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     """Rewrites the raw tables without the customer; returns how many rows each table loses.
 
-    The tables keep their properties, so that the next run does not load or generate them again.
-    Raises StepError when no table has the customer.
+    The tables keep their properties, so that the next run does not load or generate them again. A
+    table that stays where it is keeps its rows: once its owner has deleted those of the customer,
+    its view counts as changed. Raises StepError when it still has them, and when there is nothing
+    to erase.
     """
     erased = spark.createDataFrame([(customer_id,)], "customer_id string")
 
@@ -41,17 +33,31 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
         rows = spark.table(table)
         return rows.join(erased, "customer_id", "left_anti").select(*rows.columns)
 
+    tables = [raw_tables.raw_table(section) for section in CANONICAL]
     lost = {
-        table: spark.table(table).join(erased, "customer_id", "left_semi").count()
-        for table in TABLES
+        table.name: spark.table(table.name).join(erased, "customer_id", "left_semi").count()
+        for table in tables
     }
-    if not any(lost.values()):
+    views = [table for table in tables if is_view(spark, table.name)]
+    for view in views:
+        if lost[view.name]:
+            source = table_properties(spark, view.name)["source"]
+            raise StepError(
+                f"{source} has {counted(lost[view.name], 'row')} of this CUSTOMER_ID, which its "
+                "owner must delete first; nothing was erased"
+            )
+    if not any(lost.values()) and not views:
         raise StepError("no raw table has a customer of this CUSTOMER_ID: nothing was erased")
-    for table, (columns, partition) in TABLES.items():
-        if lost[table]:
-            comment = spark.catalog.getTable(table).description or ""
-            properties = table_properties(spark, table)
-            replace_table(without_erased(table), table, columns, comment, properties, partition)
+    for view in views:
+        set_version(spark, view.name)
+    for table in tables:
+        if lost[table.name]:
+            comment = spark.catalog.getTable(table.name).description or ""
+            properties = table_properties(spark, table.name)
+            rows = without_erased(table.name)
+            replace_table(
+                rows, table.name, table.columns, comment, properties, table.partitioned_by
+            )
     return lost
 
 

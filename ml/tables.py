@@ -136,6 +136,12 @@ def is_view(spark: SparkSession, table: str) -> bool:
     return spark.catalog.getTable(table).tableType == "VIEW"
 
 
+def set_version(spark: SparkSession, view: str) -> None:
+    """Gives a view a new version, so that the models are built again from all its rows."""
+    version = pairs({"version": uuid.uuid4().hex})
+    spark.sql(f"alter view {view} set tblproperties ({version})")
+
+
 def drop(spark: SparkSession, table: str) -> None:
     """Drops a table or view, if it exists."""
     if spark.catalog.tableExists(table):

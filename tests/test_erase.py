@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from ml import erase, session, tables
+from ml.loading import raw_tables as loaded
 
 FIRST, SECOND = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 28, tzinfo=UTC)
 
@@ -21,7 +22,6 @@ def raw_tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
         ("4", "ann", Decimal(4), SECOND),
     ]
     spark.sql("drop database if exists test_erase cascade")
-    own = {}
     for name, rows, columns, partition in (
         (
             "transactions",
@@ -48,8 +48,7 @@ def raw_tables(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
         table = f"test_erase.{name}"
         properties = {"source": "/somewhere", "fingerprint": "x"}
         tables.replace_table(rows, table, columns, "As loaded.", properties, partition)
-        own[table] = (columns, partition)
-    monkeypatch.setattr(erase, "TABLES", own)
+        monkeypatch.setattr(loaded, name.upper(), table)
     yield
     spark.sql("drop database test_erase cascade")
 

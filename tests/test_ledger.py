@@ -282,13 +282,11 @@ def test_a_run_replaces_everything_and_the_ledger(shop: Shop, capsys: pytest.Cap
     assert capsys.readouterr().out.count("has not changed") == 2
 
 
-def test_erased_lines_are_not_loaded_again(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+def test_erased_lines_are_not_loaded_again(shop: Shop):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()
     write(shop.inbox, "2.csv", "b,2026-01-02,2")
     shop.load()
-    columns, partition = erase.TABLES["raw.transactions"]
-    monkeypatch.setattr(erase, "TABLES", {raw_tables.TRANSACTIONS: (columns, partition)})
     erase.erase(shop.spark, "b")
     shop.load()
     assert shop.lines() == [("a", 1)]

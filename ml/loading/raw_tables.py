@@ -45,14 +45,17 @@ class RawTable:
     partitioned_by: str | None = None
 
 
-TABLES = {
-    "customers": RawTable(CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT),
-    "transactions": RawTable(
-        TRANSACTIONS, TRANSACTIONS_COLUMNS, TRANSACTIONS_COMMENT, TRANSACTIONS_PARTITION
-    ),
-}
 # Property of raw.transactions: the time of the last load that replaced lines of files.
 REPLACED_AT = "replaced_at"
+
+
+def raw_table(section: str) -> RawTable:
+    """Returns the raw table of a section of the mapping."""
+    if section == "customers":
+        return RawTable(CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
+    return RawTable(
+        TRANSACTIONS, TRANSACTIONS_COLUMNS, TRANSACTIONS_COMMENT, TRANSACTIONS_PARTITION
+    )
 
 
 def finish_replacements(spark: SparkSession) -> None:
@@ -78,12 +81,12 @@ def no_customers(spark: SparkSession) -> DataFrame:
 
 def are_loaded(spark: SparkSession, inputs: Inputs) -> bool:
     """Returns whether both raw tables hold exactly these inputs."""
-    return all(is_loaded(spark, inputs, section) for section in TABLES)
+    return all(is_loaded(spark, inputs, section) for section in CANONICAL)
 
 
 def is_loaded(spark: SparkSession, inputs: Inputs, section: str) -> bool:
     """Returns whether the raw table of a section holds exactly these inputs."""
-    table = TABLES[section].name
+    table = raw_table(section).name
     known = table_properties(spark, table)
     if known.get("fingerprint") != inputs.fingerprint:
         return False
@@ -96,8 +99,9 @@ def replace_raw_table(
     spark: SparkSession, section: str, content: DataFrame | View, inputs: Inputs
 ) -> None:
     """Replaces the raw table of a section, by rows or by a view, and records the inputs on it."""
-    table = TABLES[section]
-    properties = {"source": inputs.transactions, "fingerprint": inputs.fingerprint}
+    table = raw_table(section)
+    source = inputs.paths().get(section, inputs.transactions)
+    properties = {"source": source, "fingerprint": inputs.fingerprint}
     if isinstance(content, View):
         properties |= content.properties
         replace_by_view(spark, content.sql, table.name, table.columns, table.comment, properties)

@@ -10,7 +10,7 @@ from ml.loading.input_files import InputFile, LoadedFile, check_unchanged, list_
 from ml.loading.inputs import Inputs
 from ml.loading.mapping import Source
 from ml.loading.query_rows import read_rows
-from ml.loading.raw_tables import TABLES, no_customers
+from ml.loading.raw_tables import no_customers, raw_table
 from ml.loading.report import report_customers
 from ml.loading.rows import customers, one_per_customer, transactions
 from ml.loading.tables_in_place import View, view_of
@@ -52,7 +52,7 @@ class Reader:
 
     def view(self, section: str) -> View:
         """Returns the view of a table in place; raises StepError when no row can be used."""
-        known = table_properties(self.spark, TABLES[section].name)
+        known = table_properties(self.spark, raw_table(section).name)
         source = self.inputs.source(section)
         view = view_of(self.spark, source, self.loaded_at, known)
         if section == "customers":

@@ -27,6 +27,7 @@ from ml.loading.query_rows import check_columns, checked_query
 from ml.loading.reading import given_reading
 from ml.loading.rows import Selects, canonical, lines, one_per_customer_sql, utc_literal
 from ml.loading.sources import NoRowsError
+from ml.loading.wording import counted
 from ml.session import StepError, engine_message
 from ml.sql_text import identifier
 
@@ -69,13 +70,8 @@ class Table:
         Raises StepError when it is not a time, and at the first time, when a row has none.
         """
         expression = self.watermark
-        try:
-            rows = self.rows.selectExpr(f"({expression}\n) as {WATERMARK}")
-            kind = rows.schema[0].dataType
-        except (ParseException, AnalysisException) as error:
-            raise StepError(
-                f"transactions.{WATERMARK}: {expression} is not possible: {engine_message(error)}"
-            ) from error
+        rows = self.rows.selectExpr(f"({expression}\n) as {WATERMARK}")
+        kind = rows.schema[0].dataType
         if not isinstance(kind, WATERMARK_TYPES):
             raise StepError(
                 f"transactions.{WATERMARK}: {expression} gives {kind.simpleString()}; it must be "
@@ -89,9 +85,9 @@ class Table:
         ).collect()
         if found.missing:
             raise StepError(
-                f"transactions.{WATERMARK}: {found.missing:,} rows of "
-                f"{table_name(self.source.path)} have none, so no run could find them; give "
-                f"another column, or leave out {WATERMARK}"
+                f"transactions.{WATERMARK}: {counted(found.missing, 'row')} of "
+                f"{self.source.path} without a value, which no run could find; give another "
+                f"column, or leave out {WATERMARK}"
             )
         return found.newest
 
@@ -121,7 +117,7 @@ def open_table(spark: SparkSession, source: Source) -> Table:
 def rows_of(spark: SparkSession, path: str, name: str) -> DataFrame:
     """Returns the rows of a table of this name; raises StepError when it cannot be read."""
     try:
-        rows = spark.sql(f"select * from {name}")
+        rows = spark.table(name)
         rows.schema  # noqa: B018 -- the server analyzes it only now
     except ParseException as error:
         raise StepError(
@@ -152,10 +148,10 @@ def view_of(
     empty table, and StepError for one that the mapping does not fit.
     """
     table = open_table(spark, source)
-    if table.rows.isEmpty():
-        raise NoRowsError(f"{source.path} has no rows")
     expressions = checked_mapping(table.rows, source.section, source.mapping)
     reading = given_reading(table.rows, expressions, source.format)
+    if not table.watermark and table.rows.isEmpty():
+        raise NoRowsError(f"{source.path} has no rows")
     if source.section == "customers":
         rows = canonical(table.rows, "customers", expressions, reading)
         sql = one_per_customer_sql(rows.sql(table.sql))
@@ -176,8 +172,11 @@ def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
     if known.get("definition") == properties["definition"]:
         after, properties["version"] = known["read_until"], known["version"]
     # Without a new row the view stays as it is.
-    properties["read_until"] = table.newest(after) or str(after)
-    until = f"{WATERMARK} <= timestamp'{properties['read_until']}'"
+    read_until = table.newest(after) or after
+    if read_until is None:
+        raise NoRowsError(f"{table.source.path} has no rows")
+    properties["read_until"] = read_until
+    until = f"{WATERMARK} <= timestamp'{read_until}'"
     new_rows = rows.rows.where(until)
     if after:
         new_rows = new_rows.where(f"{WATERMARK} > timestamp'{after}'")
