@@ -301,7 +301,7 @@ def test_a_folder_that_grows_gives_the_tables_of_one_load(
         (inbox / f"{number}.csv").write_text(text)
         for _ in range(2):
             run_step(server, "ml.load", "--append", "--transactions", str(inbox))
-        dbt(server, "run", "--select", "stg_transactions", "stg_loaded_files")
+        dbt(server, "run", "--select", *STAGING, "stg_loaded_files")
     files = "select path, rows, rejected_rows, rejected_by_reason from staging.stg_loaded_files"
     by_day = staged_lines(query), query(f"{files} order by path")
     assert batches(query) == 2

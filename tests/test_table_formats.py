@@ -1,0 +1,192 @@
+"""Tables in place in Hive, Delta and PostgreSQL: as from files, and an increment reads new rows."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+import pytest
+from conftest import (
+    DATA,
+    ROOT,
+    build_tables,
+    dbt,
+    empty_state,
+    query_function,
+    run_step,
+    shared_file,
+)
+from deltalake import write_deltalake
+from test_incremental import STAGING
+from test_monitoring import rest
+from test_pipeline import MARTS, fingerprint
+from test_standalone_cluster import PASSWORD, metastore  # noqa: F401 -- a fixture
+
+pytestmark = pytest.mark.slow
+
+Query = Callable[[str], list[tuple]]
+FORMATS = ("hive", "delta", "postgresql")
+DRIVER = "org.postgresql.Driver"
+# Delta's newest release is for Spark 4.2. With Spark 4.3 only its reader of version 2 works.
+SETTINGS = """
+spark.jars.packages io.delta:delta-spark_4.2_2.13:4.4.0,org.postgresql:postgresql:42.7.14
+spark.sql.extensions io.delta.sql.DeltaSparkSessionExtension
+spark.sql.catalog.spark_catalog org.apache.spark.sql.delta.catalog.DeltaCatalog
+spark.databricks.delta.v2.enableMode STRICT
+"""
+CDNOW_MAPPING = (ROOT / "ml" / "mappings" / "cdnow.yml").read_text()
+
+
+@dataclass
+class Shop:
+    """A server with the packages of all formats, and schemas with the tables of a shop."""
+
+    server: dict[str, str]
+    query: Query
+    folder: Path
+    port: str
+
+    def make_table(self, name: str, source: str) -> None:
+        """Makes the table `name` in each format; its rows are in the Parquet files at `source`."""
+        for schema in FORMATS:
+            self.query(f"create database if not exists {schema}")
+        self.query(f"create table hive.{name} using parquet as select * from parquet.`{source}`")
+        write_deltalake(self.folder / name, pyarrow.parquet.read_table(source))
+        self.query(f"create table delta.{name} using delta location '{self.folder / name}'")
+        self.query(
+            f"create table postgresql.{name} using jdbc options (user 'hive', "
+            f"url 'jdbc:postgresql://127.0.0.1:{self.port}/metastore', dbtable '{name}', "
+            f"password '{PASSWORD}', driver '{DRIVER}') as select * from hive.{name}"
+        )
+
+    def add(self, schema: str, name: str, source: str) -> None:
+        """Adds the rows in the Parquet file at `source` to a table."""
+        if schema == "delta":
+            rows = pyarrow.parquet.read_table(source)
+            write_deltalake(self.folder / name, rows, mode="append")
+        else:
+            self.query(f"insert into {schema}.{name} select * from parquet.`{source}`")
+
+    def load(self, source: str, mapping: Path, customers: str | None = None) -> str:
+        """Loads as `make run` does."""
+        people = ["--customers", customers] if customers else []
+        arguments = ["--transactions", source, *people, "--mapping", str(mapping)]
+        return run_step(self.server, "ml.load", *arguments)
+
+    def raw(self) -> list[tuple]:
+        """Returns a checksum of the raw tables, but not of file numbers and loading times."""
+        checksum = "select count(*), bit_xor(xxhash64(*)), sum(hash(*)) from"
+        lines = "(select * except (file_number, loaded_at) from raw.transactions)"
+        return self.query(f"{checksum} {lines} union all {checksum} raw.customers")
+
+    def marts(self) -> dict[str, tuple]:
+        """Builds the marts, and returns their checksums."""
+        build_tables(self.server)
+        return fingerprint(self.query, [f"marts.{mart}" for mart in MARTS])
+
+    def scans(self) -> list[tuple[int, int]]:
+        """Returns query and rows of each scan of a table `lines` so far."""
+        (application,) = rest(self.server["SPARK_UI_PORT"], "")
+        path = f"/{application['id']}/sql?length=10000&details=true"
+        return [
+            (each["id"], int(metric["value"].replace(",", "")))
+            for each in rest(self.server["SPARK_UI_PORT"], path)
+            for node in each["nodes"]
+            if "Scan" in node["nodeName"] and "lines" in node["nodeName"]
+            for metric in node["metrics"]
+            if metric["name"] == "number of output rows"
+        ]
+
+
+@pytest.fixture(scope="module")
+def shop(
+    environment: dict[str, str],
+    metastore: str,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shop]:
+    """A server that reads all formats; skips where Maven Central cannot be reached."""
+    folder = tmp_path_factory.mktemp("formats")
+    settings = folder / "settings.conf"
+    settings.write_text(Path(environment["SPARK_SETTINGS"]).read_text() + SETTINGS)
+    with ExitStack() as stack:
+        server = stack.enter_context(
+            empty_state(environment | {"SPARK_SETTINGS": str(settings)}, folder)
+        )
+        up = subprocess.run(
+            [sys.executable, "-m", "server", "up"],
+            cwd=ROOT,
+            env=server,
+            capture_output=True,
+            text=True,
+        )
+        if "cannot be fetched" in up.stderr:
+            pytest.skip(f"needs Maven Central: {up.stderr.strip()}")
+        assert up.returncode == 0, up.stderr
+        yield Shop(server, stack.enter_context(query_function(server)), folder, metastore)
+
+
+@pytest.mark.parametrize(
+    ("name", "marts_from"),
+    [("cdnow_master", "postgresql"), ("online_retail", "delta"), ("olist", "hive")],
+)
+def test_tables_give_what_files_give(shop: Shop, name: str, marts_from: str):
+    """The raw rows in each format, and all marts in one; the marts follow from the raw rows."""
+    mapping = ROOT / "ml" / "mappings" / f"{name.removesuffix('_master')}.yml"
+    if name == "olist":
+        files = shared_file("data/olist_sample")
+        for file in files.glob("*.csv"):
+            shop.query(
+                f"create or replace temporary view rows using csv options (path '{file}', "
+                "header true, multiLine true, escape '\"')"
+            )
+            parquet = shop.folder / f"{file.stem}.parquet"
+            shop.query(f"insert overwrite directory '{parquet}' using parquet select * from rows")
+            shop.make_table(file.stem, str(parquet))
+        shop.load(str(files), mapping, str(files))
+    else:
+        files = DATA / f"{name}.parquet"
+        shop.make_table(name, str(files))
+        shop.load(str(files), mapping)
+    raw, marts = shop.raw(), shop.marts()
+    assert raw[0][0] > 20_000
+    for schema in FORMATS:
+        table = f"table:{schema}" if name == "olist" else f"table:{schema}.{name}"
+        shop.load(table, mapping, table if name == "olist" else None)
+        assert shop.raw() == raw, schema
+        if schema == marts_from:
+            assert shop.marts() == marts
+
+
+def test_an_increment_reads_only_new_rows(shop: Shop, tmp_path: Path):
+    """CDNOW until April 1998, and then its last two months, by the day of the purchase."""
+    mapping = tmp_path / "mapping.yml"
+    mapping.write_text(CDNOW_MAPPING + "  loaded_at: came\n")
+    master = pyarrow.parquet.read_table(DATA / "cdnow_master.parquet")
+    master = master.append_column("came", master["date"].cast(pyarrow.timestamp("us", "UTC")))
+    is_new = pyarrow.compute.greater_equal(master["date"], date(1998, 5, 1))
+    old, new = tmp_path / "old.parquet", tmp_path / "new.parquet"
+    pyarrow.parquet.write_table(master.filter(pyarrow.compute.invert(is_new)), old)
+    pyarrow.parquet.write_table(master.filter(is_new), new)
+    new_rows = pyarrow.parquet.read_metadata(new).num_rows
+    assert 2_000 < new_rows < master.num_rows / 5
+    shop.make_table("lines", str(old))
+    for schema in FORMATS:
+        shop.load(f"table:{schema}.lines", mapping)
+        dbt(shop.server, "run", "--select", *STAGING)
+        shop.add(schema, "lines", str(new))
+        before = shop.scans()
+        printed = shop.load(f"table:{schema}.lines", mapping)
+        assert f"{new_rows:,} lines from 1998-05-01 to 1998-06-30" in printed
+        dbt(shop.server, "run", "--select", *STAGING)
+        read = [rows for number, rows in shop.scans() if (number, rows) not in before]
+        assert len(read) > 2
+        assert max(read) == new_rows, schema
+        ((staged,),) = shop.query("select count(*) from staging.stg_checked_transactions")
+        assert staged == master.num_rows
+        assert len(shop.query("show partitions staging.stg_checked_transactions")) == 2
