@@ -56,7 +56,9 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         raw_tables.replace_raw_table(spark, "transactions", lines, inputs)
         ledger.write(spark, files + people_files, {"fingerprint": inputs.fingerprint})
     new_lines = lines.new_rows if isinstance(lines, View) else raw_tables.lines_of(spark, loaded_at)
-    report_lines(new_lines, inputs.transactions)
+    # Perhaps only customers are new.
+    if not new_lines.isEmpty():
+        report_lines(new_lines, inputs.transactions)
 
 
 def append(

@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -376,11 +377,17 @@ class KilledError(Exception):
     """Stands for a kill of the load."""
 
 
-def killed_at(monkeypatch: pytest.MonkeyPatch, module: object, name: str, after: bool) -> None:
-    """Lets the next call of a function end the load, before or after its work."""
+def killed_at(
+    monkeypatch: pytest.MonkeyPatch, module: object, name: str, after: bool, calls: int = 1
+) -> None:
+    """Lets one of the next calls of a function end the load, before or after its work."""
     work = getattr(module, name)
+    left = iter(range(calls - 1, -1, -1))
 
     def call(*arguments: object, **options: object) -> None:
+        if next(left):
+            work(*arguments, **options)
+            return
         monkeypatch.setattr(module, name, work)
         if after:
             work(*arguments, **options)
@@ -390,19 +397,26 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, module: object, name: str, after:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "after"),
+    ("module", "name", "after", "calls"),
     [
-        (ledger, "plan", True),
-        (raw_tables, "add_lines", True),
-        pytest.param(raw_tables, "add_customers", True, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_lines", False, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_lines", True, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_raw_tables", False, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_raw_tables", True, marks=pytest.mark.slow),
+        (ledger, "plan", True, 1),
+        (raw_tables, "add_lines", True, 1),
+        pytest.param(raw_tables, "add_customers", True, 1, marks=pytest.mark.slow),
+        pytest.param(raw_tables, "replace_lines", False, 1, marks=pytest.mark.slow),
+        pytest.param(raw_tables, "replace_lines", True, 1, marks=pytest.mark.slow),
+        pytest.param(raw_tables, "replace_raw_table", False, 1, marks=pytest.mark.slow),
+        pytest.param(raw_tables, "replace_raw_table", True, 1, marks=pytest.mark.slow),
+        pytest.param(raw_tables, "replace_raw_table", True, 2, marks=pytest.mark.slow),
     ],
 )
 def test_the_load_after_a_killed_one_gives_all_lines_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module, name: str, after: bool
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    module: object,
+    name: str,
+    after: bool,
+    calls: int,
 ):
     people = tmp_path / "people.csv"
     people.write_text("customer_id,age\na,30\n")
@@ -415,8 +429,8 @@ def test_the_load_after_a_killed_one_gives_all_lines_once(
     if replaces:
         rewrite(first)
     with pytest.raises(KilledError):
-        killed_at(monkeypatch, module, name, after)
-        if name == "replace_raw_tables":
+        killed_at(monkeypatch, module, name, after, calls)
+        if name == "replace_raw_table":
             shop.run(customers=people)
         else:
             shop.load(customers=people, replace_changed=replaces)
@@ -427,6 +441,32 @@ def test_the_load_after_a_killed_one_gives_all_lines_once(
     assert sorted(names) == ["1.csv", "2.csv", "3.csv", "people.csv"]
     rows = shop.spark.table(raw_tables.CUSTOMERS).select("customer_id", "age").collect()
     assert sorted(map(tuple, rows)) == [("a", 31)]
+
+
+@pytest.mark.slow
+def test_thirty_daily_files_with_kills_equal_one_load(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Lines without ids, so nothing but the ledger keeps them from counting twice."""
+    moments = (
+        (ledger, "plan", True, 1),
+        (raw_tables, "add_lines", False, 1),
+        (raw_tables, "add_lines", True, 1),
+        (ledger, "settle", False, 2),
+    )
+    for day in range(1, 31):
+        lines = [f"c{each % 4},2026-01-{day:02},{each}" for each in range(day % 5)]
+        write(shop.inbox, f"{day:02}.csv", *lines, *lines)
+        with monkeypatch.context() as patch, suppress(KilledError):
+            killed_at(patch, *moments[day % len(moments)])
+            shop.load()
+        if day % 3 == 1:
+            shop.load()
+    shop.load()
+    by_day = shop.lines()
+    names = [name for name, _, _ in shop.files()]
+    assert names == [f"{day:02}.csv" for day in range(1, 31)]
+    shop.run()
+    assert shop.lines() == by_day
+    assert len(by_day) == sum(2 * (day % 5) for day in range(1, 31))
 
 
 def test_files_of_a_killed_addition_are_removed(shop: Shop, monkeypatch: pytest.MonkeyPatch):

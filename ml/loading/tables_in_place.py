@@ -32,8 +32,8 @@ from ml.session import StepError, engine_message
 from ml.sql_text import identifier
 
 WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType)
-# Schemas of this project, which no source can be in.
-OWN_SCHEMAS = ("raw", "staging", "intermediate", "marts", "ml")
+# The views themselves, and the list of files.
+OWN_TABLES = (["raw", "transactions"], ["raw", "customers"], ["raw", "loads"])
 BEFORE_ALL = "0001-01-01 00:00:00"
 
 
@@ -98,7 +98,7 @@ def open_table(spark: SparkSession, source: Source) -> Table:
     If the mapping is a select over several tables, the source names their schema.
     """
     name, query = table_name(source.path), source.query
-    if name.replace("`", "").split(".")[0].lower() in OWN_SCHEMAS:
+    if name.replace("`", "").lower().split(".")[-2:] in OWN_TABLES:
         raise StepError(f"{source.path} is a table of this project: name one of your own")
     if query is None:
         return Table(source, rows_of(spark, source.path, name), f"select * from {name}")
