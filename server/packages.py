@@ -38,11 +38,11 @@ def jars_of_packages(settings: Mapping[str, str], java_home: str) -> list[str]:
             [sys.executable, "-c", PRINT_JARS], env=environment, capture_output=True, text=True
         )
     if done.returncode:
-        # Ivy lists what it did not find; the other lines are a stack trace.
+        # Ivy lists what it did not find, as group#name;version.
         reasons = [
             line.strip(": \t")
             for line in (done.stdout + done.stderr).splitlines()
-            if "not found" in line or "download failed" in line
+            if "#" in line and ("not found" in line or "download failed" in line)
         ]
         raise ServerError(
             f"spark.jars.packages {settings['spark.jars.packages']} cannot be fetched: "

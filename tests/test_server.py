@@ -10,6 +10,8 @@ from conftest import PARAMETERS, ROOT
 from ml.session import StepError
 from server import memory
 from server.environment import ServerError
+from server.java import find_java
+from server.packages import jars_of_packages
 from server.parameters import check
 
 GIBIBYTE = 2**30
@@ -107,3 +109,12 @@ def test_only_a_date_is_an_as_of_date(text: str):
         check(parameters | {"AS_OF_DATE": right})
     with pytest.raises(StepError, match=f"must be a date such as 2026-06-30, not '{text}'"):
         check(parameters | {"AS_OF_DATE": text})
+
+
+@pytest.mark.slow
+def test_a_package_that_is_not_found_is_one_line():
+    settings = {"spark.jars.packages": "com.example:no-such-package:1.0"}
+    with pytest.raises(ServerError, match=r"no-such-package:1\.0 cannot be fetched: ") as error:
+        jars_of_packages(settings, find_java())
+    assert "\n" not in str(error.value)
+    assert jars_of_packages({}, find_java()) == []

@@ -13,6 +13,7 @@ from ml.loading import ledger, raw_tables
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.rows import without_ansi
 from ml.session import StepError
+from server import last_run
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RAW, SHOP = "test_in_place_raw", "test_in_place_shop"
@@ -132,6 +133,19 @@ def test_a_run_reads_what_came_after_the_last_one(shop: Shop):
     assert "3 lines" in shop.run(WITH_WATERMARK.replace("price", "2 * price"))
     assert shop.lines() == [("a", "2.00"), ("b", "4.00"), ("c", "6.00")]
     assert shop.property("version") != version
+
+
+def test_a_run_begins_only_if_a_table_has_new_rows(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    shop.run(WITH_WATERMARK)
+    for name, value in (
+        ("TRANSACTIONS", f"table:{SHOP}.lines"),
+        ("MAPPING", str(shop.folder / "mapping.yml")),
+        ("CUSTOMERS", ""),
+    ):
+        monkeypatch.setenv(name, value)
+    assert not last_run.has_new_rows(shop.spark)
+    add(shop, "('c', 'ann', '2026-01-03', 3, '2026-02-02 09:00:00')")
+    assert last_run.has_new_rows(shop.spark)
 
 
 def test_a_few_new_lines_may_all_be_wrong(shop: Shop):
