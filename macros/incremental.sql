@@ -11,8 +11,8 @@
 
 
 {#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none,
-    so its lines count as changed in every run. With `--empty` the relation prints as a query without lines, so
-    the next run rebuilds the model. -#}
+    so its lines count as changed in every run. `--empty` prints the relation as a query, so the text
+    differs, and the next run rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') or run_started_at %}
@@ -20,7 +20,7 @@
 {% endmacro %}
 
 
-{#- The checksums of a node and of all models and seeds that it follows from. -#}
+{#- The checksums of a node and of all models and seeds that it depends on. -#}
 {% macro code_before(node, found={}) %}
     {% do found.update({node.unique_id: node.checksum.checksum}) %}
     {% for parent in node.depends_on.nodes if parent in graph.nodes and parent not in found %}
@@ -30,11 +30,14 @@
 {% endmacro %}
 
 
-{#- The last batch of lines in a model that is not empty. It is a literal, because Spark hands only literals on to the
-    source of the lines, which then gives no others. -#}
+{#- The last batch in this model, which must have rows. A literal, because Spark pushes only literals down to the source
+    of the lines. -#}
 {% macro last_batch() %}
-    {% set found = run_query('select string(max(batch)) from ' ~ this) %}
-    {{- return('timestamp' ~ sql_string(found.rows[0][0])) -}}
+    {% if execute %}
+        {% set found = run_query('select string(max(batch)) from ' ~ this) %}
+        {{ return('timestamp' ~ sql_string(found.rows[0][0])) }}
+    {% endif %}
+    {{ return('null') }}
 {% endmacro %}
 
 
@@ -52,8 +55,8 @@
 {% endmacro %}
 
 
-{#- The node of customer_segment_history; none while dbt parses. It is not a ref, because the history follows from the
-    models that ask for it. -#}
+{#- The node of customer_segment_history; none while dbt parses. It is not a ref, because the history depends on
+    the models that ask for it. -#}
 {% macro segment_history() %}
     {{ return(graph.nodes['model.' ~ model.package_name ~ '.customer_segment_history'] if execute) }}
 {% endmacro %}
@@ -65,8 +68,8 @@
 
 
 {#- Query for the month ends that the published history has, with the last batch of lines that it includes; null
-    without a usable line. It has none if the history has to be rebuilt: on `--full-refresh`, or if it was built from
-    other lines or other SQL. -#}
+    without a usable line. The query has no rows if the history has to be rebuilt: on `--full-refresh`, or if it was
+    built from other lines or other SQL. -#}
 {% macro published_months() %}
     {% if execute and not flags.FULL_REFRESH %}
         {% set node = segment_history() %}

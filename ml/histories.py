@@ -2,9 +2,9 @@
 
 Orders here are purchase days: two orders of one day are one.
 
-What comes to the driver is counts: how many customers have the same history at an origin, a day
-that a forecast starts from. A shop of any size has few distinct histories, so a fit costs little
-more for a hundred times the customers. The fits use a sample of the customers, chosen by a hash of
+An origin is a day that a forecast starts from. The driver gets only counts of customers with the
+same history at an origin. A shop of any size has few distinct histories, so a fit costs little more
+for a hundred times the customers. The fits use a sample of the customers, chosen by a hash of
 the customer; the forecasts are for all of them. Days are counted from 1970-01-01.
 """
 
@@ -42,7 +42,7 @@ class Histories:
     buyers: np.ndarray  # customers that bought again in the holdout
     orders: np.ndarray  # their purchase days in the holdout
     net_revenue: np.ndarray  # from them in the holdout
-    spend_by_orders: np.ndarray  # sum of a customer's spend times orders in the holdout
+    spend_by_orders: np.ndarray  # sum over customers of `spend` times holdout orders
 
     @property
     def holdout_ends(self) -> int:
@@ -56,7 +56,7 @@ class Histories:
 
     @property
     def days_known(self) -> int:
-        """Days since the first purchase of any customer."""
+        """Days since the earliest first purchase."""
         return int(self.observed_days.max(initial=0))
 
     def times(self, clock: Clock) -> Times:
@@ -77,7 +77,7 @@ class RepeatSpend:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What the customers known on a day bought afterward, by day."""
+    """Later purchases of the customers known on a day, per day of purchase."""
 
     day: np.ndarray
     orders: np.ndarray
@@ -95,7 +95,7 @@ def to_date(day: int) -> date:
 
 
 def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:
-    """The columns of some rows by name, integers as such and all others as doubles."""
+    """The columns of some rows by name, all as doubles."""
     table = rows.toArrow()
     return {name: table[name].to_numpy().astype(float) for name in table.column_names}
 
@@ -201,13 +201,13 @@ def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
     )
     origins, x, cents, customers = columns.values()
     return {
-        origin: RepeatSpend(x[of], average_spend(cents[of], x[of]), customers[of])
-        for origin, of in by_value(origins)
+        origin: RepeatSpend(x[chosen], average_spend(cents[chosen], x[chosen]), customers[chosen])
+        for origin, chosen in by_value(origins)
     }
 
 
 def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
-    """What the customers known on a day bought afterward, by that day."""
+    """Outcomes, by the day on which the customers were known."""
     columns = to_arrays(
         spark.sql(
             f"""
@@ -223,8 +223,8 @@ def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
     )
     known_on, day, orders, net_revenue = columns.values()
     return {
-        start: Outcomes(day[of].astype(int), orders[of], net_revenue[of])
-        for start, of in by_value(known_on)
+        start: Outcomes(day[chosen].astype(int), orders[chosen], net_revenue[chosen])
+        for start, chosen in by_value(known_on)
     }
 
 

@@ -3,7 +3,8 @@
     python -m ml.load --transactions PATH [--customers PATH] [--mapping PATH]
                       [--append [--replace-changed] [--replace-orders]]
 
-A source is a CSV or Parquet file, or a folder of either. A mapping (YAML or SQL, see
+A source is a CSV or Parquet file, a folder of either, or a table (table:shop.order_lines), which
+stays where it is. A mapping (YAML or SQL, see
 ml/mappings/README.md) gives an expression over the source's columns for each canonical column, or
 one select over its files, and the format of a file where that is not certain. Every row of the
 source, or of the select, becomes one row of raw.transactions. A value that does not fit its column
@@ -12,7 +13,7 @@ reason. When no row can be used, nothing is replaced.
 
 Without --append the source replaces all loaded data. With --append each file is loaded once:
 raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file that has changed since
-then is an error, or --replace-changed replaces the lines that were loaded from it.
+its load is an error. With --replace-changed its lines are replaced instead.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from ml.loading.report import report_lines
 from ml.loading.rows import without_ansi
 from ml.loading.sources import NoRowsError, staging
 from ml.loading.tables_in_place import View
-from ml.session import log, run, start
+from ml.session import StepError, log, run, start
 
 
 def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
@@ -51,7 +52,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         if files:
             earlier = [file for file in earlier if file.section == "transactions"]
             ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
-        # Customers first: if only one of the two is there after a kill, a load replaces both.
+        # Customers first: a load that finds no raw.transactions after a kill replaces both.
         raw_tables.replace_raw_table(spark, "customers", people, inputs)
         raw_tables.replace_raw_table(spark, "transactions", lines, inputs)
         ledger.write(spark, files + people_files, {"fingerprint": inputs.fingerprint})
@@ -66,8 +67,8 @@ def append(
 ) -> None:
     """Loads the files of the inputs that are not loaded yet.
 
-    Of a file that has changed, new customers replace the loaded ones, and with `replace_changed`
-    its new lines replace its loaded ones; otherwise StepError. Files without rows are recorded.
+    The customers of a changed file replace the loaded ones. So do its lines with `replace_changed`;
+    without it, they are a StepError. Files without rows are recorded.
     """
     if not raw_tables.exist(spark):
         load_first(spark, inputs, loaded_at)
@@ -86,11 +87,18 @@ def append(
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
     for section, each in found.items():
         log_comparison(section, each, inputs.mapping_checksum)
-    # Rows of files that were touched have their new time.
-    now = {file.number: file for each in found.values() for file in each.loaded}
-    known = [now.get(file.number, file) for file in known]
+    # A file that was touched without a change gets its new time in raw.loads.
+    touched = {file.number: file for each in found.values() for file in each.loaded}
+    known = [touched.get(file.number, file) for file in known]
     with staging(spark) as folder:
         add(Reader(spark, inputs, folder, loaded_at, known), found, known)
+
+
+def check_only_files(inputs: Inputs) -> None:
+    """Raises StepError for a table in place, to which nothing is added."""
+    for section, path in inputs.paths().items():
+        if inputs.is_in_place(section):
+            raise StepError(f"{path} stays where it is: make run reads what is new in it")
 
 
 def load_first(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
@@ -103,7 +111,7 @@ def load_first(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None
 
 
 def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -> None:
-    """Adds the new files, and replaces what the changed ones have loaded; see ledger.py.
+    """Adds the new files, and replaces the lines of the changed ones; see ledger.py.
 
     `known` are the rows of raw.loads. Everything is read and checked before a table changes.
     """
@@ -114,8 +122,8 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
         return
     if people is not None:
         raw_tables.add_customers(spark, people)
-    again = {file.path for file in people_files}
-    known = [file for file in known if file.section == "transactions" or file.path not in again]
+    reloaded = {file.path for file in people_files}
+    known = [file for file in known if file.section == "transactions" or file.path not in reloaded]
     rows = known + files + people_files
     paths = {file.path for file in found["transactions"].changed}
     replaced = [
@@ -150,8 +158,8 @@ def read_or_record(
 def main() -> None:
     """Reads the command line and loads; see the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--transactions", required=True, help="CSV or Parquet, a file or a folder")
-    parser.add_argument("--customers", help="CSV or Parquet, a file or a folder")
+    parser.add_argument("--transactions", required=True, help="a file, a folder or table:NAME")
+    parser.add_argument("--customers", help="a file, a folder or table:NAME")
     parser.add_argument("--mapping", help="YAML: canonical column -> SQL expression; or a SQL file")
     parser.add_argument("--append", action="store_true", help="add to the loaded data")
     parser.add_argument(
@@ -172,6 +180,7 @@ def main() -> None:
     raw_tables.finish_replacements(spark)
     loaded_at = datetime.now(UTC).replace(microsecond=0)
     if arguments.append:
+        check_only_files(inputs)
         append(spark, inputs, loaded_at, replace_changed=arguments.replace_changed)
     else:
         replace(spark, inputs, loaded_at)

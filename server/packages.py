@@ -1,8 +1,8 @@
 """Puts the packages that `spark.jars.packages` names on the class path of the server.
 
 Spark loads such packages by a class loader of its own, and Hive's Thrift server closes it when the
-first session ends: no class of a package is found after that. The class path stays open. On it the
-packages come after Spark's own jars, which win.
+first session ends: no class of a package is found after that. The class path stays open. Spark's
+own jars come first on it, and win.
 """
 
 import os

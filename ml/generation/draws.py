@@ -26,7 +26,7 @@ class Draws:
         """A draw from the open interval (0, 1)."""
         key = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()[:8]
         bits = F.xxhash64(F.lit(int.from_bytes(key, signed=True)), *ids)
-        # 52 bits and a half: neither 0 nor 1, and exact in a double.
+        # 52 bits plus 0.5: neither 0 nor 1, and exact in a double.
         return (F.shiftrightunsigned(bits, 12) + F.lit(0.5)) * F.lit(2.0**-52)
 
     def normal(self, purpose: str, ids: tuple[str, ...] = CUSTOMER) -> Column:
@@ -64,7 +64,7 @@ def bucketize(draw: Column, limits: list[Column]) -> Column:
 
 
 def bucketize_by_mix(draw: Column, mix: str, size: int) -> Column:
-    """Place in a persona's mix of `size` shares, whose column holds cumulative shares."""
+    """Bucket of a draw in the column `mix`: the cumulative `size` shares of a persona."""
     return bucketize(draw, [F.col(mix)[place] for place in range(size - 1)])
 
 

@@ -21,7 +21,7 @@ from ml.generation.shop import (
 def customers_and_guests(
     spark: SparkSession, customers: int, draw: Draws, tasks: int
 ) -> tuple[DataFrame, DataFrame]:
-    """Profiles of customers 1 to `customers`, and of the guests among their orders."""
+    """Profiles of customers 1 to `customers`, and of guests, who have negative numbers."""
     numbers = spark.range(1, customers + 1, numPartitions=tasks).withColumnRenamed("id", "entity")
     guests = numbers.select((-F.col("entity")).alias("entity"))
     guests = guests.where(draw.uniform("guest") < GUEST_ORDERS_PER_CUSTOMER)
@@ -33,18 +33,18 @@ def profiles(entities: DataFrame, draw: Draws) -> DataFrame:
     is_buyer = (F.col("entity") < 0) | (draw.uniform("buys") >= NEVER_BUYS_SHARE)
     weekend_noise = 0.10 * (draw.uniform("weekend") - 0.5)
     price_noise = F.exp(0.25 * draw.normal("price level"))
-    own_numbers = {
+    drawn = {
         "number": F.lpad(F.abs("entity").cast("string"), 10, "0"),
         "buys": is_buyer,
         "weekend_share": F.col("weekend_share") + weekend_noise,
         "price_level": F.col("price_level") * price_noise,
-        "rate": F.col("orders_per_week") * gamma_of_mean_one(draw),
+        "buyer_rate": F.col("orders_per_week") * gamma_of_mean_one(draw),
         "week": arrival_week(draw),
     }
     is_for_holiday = draw.uniform("holiday") < F.col("holiday_share")
-    own_weeks = {
+    derived = {
         "customer_id": F.when(F.col("entity") > 0, F.concat(F.lit("C"), "number")),
-        "orders_per_week": F.when(F.col("buys"), F.col("rate")).otherwise(0.0),
+        "orders_per_week": F.when(F.col("buys"), F.col("buyer_rate")).otherwise(0.0),
         "week": F.when(is_for_holiday, holiday_week(draw)).otherwise(F.col("week")),
     }
     first_second = FIRST_SECOND + F.col("week") * WEEK + second_of_week(draw, CUSTOMER)
@@ -52,8 +52,8 @@ def profiles(entities: DataFrame, draw: Draws) -> DataFrame:
     active = F.when(F.col("buys"), seconds_active).otherwise(0)
     return (
         with_persona(entities, draw)
-        .withColumns(own_numbers)
-        .withColumns(own_weeks)
+        .withColumns(drawn)
+        .withColumns(derived)
         .withColumn("first_second", first_second)
         .withColumn("last_second", F.col("first_second") + active)
     )

@@ -38,13 +38,13 @@ LATEST_ATTRIBUTES = f"max(struct({', '.join(list(CANONICAL['customers'])[1:])}))
 
 @dataclass(frozen=True)
 class Selects:
-    """Selects over the rows of a source, each over the one before: their rows, and their items."""
+    """A chain of selects over a source: the rows of the last one, and the items of each."""
 
     rows: DataFrame
     items: tuple[tuple[str, ...], ...] = ()
 
     def then(self, *items: str) -> "Selects":
-        """Returns one select more, of these expressions."""
+        """Returns the chain with one more select, of these expressions."""
         return Selects(self.rows.selectExpr(*items), (*self.items, items))
 
     def sql(self, source: str) -> str:
@@ -67,7 +67,7 @@ def without_ansi(spark: SparkSession) -> None:
     """
     spark.conf.set("spark.sql.ansi.enabled", "false")
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
-    # The JVM never compiles a method of more than 8000 bytes: fusing fewer operators is faster.
+    # Java interprets methods of more than 8000 bytes: Spark must not fuse operators beyond that.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
 
 
@@ -157,8 +157,9 @@ def canonical(
     """Returns the canonical columns of `section`, unparsed_values and file_number, row by row.
 
     A value is unparsed when the expression gives something that its column cannot hold, or gives
-    null although every source column that it names is filled. Otherwise null or blank is missing.
-    Needs a session `without_ansi`. The value of the watermark, if there is one, is a column more.
+    null although every source column that it names is filled. Any other null or blank is a missing
+    value. Needs a session `without_ansi`. The value of the watermark, if there is one, is one more
+    column.
     """
     rows = converted(evaluated(source, expressions, reading), expressions, reading)
     texts = {column: UNPARSED + column for column in expressions if column in CONVERSIONS}
@@ -185,7 +186,7 @@ def canonical(
 
 
 def watermark(expressions: dict[str, str]) -> list[str]:
-    """Returns the working column of the watermark, which passes every select as it is.
+    """Returns the working column of the watermark, which goes through every select unchanged.
 
     So Spark can ask the source itself for the rows after a time.
     """
@@ -252,7 +253,7 @@ def all_filled(names: list[str]) -> str:
 
 
 def converted(rows: Selects, expressions: dict[str, str], reading: Reading) -> Selects:
-    """Returns TYPED + column for every expression, UNPARSED + column for typed ones, and extras.
+    """Returns TYPED + column for all but the watermark, UNPARSED for those in CONVERSIONS, extras.
 
     UNPARSED is the text in the source if the column cannot hold the value. Each step is a select of
     its own, so that Spark computes a value only once, even if a later step uses it twice.

@@ -67,7 +67,7 @@ class Table:
     def newest(self, after: str | None) -> str | None:
         """Returns the last value of the watermark after `after`, as a text; None without a row.
 
-        Raises StepError when it is not a time, and at the first time, when a row has none.
+        Raises StepError for a type other than a time and, if `after` is None, for a null.
         """
         expression = self.watermark
         rows = self.rows.selectExpr(f"({expression}\n) as {WATERMARK}")
@@ -85,9 +85,9 @@ class Table:
         ).collect()
         if found.missing:
             raise StepError(
-                f"transactions.{WATERMARK}: {counted(found.missing, 'row')} of "
-                f"{self.source.path} without a value, which no run could find; give another "
-                f"column, or leave out {WATERMARK}"
+                f"transactions.{WATERMARK}: {self.source.path} has "
+                f"{counted(found.missing, 'row')} without a value; no run would find them: give "
+                f"another column, or leave out {WATERMARK}"
             )
         return found.newest
 
@@ -144,8 +144,8 @@ def view_of(
 ) -> View:
     """Returns the view of a table; `known` are the properties of the raw table as it is now.
 
-    `loaded_at` is the loading time of all lines without a watermark. Raises NoRowsError for an
-    empty table, and StepError for one that the mapping does not fit.
+    `loaded_at` is the loading time of all lines if the table has no watermark. Raises NoRowsError
+    for an empty table, and StepError for one that the mapping does not fit.
     """
     table = open_table(spark, source)
     expressions = checked_mapping(table.rows, source.section, source.mapping)
@@ -165,7 +165,7 @@ def view_of(
 
 
 def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
-    """Returns the view of all rows until the newest; it keeps its version if its selects do."""
+    """Returns the view of all rows until the newest; with the same selects it keeps its version."""
     sql = rows.sql(table.sql)
     properties = {"definition": hashlib.sha256(sql.encode()).hexdigest()}
     after = None

@@ -8,7 +8,7 @@ accepted_lines as (
     where rejection_reason is null or rejection_reason = 'deleted'
 ),
 
--- Lines of loads that replace orders, also those whose id has a later version.
+-- Lines of loads that replace orders, including those whose id has a later version.
 replacing_lines as (
     select * from transactions
     where
@@ -24,6 +24,7 @@ later_versions as (
         line_key,
         batch
     from accepted_lines
+    -- An earlier run has accepted a version of the id.
     where has_known_id
 ),
 
@@ -76,8 +77,8 @@ replaced_ids as (
     group by order_key, line_key
 ),
 
--- If the newest load of an order has an id again, the versions of that id decide, as above.
-lines_missing_in_their_order as (
+-- Lines that the newest load of their order lacks. The ids that it repeats are in superseded_versions.
+lines_absent_from_new_order as (
     select
         lines_of_replaced_orders.line_key,
         lines_of_replaced_orders.loaded_at,
@@ -96,7 +97,7 @@ lines_missing_in_their_order as (
 all_lines as (
     select * from superseded_versions
     union all
-    select * from lines_missing_in_their_order
+    select * from lines_absent_from_new_order
 ),
 
 final as (
