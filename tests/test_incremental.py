@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import edge_cases
 import pytest
-from conftest import Data, build_tables, dbt, on_data, run_step
+from conftest import ROOT, Data, build_tables, dbt, on_data, run_step
 from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
@@ -314,6 +314,46 @@ def test_a_folder_that_grows_gives_the_tables_of_one_load(
     build_staging(server)
     assert batches(query) == 1
     assert (staged_lines(query), query(f"{files} order by path")) == by_day
+
+
+@pytest.fixture
+def shop_of_dbt(query: Query) -> Iterator[None]:
+    """The schemas of the page on mappings, with two lines of a shop."""
+    schemas = ("shop", "shop_raw")
+    for schema in schemas:
+        query(f"create database {schema}")
+    query(
+        "create table shop.order_lines using parquet as select '1' as order_id, "
+        "'ann' as client_id, timestamp'2026-01-01' as ordered_at, 'p' as product_id, "
+        "'books' as category, 1 as quantity, 9.5 as price, 'card' as payment_method, "
+        "timestamp(null) as updated_at, timestamp'2026-01-02' as inserted_at, 'a' as id"
+    )
+    query("insert into shop.order_lines select * except (id), 'b' from shop.order_lines")
+    for table, columns in (
+        ("customers", tables.CUSTOMERS_COLUMNS),
+        ("loads", tables.LOADS_COLUMNS),
+    ):
+        query(f"create table shop_raw.{table} ({columns}) using parquet")
+    yield
+    for schema in schemas:
+        query(f"drop database {schema} cascade")
+
+
+def test_dbt_alone_builds_on_a_schema_of_its_own(
+    server: dict[str, str], query: Query, shop_of_dbt: None
+):
+    """The view is that of the page on mappings: new rows are checked, and no others."""
+    page = (ROOT / "ml" / "mappings" / "README.md").read_text()
+    (view,) = re.findall(r"(?s)```sql\n(create view shop_raw.*?);\n```", page)
+    query(view)
+    for batch, day in enumerate(("2026-01-03", "2026-01-04"), start=1):
+        build_staging(server, "--vars", "{raw_schema: shop_raw}")
+        assert batches(query) == batch
+        assert len(staged_lines(query)) == batch + 1
+        query(
+            "insert into shop.order_lines select * except (id, inserted_at), "
+            f"timestamp'{day}', '{day}' from shop.order_lines where id = 'a'"
+        )
 
 
 def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
