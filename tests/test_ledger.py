@@ -384,10 +384,9 @@ def killed_at(
     work = getattr(module, name)
     left = iter(range(calls - 1, -1, -1))
 
-    def call(*arguments: object, **options: object) -> None:
+    def call(*arguments: object, **options: object) -> object:
         if next(left):
-            work(*arguments, **options)
-            return
+            return work(*arguments, **options)
         monkeypatch.setattr(module, name, work)
         if after:
             work(*arguments, **options)
