@@ -13,7 +13,8 @@ from ml.session import StepError
     ("text", "message"),
     [
         ("transactions: {price: x}", "unknown column 'price'; known are transaction_id, order_id"),
-        ("transactions: {loaded_at: x}", "unknown column 'loaded_at'"),
+        ("transactions: {load_time: x}", "unknown column 'load_time'"),
+        ("customers: {loaded_at: x}", "unknown column 'loaded_at'"),
         ("orders: {amount: x}", "unknown section 'orders'; known are transactions, customers, for"),
         (
             "format: {separator: x}",
