@@ -30,11 +30,11 @@
 {% endmacro %}
 
 
-{#- The last batch in this model, which must have rows. A literal, because Spark pushes only literals down to the source
-    of the lines. -#}
+{#- The last batch in this model, before all lines if it is empty. A literal, because Spark pushes only literals down to
+    the source of the lines. -#}
 {% macro last_batch() %}
     {% if execute %}
-        {% set found = run_query('select string(max(batch)) from ' ~ this) %}
+        {% set found = run_query("select string(coalesce(max(batch), timestamp'0001-01-01')) from " ~ this) %}
         {{ return('timestamp' ~ sql_string(found.rows[0][0])) }}
     {% endif %}
     {{ return('null') }}

@@ -316,6 +316,22 @@ def test_a_folder_that_grows_gives_the_tables_of_one_load(
     assert (staged_lines(query), query(f"{files} order by path")) == by_day
 
 
+def test_lines_that_come_after_the_last_one_was_erased_count(
+    server: dict[str, str], query: Query, tmp_path: Path
+):
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    first.write_text("customer_id,ordered_at,amount\nann,2026-01-01,1\n")
+    second.write_text("customer_id,ordered_at,amount\nbob,2026-01-02,2\n")
+    run_step(server, "ml.load", "--transactions", str(first))
+    build_staging(server)
+    run_step(server | {"CUSTOMER_ID": "ann"}, "ml.erase")
+    build_staging(server)
+    assert staged_lines(query) == []
+    run_step(server, "ml.load", "--append", "--transactions", str(second))
+    build_staging(server)
+    assert [line[1] for line in staged_lines(query)] == ["bob"]
+
+
 @pytest.fixture
 def shop_of_dbt(query: Query) -> Iterator[None]:
     """The schemas of the page on mappings, with two lines of a shop."""

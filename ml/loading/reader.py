@@ -58,7 +58,7 @@ class Reader:
         if section == "customers":
             report_customers(view.new_rows, source.path)
         # A few new rows may all be wrong.
-        elif "version" not in view.properties:
+        elif not view.is_increment:
             check_usable(view.new_rows, source.path)
         return view
 

@@ -45,6 +45,11 @@ class View:
     sql: str
     properties: dict[str, str]
 
+    @property
+    def is_increment(self) -> bool:
+        """Whether the view was there before, and only has new rows: it keeps its version."""
+        return "version" in self.properties
+
 
 @dataclass(frozen=True)
 class Table:
