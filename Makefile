@@ -19,6 +19,18 @@ export SPARK_UI_PORT ?= 4040
 export SITE_PORT ?= 8080
 export HISTORY_PORT ?= 18080
 export STATE_DIR ?= .spark
+# The environment to build. The schemas of prod have plain names; those of another begin with the prefix.
+export DBT_TARGET ?= prod
+ifeq ($(DBT_TARGET),prod)
+override DBT_SCHEMA_PREFIX :=
+else
+DBT_SCHEMA_PREFIX ?= $(shell echo "$${USER:-dev}" | tr A-Z.- a-z__)
+export DBT_TARGET_PATH ?= target/$(DBT_SCHEMA_PREFIX)
+export DBT_LOG_PATH ?= logs/$(DBT_SCHEMA_PREFIX)
+endif
+export DBT_SCHEMA_PREFIX
+# What STATE_DIR keeps of an environment ends with its prefix.
+SUFFIX := $(DBT_SCHEMA_PREFIX:%=-%)
 
 PYTHON := .venv/bin/python
 DBT := .venv/bin/dbt
@@ -36,9 +48,9 @@ LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 
 LAST_RUN = $(STEP) -m server.last_run
 
-# One lock around all steps: two runs would build the same tables. Two steps run at a time, or as many as
+# One lock around all steps of an environment: two runs would build the same tables. Two steps run at a time, or as many as
 # a -j of the user allows (the jobserver).
-LOCKED = python3 -m server.lock "$(STATE_DIR)" $(MAKE) --no-print-directory \
+LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
 .PHONY: help run load erase needed parameters raw added erased before_ml clusters lifetime_value after_ml \
@@ -89,8 +101,9 @@ needed: parameters up
 		*) exit 1 ;; \
 	esac
 
+# All environments share the raw data, and only prod changes them.
 raw:
-	@$(if $(TRANSACTIONS),$(LOAD),$(GENERATE))
+	@$(if $(DBT_SCHEMA_PREFIX),:,$(if $(TRANSACTIONS),$(LOAD),$(GENERATE)))
 
 added:
 	@$(LOAD) --append $(if $(REPLACE),--replace-changed) $(if $(REPLACE_ORDERS),--replace-orders)
@@ -109,7 +122,7 @@ lifetime_value:
 	@$(STEP) -m ml.lifetime_value $(if $(FRESH),--fresh)
 
 changed_models:
-	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run" --exclude-resource-type unit_test
+	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run$(SUFFIX)" --exclude-resource-type unit_test
 
 site: up  ## the insight site, and the lineage site in it: target/site/index.html
 	@$(STEP) -m reports.build_site
@@ -145,7 +158,7 @@ lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 	@.venv/bin/sqlfluff lint --processes 0
 
 up: setup  ## starts the Spark server and waits until it answers
-	@$(SERVER) up
+	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) up
 
 down: setup  ## stops the Spark server and the history server; the tables stay
 	@$(SERVER) down

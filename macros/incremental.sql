@@ -11,12 +11,12 @@
 
 
 {#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none,
-    so its lines count as changed in every run. `--empty` prints the relation as a query, so the text
+    so its lines count as changed in every run, like those of another project's model. `--empty` prints the relation as a query, so the text
     differs, and the next run rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
-    {% set version = table_property(lines, 'version') or run_started_at %}
-    {{ return('lines ' ~ version ~ ' of ' ~ lines ~ ', models ' ~ local_md5(code_before(node) | join)) }}
+    {% set version = table_property(lines, 'version') if not var('transactions_model') %}
+    {{ return('lines ' ~ (version or run_started_at) ~ ' of ' ~ lines ~ ', models ' ~ local_md5(code_before(node) | join)) }}
 {% endmacro %}
 
 

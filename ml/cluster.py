@@ -32,6 +32,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ml.code_version import code_version
+from ml.environment import in_environment
 from ml.features import (
     CATEGORIES,
     CUSTOMERS,
@@ -68,12 +69,16 @@ SMALLEST_SHARE = 0.02
 SAMPLE_SIZE = 8_000
 FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
-SELECTION, DIMENSIONS, CENTERS, MEMBERS = (
-    "ml.cluster_selection",
-    "ml.cluster_dimensions",
-    "ml.cluster_centers",
-    "ml.customer_clusters",
+SELECTION, DIMENSIONS, CENTERS, MEMBERS = map(
+    in_environment,
+    (
+        "ml.cluster_selection",
+        "ml.cluster_dimensions",
+        "ml.cluster_centers",
+        "ml.customer_clusters",
+    ),
 )
+AS_OF_DATE = in_environment("intermediate.int_as_of_date")
 FIT_TABLES = (SELECTION, DIMENSIONS, CENTERS)
 TABLES = (*FIT_TABLES, MEMBERS)
 NOTHING_TO_DO = "customers and features are those of the last run: nothing to do"
@@ -404,7 +409,7 @@ def main() -> None:
 
     spark = start("cluster")
     require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS, RULES])
-    ((as_of,),) = spark.table("intermediate.int_as_of_date").select("as_of_date").collect()
+    ((as_of,),) = spark.table(AS_OF_DATE).select("as_of_date").collect()
     scored, orders, known = customers_and_orders(spark)
     if scored < FEWEST_CUSTOMERS:
         few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"

@@ -11,9 +11,11 @@ from math import sqrt
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-CUSTOMERS = "marts.customer_features"
-CATEGORIES = "intermediate.int_customer_categories"
-PAYMENT_METHODS = "intermediate.int_customer_payment_methods"
+from ml.environment import in_environment
+
+CUSTOMERS = in_environment("marts.customer_features")
+CATEGORIES = in_environment("intermediate.int_customer_categories")
+PAYMENT_METHODS = in_environment("intermediate.int_customer_payment_methods")
 
 # Feature -> SQL over the columns of marts.customer_features, and weight. Clusters are numbered by
 # their centers in the order of these features, descending: cluster 1 buys most often.

@@ -15,14 +15,15 @@ from datetime import date
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
+from ml.environment import in_environment
 from ml.purchase_models import average_spend
 from ml.seasons import DAYS_PER_WEEK, Clock, DailyPurchases
 
-CUSTOMERS = "intermediate.int_customer_purchase_history"
-HISTORIES = "intermediate.int_backtest_histories"
-SPEND = "intermediate.int_backtest_spend"
-OUTCOMES = "intermediate.int_backtest_outcomes"
-COHORTS = "intermediate.int_cohort_purchases"
+CUSTOMERS = in_environment("intermediate.int_customer_purchase_history")
+HISTORIES = in_environment("intermediate.int_backtest_histories")
+SPEND = in_environment("intermediate.int_backtest_spend")
+OUTCOMES = in_environment("intermediate.int_backtest_outcomes")
+COHORTS = in_environment("intermediate.int_cohort_purchases")
 
 Times = tuple[np.ndarray, np.ndarray, np.ndarray]
 

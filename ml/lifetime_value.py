@@ -26,6 +26,7 @@ from pyspark.sql import SparkSession
 from ml import backtests
 from ml.backtests import Known
 from ml.code_version import code_version
+from ml.environment import in_environment
 from ml.evaluation import is_off
 from ml.forecasts import Forecaster, forecast_rows
 from ml.histories import (
@@ -60,11 +61,11 @@ from ml.stored_models import (
 )
 from ml.tables import holds_run, run_name
 
-PREDICTIONS, FORECAST = "ml.lifetime_value", "ml.purchase_forecast"
+PREDICTIONS, FORECAST = map(in_environment, ("ml.lifetime_value", "ml.purchase_forecast"))
 FIT_TABLES = (INDEX, RANKS, EVALUATION, MODELS)
 TABLES = (*FIT_TABLES, FORECAST, PREDICTIONS)
-ORIGINS = "intermediate.int_backtest_origins"
-SEGMENTS = "marts.segment_validation"
+ORIGINS = in_environment("intermediate.int_backtest_origins")
+SEGMENTS = in_environment("marts.segment_validation")
 READ = (CUSTOMERS, HISTORIES, SPEND, OUTCOMES, COHORTS, ORIGINS, SEGMENTS, RULES)
 CODE = (
     *("lifetime_value.py", "histories.py", "purchase_models.py", "seasons.py", "fits.py"),

@@ -11,10 +11,11 @@ from math import inf, log
 
 from pyspark.sql import SparkSession
 
+from ml.environment import in_environment
 from ml.tables import table_properties
 
-RULES = "intermediate.int_refit_rules"
-LINES = "staging.stg_checked_transactions"
+RULES = in_environment("intermediate.int_refit_rules")
+LINES = in_environment("staging.stg_checked_transactions")
 # Siddiqi (2006), "Credit Risk Scorecards": below 0.1 a population has not changed, above 0.25 it
 # has changed a lot.
 GREATEST_DRIFT = 0.1

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from ml.backtests import SQUARED_ERROR
 from ml.churn import ChurnScore, combined_name
+from ml.environment import in_environment
 from ml.evaluation import evaluate_segments
 from ml.fits import SPEND_MODEL, Fitted
 from ml.forecasts import Errors
@@ -23,11 +24,14 @@ from ml.purchase_models import Fit, PurchaseModel, SpendModel
 from ml.refits import Basis
 from ml.seasons import CALENDAR, DAYS_PER_WEEK, Clock
 
-MODELS, EVALUATION, INDEX, RANKS = (
-    "ml.lifetime_value_models",
-    "ml.model_evaluation",
-    "ml.seasonal_index",
-    "ml.churn_score_ranks",
+MODELS, EVALUATION, INDEX, RANKS = map(
+    in_environment,
+    (
+        "ml.lifetime_value_models",
+        "ml.model_evaluation",
+        "ml.seasonal_index",
+        "ml.churn_score_ranks",
+    ),
 )
 MEASURES = ("expected_purchases", "recency")  # that a churn score of ranks is made of
 

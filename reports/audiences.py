@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from pyspark.sql import SparkSession
 
+from ml.environment import in_environment
 from reports.query import Row
 
 # The longest list: a campaign writes to no more customers at once. All lists pass through the
@@ -18,11 +19,12 @@ LIST_LENGTH = 100_000
 
 def read_audiences(spark: SparkSession) -> pa.Table:
     """Reads the first LIST_LENGTH customers of each audience, in the order of their places."""
-    rows = spark.sql(f"""
-        select * except (audience)
-        from marts.recommended_customers
-        where place <= {LIST_LENGTH}
-    """).toArrow()
+    rows = (
+        spark.table(in_environment("marts.recommended_customers"))
+        .where(f"place <= {LIST_LENGTH}")
+        .drop("audience")
+        .toArrow()
+    )
     return rows.sort_by("place")
 
 

@@ -18,6 +18,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 from sqlglot.schema import MappingSchema
 
+from ml.environment import PREFIX
 from ml.session import StepError
 from reports.project import TEMPLATES
 
@@ -32,6 +33,11 @@ def table_name(node: dict) -> str:
     """Names the table of a node of the manifest or of the catalog, with its schema."""
     node = node.get("metadata", node)
     return f"{node['schema']}.{node['name']}"
+
+
+def schema_of(table: str) -> str:
+    """Returns the schema of a table, without the prefix of the environment."""
+    return table.removeprefix(PREFIX).split(".")[0]
 
 
 def columns_of(catalog: dict) -> Tables:
@@ -98,7 +104,7 @@ def page(tables: Tables, sources: dict[Column, set[Column]]) -> str:
         for source in columns:
             targets.setdefault(source, set()).add(column)
     ranks = {schema: rank for rank, schema in enumerate(SCHEMAS)}
-    shown = sorted(tables, key=lambda table: (ranks.get(table.split(".")[0], len(ranks)), table))
+    shown = sorted(tables, key=lambda table: (ranks.get(schema_of(table), len(ranks)), table))
     return TEMPLATES.get_template("lineage.html.j2").render(
         tables={table: tables[table] for table in shown},
         sources={column: sorted(columns) for column, columns in sources.items()},

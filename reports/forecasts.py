@@ -5,12 +5,13 @@ from datetime import date
 from statistics import fmean
 from types import SimpleNamespace
 
+from ml.environment import in_environment
 from reports.numbers import Number
 from reports.project import PROJECT
 from reports.query import Row
 
 RISKS = ("high", "medium", "low")
-ACCURACY = "marts.forecast_accuracy"
+ACCURACY = in_environment("marts.forecast_accuracy")
 HOLDOUT_DAYS = PROJECT["vars"]["holdout_days"]
 # Forecasts that repeat what an earlier period brought, and that period.
 SIMPLE_FORECASTS = {

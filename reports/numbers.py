@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from markupsafe import Markup
 
+from ml.environment import PREFIX
 from reports.project import PROJECT
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -99,7 +100,7 @@ class Number:
 
 def lineage(relation: str) -> str:
     """The page of a table or view in the lineage site, relative to index.html."""
-    schema, name = relation.split(".")
+    schema, name = relation.removeprefix(PREFIX).split(".")
     project = PROJECT["name"]
     kind, node = {
         "ml": ("source", f"ml.{name}"),

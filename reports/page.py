@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from types import SimpleNamespace
 
+from ml.environment import in_environment
 from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 from reports import charts, claims
 from reports.audiences import LIST_LENGTH
@@ -42,10 +43,12 @@ SETTINGS = {
     "most_compared": PROJECT["vars"]["affinity_categories"],
     "most_rows": {name: query.limit for name, query in QUERIES.items()},
     "list_length": LIST_LENGTH,
+    "row_jump": round(100 * PROJECT["vars"]["row_jump"]),
     "unknown": UNKNOWN,
     "charts": charts,
     "claims": claims,
     "lineage": lineage,
+    "in_environment": in_environment,
 }
 
 

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import jinja2
 from pyspark.sql import SparkSession
 
+from ml.environment import in_environment
 from reports.numbers import UNITS, Number
 from reports.project import PROJECT
 
@@ -152,7 +153,8 @@ def load_queries() -> dict[str, Query]:
     environment.globals["var"] = PROJECT["vars"].__getitem__
     files = sorted((Path(__file__).parent / "queries").rglob("*.sql"))
     return {
-        file.stem: Query.parse(environment.from_string(file.read_text()).render()) for file in files
+        file.stem: Query.parse(in_environment(environment.from_string(file.read_text()).render()))
+        for file in files
     }
 
 

@@ -7,16 +7,18 @@ from decimal import Decimal
 
 from pyhive import hive
 
+from ml.environment import PREFIX, in_environment
 from reports.project import PROJECT
 
 WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
+ROW_JUMP: float = PROJECT["vars"]["row_jump"]
 
 Row = tuple
 
 
 def query(cursor: hive.Cursor, sql: str) -> list[Row]:
     """Returns all rows of a query on the marts."""
-    cursor.execute(sql)
+    cursor.execute(in_environment(sql))
     return cursor.fetchall()
 
 
@@ -165,14 +167,31 @@ def data_quality(cursor: hive.Cursor) -> str:
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
-        "They are in staging.rejected_transactions, "
+        f"They are in {in_environment('staging.rejected_transactions')}, "
         "except lines after the as-of date, which are in raw.transactions only."
     )
 
 
+def row_changes(cursor: hive.Cursor) -> str:
+    """Compares the rows of the marts with the build before; empty after the first one."""
+    rows = query(
+        cursor,
+        "select table_name, rows, previous_rows, is_jump from marts.table_history "
+        "where is_last and previous_rows is not null order by table_name",
+    )
+    jumps = [
+        f"{table} from {before:,} to {now:,}" for table, now, before, is_jump in rows if is_jump
+    ]
+    if jumps:
+        return f"Look at this: the rows of these marts have jumped: {', '.join(jumps)}."
+    share = f"{100 * ROW_JUMP:.0f}%"
+    return f"No mart has {share} more or fewer rows than in the build before." if rows else ""
+
+
 def text(cursor: hive.Cursor) -> str:
     """Returns the complete summary, in paragraphs."""
-    parts = [part(cursor) for part in (warnings, headline, segments, personas, data_quality)]
+    sections = (warnings, headline, segments, personas, data_quality, row_changes)
+    parts = [section(cursor) for section in sections]
     return "\n\n".join(filter(None, parts))
 
 
@@ -189,9 +208,12 @@ def main() -> None:
                     "make sql",
                     "a SQL prompt on the marts; try: select * from customers limit 5;",
                 ),
-                (f"jdbc:hive2://localhost:{port}/marts", "the same for DBeaver, Superset, ..."),
                 (
-                    "target/site/index.html",
+                    f"jdbc:hive2://localhost:{port}/{PREFIX}marts",
+                    "the same for DBeaver, Superset, ...",
+                ),
+                (
+                    f"{os.environ.get('DBT_TARGET_PATH') or 'target'}/site/index.html",
                     "all this and more on one page, with the lineage of the tables",
                 ),
                 (f"http://localhost:{ui_port}", "the Spark UI with the jobs of this run"),

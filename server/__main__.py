@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable
 
+from ml.environment import PREFIX, in_environment
 from server import history, spark_server
 from server.environment import EVENTS, HISTORY_PORT, PORTS, SPARK_HOME, STATE, ServerError
 from server.history import HISTORY
@@ -56,7 +57,7 @@ def loads() -> list[str]:
             cursor.execute(
                 "select date_format(loaded_at, 'yyyy-MM-dd HH:mm'), datediff(now(), loaded_at), "
                 "lines, rejected_lines, first_ordered_on, last_ordered_on "
-                "from staging.stg_loads order by loaded_at desc limit 5"
+                f"from {in_environment('staging.stg_loads')} order by loaded_at desc limit 5"
             )
         except hive.OperationalError:
             return ["no data yet; build them with: make run"]
@@ -81,7 +82,7 @@ def status() -> None:
 def sql() -> None:
     """Opens a SQL prompt on the marts: the beeline that comes with Spark."""
     servers()
-    url = f"jdbc:hive2://localhost:{PORTS['THRIFT_PORT']}/marts"
+    url = f"jdbc:hive2://localhost:{PORTS['THRIFT_PORT']}/{PREFIX}marts"
     environment = os.environ | {"JAVA_HOME": find_java(), "SPARK_HOME": str(SPARK_HOME)}
     beeline = SPARK_HOME / "bin" / "beeline"
     os.execve(beeline, [str(beeline), "--silent=true", "-u", url, "-n", "analyst"], environment)

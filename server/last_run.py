@@ -25,16 +25,18 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from ml.environment import PREFIX
 from ml.loading import raw_tables
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.rows import without_ansi
-from ml.session import log, run, start
+from ml.session import StepError, log, run, start
 from reports.project import ROOT, TARGET, run_dbt
 from server.environment import STATE
 
-RECORD = STATE / "last-run"
+# Each environment has a record.
+RECORD = STATE / f"last-run-{PREFIX}".rstrip("-_")
 STATE_FILE = RECORD / "state.json"
-BEGUN = STATE / "last-run.begun"  # the state of the files when this run began
+BEGUN = STATE / f"{RECORD.name}.begun"  # the state of the files when this run began
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "REPLACE_LOADED")
 # The files of the project, by what has to be done when one of them changes.
 FILES = {
@@ -47,6 +49,8 @@ FILES = {
         "models/staging/_sources.yml",
     ),
 }
+# Schemas that are no result of a run: `dbt test` between two runs adds to the audit.
+NOT_BUILT = {"raw", f"{PREFIX}audit"}
 NAMES = {
     "parameters": "the parameters",
     "input": "the data to load",
@@ -140,7 +144,7 @@ def made(spark: SparkSession, manifest: Mapping) -> dict[str, str]:
     """Returns the hashes of what a run makes."""
     return {
         "raw": table_files(spark, ["raw"]),
-        "tables": table_files(spark, schemas_of(manifest) - {"raw"}),
+        "tables": table_files(spark, schemas_of(manifest) - NOT_BUILT),
         "site": site_files(),
     }
 
@@ -183,6 +187,8 @@ def scope() -> None:
     """Compares the state with the record, and prints what has to be done."""
     wanted = requested()
     BEGUN.write_text(json.dumps(wanted))
+    if PREFIX and not start("last run").catalog.tableExists(raw_tables.TRANSACTIONS):
+        raise StepError("there are no raw data for dev to share; make run loads or generates them")
     if os.environ.get("FRESH") or not STATE_FILE.exists():
         print("everything")
         return

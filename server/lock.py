@@ -1,8 +1,8 @@
-"""Runs a command after all others on the same tables: `make run`, `make load`, `make erase`.
+"""Runs a command after all others with the same lock: `make run`, `make load`, `make erase`.
 
-    python3 -m server.lock STATE_DIR COMMAND...
+    python3 -m server.lock FILE COMMAND...
 
-The operating system keeps the lock, on a file in STATE_DIR. The command and every process that it
+The operating system keeps the lock, on that file. The command and every process that it
 starts inherit the lock. So the lock ends with the last of these processes, and a kill leaves no
 lock behind. The Spark server does not inherit it. This module runs with the system's Python, before
 .venv exists.
@@ -15,16 +15,20 @@ from datetime import datetime
 from pathlib import Path
 
 
-def main(state: str, *command: str) -> None:
+def main(file: str, *command: str) -> None:
     """Takes the lock, after waiting for the process that has it, and becomes `command`."""
-    path = Path(state) / "at-work"
+    path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = path.read_text()
-        print(f"Waiting for the run in {state} that {holder} to end", file=sys.stderr, flush=True)
+        print(
+            f"Waiting for the run in {path.parent} that {holder} to end",
+            file=sys.stderr,
+            flush=True,
+        )
         fcntl.flock(lock, fcntl.LOCK_EX)
     os.ftruncate(lock, 0)
     os.write(lock, f"process {os.getpid()} began at {datetime.now():%H:%M:%S}".encode())

@@ -27,6 +27,7 @@ def check_as_of_date(text: str) -> None:
     macro = (ROOT / "macros" / "as_of_date.sql").read_text()
     from_dbt = {
         "env_var": lambda *_: text,
+        "var": lambda _, default: default,
         "modules": SimpleNamespace(re=re, datetime=datetime),
         "exceptions": SimpleNamespace(raise_compiler_error=refuse),
     }
@@ -34,8 +35,26 @@ def check_as_of_date(text: str) -> None:
     template.render(from_dbt)
 
 
+def check_environment(parameters: Mapping[str, str]) -> None:
+    """Raises StepError unless dev has schemas of its own, and leaves the raw data alone."""
+    target, prefix = parameters["DBT_TARGET"], parameters.get("DBT_SCHEMA_PREFIX", "")
+    if target == "prod":
+        return
+    if target != "dev":
+        raise StepError(f"DBT_TARGET must be prod or dev, not '{target}'; ci is for dbt alone")
+    if not re.fullmatch("[a-z][a-z0-9_]*", prefix):
+        raise StepError(
+            f"DBT_SCHEMA_PREFIX must be small letters, digits and _, such as alice, not '{prefix}'"
+        )
+    if parameters.get("TRANSACTIONS") or parameters.get("BEGIN") in ("added", "erased"):
+        raise StepError(
+            "all environments share the raw data: load and erase them without DBT_TARGET=dev"
+        )
+
+
 def check(parameters: Mapping[str, str]) -> None:
     """Raises StepError for the first parameter with a wrong value; an empty one counts as unset."""
+    check_environment(parameters)
     whole_number("N_CUSTOMERS", parameters["N_CUSTOMERS"], least=1)
     whole_number("SEED", parameters["SEED"])
     check_as_of_date(parameters.get("AS_OF_DATE", ""))

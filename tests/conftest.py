@@ -51,7 +51,7 @@ spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:Tiere
 spark.executor.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1
 """
 PARAMETERS = (
-    *("N_CUSTOMERS", "SEED", "AS_OF_DATE"),
+    *("N_CUSTOMERS", "SEED", "AS_OF_DATE", "DBT_SCHEMA_PREFIX"),
     *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE", "REPLACE_LOADED", "FRESH"),
 )
 
@@ -83,6 +83,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "STATE_DIR": str(state),
         "SPARK_DRIVER_MEMORY": "3g",
         "SPARK_SETTINGS": str(state / "small-data.conf"),
+        "DBT_TARGET": "prod",
         "DBT_TARGET_PATH": str(state / "target"),
         "DBT_LOG_PATH": str(state / "logs"),
         "MAKEFLAGS": "",

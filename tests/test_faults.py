@@ -152,7 +152,7 @@ class TestKilled:
 
 def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
     """It also waits for processes that a killed run has left."""
-    lock = [sys.executable, "-m", "server.lock", tmp_path]
+    lock = [sys.executable, "-m", "server.lock", tmp_path / "at-work"]
     first = subprocess.Popen(
         [*lock, "bash", "-c", "exec 9<&0; cat <&9 & echo at work; wait"],
         cwd=ROOT,

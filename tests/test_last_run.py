@@ -86,8 +86,15 @@ def test_every_file_that_a_run_reads_is_compared():
     ).stdout.splitlines()
     left = {name.partition("/")[0] for name in tracked} - compared
     assert left == {
-        *(".ci", ".gitignore", ".pre-commit-config.yaml", ".sqlfluff", ".sqlfluffignore"),
-        *(".yamllint", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"),
+        *(".ci", ".github", ".gitignore", ".pre-commit-config.yaml", ".sqlfluff"),
+        *(
+            ".sqlfluffignore",
+            ".yamllint",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "LICENSE",
+            "README.md",
+        ),
         *("dbt-bouncer.yml", "docs", "pyproject.toml", "requirements-java.in"),
         *("requirements-tests.in", "requirements-tests.txt", "requirements-uv.in"),
         *("requirements-uv.txt", "requirements.in", "tests"),
@@ -123,15 +130,20 @@ def test_any_change_of_a_table_is_noticed(spark: SparkSession, change: str):
     spark.sql("drop database test_last_run cascade")
 
 
-@pytest.fixture
-def run_copy(finished_run: dict[str, str], tmp_path: Path) -> Callable[[], str]:
-    """Runs `make run` in a copy of the project, whose files a test may change."""
-    copy = tmp_path / "copy"
+def copy_project(copy: Path) -> Path:
+    """Copies the files that a run reads, with the installed packages as a link."""
     for name in PROJECT:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         path = ROOT / name
         shutil.copytree(path, copy / name) if path.is_dir() else shutil.copy2(path, copy / name)
     (copy / ".venv").symlink_to(Path(sys.prefix))
+    return copy
+
+
+@pytest.fixture
+def run_copy(finished_run: dict[str, str], tmp_path: Path) -> Callable[[], str]:
+    """Runs `make run` in a copy of the project, whose files a test may change."""
+    copy = copy_project(tmp_path / "copy")
 
     def run() -> str:
         result = subprocess.run(

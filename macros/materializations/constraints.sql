@@ -83,15 +83,16 @@
 {% endmacro %}
 
 
-{#- Counts the rows that this run has written to a build and runs the checks on them, in one query. Returns the
-    number of rows. If constraints are broken, drops these rows and raises an error that names them. -#}
-{% macro check_constraints(build, checks, is_addition) %}
+{#- Takes the measures of the rows that this run has written to a build and runs the checks on them, in one query.
+    Returns the measures. If constraints are broken, drops these rows and raises an error that names them. -#}
+{% macro check_constraints(build, columns, checks, is_addition) %}
     {% set of_run = "run = '" ~ run_stamp() ~ "'" %}
     {% set written = build ~ ' where ' ~ of_run if is_addition else build %}
-    {% set counted = ['count(*)'] + checks.values() | list %}
+    {% set measured = measures(columns) %}
+    {% set counted = measured + checks.values() | list %}
     {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ written).rows[0].values() | list %}
     {% set broken = [] %}
-    {% for name, count in zip(checks, counts[1:]) if count %}
+    {% for name, count in zip(checks, counts[measured | length:]) if count %}
         {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}
     {% endfor %}
     {% if broken %}
@@ -101,5 +102,5 @@
             'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
         ) %}
     {% endif %}
-    {{ return(counts[0]) }}
+    {{ return(counts[:measured | length]) }}
 {% endmacro %}

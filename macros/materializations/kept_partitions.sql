@@ -20,12 +20,19 @@
 
 
 {#- Of these partitions, those to keep: the model in the config `kept_in` has a row for each date, with the column
-    `is_kept`. -#}
+    `is_kept`. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
 {% macro kept_partitions(published) %}
     {% set kept = [] %}
+    {% set kept_in = config.get('kept_in') %}
+    {% if kept_in and ref(kept_in).schema != graph.nodes['model.' ~ model.package_name ~ '.' ~ kept_in].schema %}
+        {% do exceptions.raise_compiler_error(
+            model.name ~ ' cannot be built on ' ~ ref(kept_in) ~ ', which leaves out what is kept there; '
+            ~ 'select this too: --select ' ~ kept_in ~ '+'
+        ) %}
+    {% endif %}
     {% if published %}
         {% set dates = run_query(
-            'select string(' ~ config.get('kept_by') ~ ') from ' ~ ref(config.get('kept_in')) ~ ' where is_kept'
+            'select string(' ~ config.get('kept_by') ~ ') from ' ~ ref(kept_in) ~ ' where is_kept'
         ).columns[0].values() %}
         {% do kept.extend(published | selectattr(0, 'in', dates)) %}
     {% endif %}

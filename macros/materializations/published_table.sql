@@ -30,7 +30,7 @@
         insert into {{ build }} by name
         {{ sql if not config.get('kept_by') else with_run(sql) }}
     {% endcall %}
-    {% set row_count = check_constraints(build, checks, is_addition=kept | length > 0) %}
+    {% set measured = check_constraints(build, columns, checks, is_addition=kept | length > 0) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
@@ -41,9 +41,9 @@
     {% set partitions = kept + written | selectattr(1, 'equalto', run_stamp()) | list %}
     {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns, partitions)) %}
     {% if kept %}
-        {% set row_count = run_query('select count(*) from ' ~ target).rows[0][0] %}
+        {% set measured = run_query('select ' ~ measures(columns) | join(', ') ~ ' from ' ~ target).rows[0].values() %}
     {% endif %}
-    {% do run_query(set_view_properties(target, row_count)) %}
+    {% do run_query(set_view_properties(target, *measured)) %}
     {% do drop_partitions(build, written | reject('in', partitions + published)) %}
     {% do drop_builds(this, keep=[build.identifier, live]) %}
 
@@ -131,11 +131,19 @@
 {% endmacro %}
 
 
-{#- A view has no statistics: the number of rows is a property, for the docs. -#}
-{% macro set_view_properties(view, row_count) %}
+{#- What is counted of a published table: its rows, and the sum of the column that its meta names as `audited_column`. -#}
+{% macro measures(columns) %}
+    {% set audited = config.get('meta', {}).get('audited_column') %}
+    {{ return(['count(*)', 'sum(' ~ audited ~ ')' if audited in columns | map(attribute=0) else 'null']) }}
+{% endmacro %}
+
+
+{#- A view has no statistics: what is counted are properties, for the docs and for the source `audit`. -#}
+{% macro set_view_properties(view, row_count, audited_sum) %}
     alter view {{ view }} set tblproperties (
         'comment' = {{ sql_string(model.description) }},
-        'row_count' = '{{ row_count }}'
+        'row_count' = '{{ row_count }}',
+        'audited_sum' = '{{ audited_sum }}'
     )
 {% endmacro %}
 

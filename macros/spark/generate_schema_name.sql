@@ -1,3 +1,11 @@
+{#- The plain name in prod, as in `marts`. Other targets put their own schema first: `alice_marts`. So does every target of
+    a project that has installed this one, with the name of this one: `analytics_customer_behavior_marts`. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ custom_schema_name or target.schema }}
+    {%- if custom_schema_name and node.package_name != project_name -%}
+        {{ target.schema }}_{{ node.package_name }}_{{ custom_schema_name }}
+    {%- elif custom_schema_name and target.name == 'prod' -%}
+        {{ custom_schema_name }}
+    {%- else -%}
+        {{ default__generate_schema_name(custom_schema_name, node) }}
+    {%- endif -%}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {{
     config(
-        materialized='incremental',
+        materialized='table' if var('transactions_model') else 'incremental',
         incremental_strategy='insert_overwrite',
         partition_by='batch',
         clustered_by='customer_key',
@@ -14,7 +14,7 @@ with raw_transactions as (
         *,
         {{ order_key('order_id', 'customer_id', 'ordered_at') }} as order_key,
         {{ line_version() }} as version
-    from {{ source('raw', 'transactions') }}
+    from {{ raw_table('transactions') }}
     {% if is_incremental() %}
         -- Only new lines. What they change in earlier lines is in stg_superseded_transactions.
         where loaded_at > {{ last_batch() }}

@@ -1,7 +1,7 @@
 {{ config(clustered_by='customer_key', buckets=var('buckets')) }}
 
 with customers as (
-    select * from {{ source('raw', 'customers') }}
+    select * from {{ raw_table('customers') }}
 ),
 
 -- The only shuffle of the customers: their copies come together, too.

@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 with loads as (
-    select * from {{ source('raw', 'loads') }}
+    select * from {{ raw_table('loads') }}
 ),
 
 transactions as (

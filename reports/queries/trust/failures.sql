@@ -1,6 +1,6 @@
 select
     test,
     status
-from audit.test_results
+from marts.data_test_results
 where status <> 'pass'
 order by test

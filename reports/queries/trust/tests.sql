@@ -1,6 +1,6 @@
 select
     status,
     count(*) as tests
-from audit.test_results
+from marts.data_test_results
 group by status
 order by status

@@ -1,0 +1,88 @@
+{#- For `on-run-end`. dbt's own record, run_results.json, is overwritten by each command, and `make run` builds with two.
+    So this macro adds the results of a command to the tables of the source `audit`, as one partition of each. -#}
+{% macro record_results(results) %}
+    {% if execute %}
+        {% set own = results | selectattr('node.package_name', 'equalto', 'customer_behavior') | list %}
+        {% do add_to_audit('runs', built_nodes(own)) %}
+        {% do add_to_audit('test_results', finished_tests(own)) %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- Models and seeds as rows of audit.runs. -#}
+{% macro built_nodes(results) %}
+    {% set built = results | selectattr('node.resource_type', 'in', ['model', 'seed']) | list %}
+    {% set measured = measured_tables(built | map(attribute='node.schema') | unique) %}
+    {% set rows = [] %}
+    {% for result in built %}
+        {% set measures = measured.get(result.node.schema ~ '.' ~ result.node.name) if result.status == 'success' %}
+        {% do rows.append([sql_string(result.node.name), sql_string(result.status), result.execution_time]
+            + (measures or ['null', 'null'])) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+
+{#- Data tests as rows of audit.test_results. A test that the project no longer has gets a last row, `removed`. -#}
+{% macro finished_tests(results) %}
+    {% set rows = [] %}
+    {% for result in results if result.node.resource_type == 'test' and result.status != 'skipped' %}
+        {% set tested = result.node.attached_node or result.node.depends_on.nodes[0] %}
+        {% set model = tested.split('.')[2:] | join('.') %}
+        {% do rows.append([sql_string(result.node.name), sql_string(model), sql_string(result.status), result.failures or 0]) %}
+    {% endfor %}
+    {% if rows %}
+        {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
+        {% set recorded = run_query(
+            'select test, max_by(model, run) from ' ~ source('audit', 'test_results')
+            ~ " group by test having max_by(status, run) <> 'removed'"
+        ) %}
+        {% for test, model in recorded if test not in tests %}
+            {% do rows.append([sql_string(test), sql_string(model), "'removed'", 0]) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(rows) }}
+{% endmacro %}
+
+
+{#- Adds rows to a table of the source `audit`, with the as-of date, the time and the stamp of the command, and drops the
+    rows of the oldest commands. -#}
+{% macro add_to_audit(name, rows) %}
+    {% if rows %}
+        {% set table = source('audit', name) %}
+        {% set node = graph.nodes['model.customer_behavior.int_as_of_date'] %}
+        {% set as_of = adapter.get_relation(node.database, node.schema, node.alias) %}
+        {% set values = [] %}
+        {% for row in rows %}
+            {% do values.append('(' ~ row | join(', ') ~ ')') %}
+        {% endfor %}
+        {% do run_query(
+            'insert into ' ~ table ~ ' select *, '
+            ~ ('(select as_of_date from ' ~ as_of ~ ')' if as_of else 'null') ~ ', '
+            ~ "timestamp'" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S') ~ "', '" ~ run_stamp() ~ "' "
+            ~ 'from values ' ~ values | join(', ')
+        ) %}
+        {% set partitions = run_query('show partitions ' ~ table).columns[0].values() | sort %}
+        {% for partition in partitions[:-var('audited_runs')] %}
+            {% do run_query('alter table ' ~ table ~ " drop partition (run = '" ~ partition.split('=')[1] ~ "')") %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- The rows, and the sum of the audited column, of the published tables in these schemas: {table: [rows, sum]}. Their
+    materialization has stored both as properties. -#}
+{% macro measured_tables(schemas) %}
+    {% set found = {} %}
+    {% for schema in schemas %}
+        {% for database, name, is_temporary, information in run_query('show table extended in ' ~ schema ~ " like '*'") %}
+            {% set row_count = modules.re.search('row_count=([0-9]+)', information) %}
+            {% set audited_sum = modules.re.search('audited_sum=([-0-9.]+)', information) %}
+            {% if row_count %}
+                {% set sum_or_null = audited_sum.group(1) if audited_sum else 'null' %}
+                {% do found.update({schema ~ '.' ~ name: [row_count.group(1), sum_or_null]}) %}
+            {% endif %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}

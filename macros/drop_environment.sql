@@ -1,0 +1,15 @@
+{#- `dbt run-operation drop_environment --target ci`: drops the schemas of a target, with their tables. Not of prod, and not
+    what a target reads from others. -#}
+{% macro drop_environment() %}
+    {% if target.name == 'prod' %}
+        {% do exceptions.raise_compiler_error('prod is not dropped: name another target, as in --target dev') %}
+    {% endif %}
+    {% set schemas = [] %}
+    {% for node in graph.nodes.values() | list + graph.sources.values() | list if node.schema.startswith(target.schema ~ '_') %}
+        {% do schemas.extend([node.schema, node.schema ~ '_builds']) %}
+    {% endfor %}
+    {% for schema in schemas | unique %}
+        {% do run_query('drop database if exists ' ~ schema ~ ' cascade') %}
+    {% endfor %}
+    {% do log('Dropped the schemas ' ~ target.schema ~ '_*', info=true) %}
+{% endmacro %}

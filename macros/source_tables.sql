@@ -1,0 +1,37 @@
+{#- Creates the tables of a source of this project that are not models: `ml`, which the PySpark steps fill, and `audit`,
+    which record_results fills. Their columns are those that the source declares. The tables are created empty before
+    the first step runs, so that dbt can always build the models that read them. A table with other columns or buckets, of
+    an earlier version, is dropped and created again. -#}
+{% macro create_source_tables(name) %}
+    {% if execute %}
+        {% set own = graph.sources.values() | selectattr('package_name', 'equalto', 'customer_behavior') %}
+        {% set tables = own | selectattr('source_name', 'equalto', name) | list %}
+        {% set schema = tables[0].schema %}
+        {% do run_query("create database if not exists " ~ schema) %}
+        {% set existing = {} %}
+        {% for database, table, is_temporary, information in run_query("show table extended in " ~ schema ~ " like '*'") %}
+            {% set names = modules.re.findall('[|]-- ([a-z0-9_]+): ', information) %}
+            {% set buckets = modules.re.findall('Num Buckets: ([0-9]+)', information) %}
+            {% do existing.update({table: names + buckets}) %}
+        {% endfor %}
+        {% for table in tables %}
+            {% set names = table.columns.values() | map(attribute='name') | list %}
+            {% set key = table.config.meta.get('clustered_by') %}
+            {% set partition = table.config.meta.get('partitioned_by') %}
+            {% set buckets = [var('buckets') | string] if key else [] %}
+            {% if existing.get(table.name) != names + buckets %}
+                {% set columns = [] %}
+                {% for column in table.columns.values() %}
+                    {% do columns.append(column.name ~ ' ' ~ column.data_type) %}
+                {% endfor %}
+                {% set relation = schema ~ '.' ~ table.name %}
+                {% do run_query("drop table if exists " ~ relation) %}
+                {% do run_query(
+                    "create table " ~ relation ~ " (" ~ columns | join(', ') ~ ") using parquet "
+                    ~ ('partitioned by (' ~ partition ~ ') ' if partition)
+                    ~ ('clustered by ' ~ sorted_buckets(key, var('buckets')) if key)
+                ) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,18 @@
+"""The schemas of the environment that a run builds.
+
+Those of `prod` have plain names, such as `marts`. Those of any other environment begin with its
+prefix: `alice_marts`. The macro generate_schema_name gives dbt the same names.
+"""
+
+import os
+import re
+
+PREFIX = f"{name}_" if (name := os.environ.get("DBT_SCHEMA_PREFIX")) else ""
+# The raw tables are not among them: all environments read the same.
+SCHEMAS = ("staging", "intermediate", "marts", "reference", "ml", "audit")
+TABLE = re.compile(rf"(?<![\w.])(?=(?:{'|'.join(SCHEMAS)})\.\w)")
+
+
+def in_environment(text: str) -> str:
+    """Returns a text, such as SQL or the name of a table, with this environment's schemas."""
+    return TABLE.sub(PREFIX, text)

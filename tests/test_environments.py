@@ -1,0 +1,132 @@
+"""Environments on one server: dev next to prod, and CI on the tables of prod."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import dbt, query_function, run_make
+from test_last_run import copy_project, models_built
+from test_pipeline import all_tables, fingerprint
+
+from ml.environment import SCHEMAS
+
+
+def environment_of(run: dict[str, str], target: str, prefix: str, folder: Path) -> dict[str, str]:
+    """The environment variables of another target on the server of a run."""
+    return run | {
+        "DBT_TARGET": target,
+        "DBT_SCHEMA_PREFIX": prefix,
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+    }
+
+
+@pytest.fixture
+def dev(finished_run: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of the developer alice, which is dropped after the test."""
+    alice = environment_of(finished_run, "dev", "alice", tmp_path)
+    yield alice
+    dbt(alice, "run-operation", "drop_environment")
+
+
+@pytest.mark.slow
+def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: dict[str, str]):
+    """They give equal tables, and share no schema but that of the raw data."""
+    with ThreadPoolExecutor(2) as pool:
+        of_prod = pool.submit(run_make, finished_run, "run", "N_CUSTOMERS=3000", "FRESH=yes")
+        of_dev = pool.submit(run_make, dev, "run")
+    assert "alice_marts" in of_dev.result().stdout
+    assert "alice" not in of_prod.result().stdout
+    with query_function(finished_run) as query:
+        names = [name for name in all_tables() if not name.startswith("raw.")]
+        expected = fingerprint(query, names)
+        found = fingerprint(query, [f"alice_{name}" for name in names])
+        assert found == {f"alice_{name}": value for name, value in expected.items()}
+        schemas = {name for (name,) in query("show databases")}
+        assert {f"alice_{name}" for name in SCHEMAS} <= schemas
+        for (view,) in query("show views in alice_marts"):
+            ((text,),) = query(f"show create table alice_marts.{view}")
+            assert "alice_" in text
+    for environment in (finished_run, dev):
+        assert "Nothing has changed" in run_make(environment, "run", "N_CUSTOMERS=3000").stderr
+
+
+@pytest.fixture
+def ci(finished_run: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Runs dbt in a copy of the project, tmp_path/copy, on the tables of prod that a run has left.
+
+    What a test changes in the copy is the change that CI looks at.
+    """
+    environment = environment_of(finished_run, "ci", "ci", tmp_path)
+    copy = copy_project(tmp_path / "copy")
+    last_run = ["--defer", "--state", f"{finished_run['STATE_DIR']}/last-run"]
+
+    def build(selection: str) -> str:
+        options = ["--select", selection, *last_run, "--exclude-resource-type", "unit_test"]
+        command = [Path(sys.executable).parent / "dbt", "build", *options]
+        return subprocess.run(
+            command, cwd=copy, env=environment, check=False, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    yield build
+    dbt(environment, "run-operation", "drop_environment")
+
+
+def append_comment(file: Path) -> None:
+    file.write_text(f"{file.read_text()}-- Changed.\n")
+
+
+@pytest.mark.slow
+def test_ci_builds_what_has_changed_and_reads_the_rest_from_prod(
+    ci: Callable[[str], str], finished_run: dict[str, str], tmp_path: Path
+):
+    append_comment(tmp_path / "copy/models/marts/insights/executive_summary.sql")
+    printed = ci("state:modified+")
+    built = {"executive_summary", "recommendations", "recommended_customers"}
+    assert models_built(printed) == built
+    assert "ERROR=0" in printed
+    with query_function(finished_run) as query:
+        found = fingerprint(query, [f"ci_marts.{name}" for name in built])
+        expected = fingerprint(query, [f"marts.{name}" for name in built])
+        assert found == {f"ci_{name}": value for name, value in expected.items()}
+        schemas = {name for (name,) in query("show databases") if name.startswith("ci")}
+        assert schemas == {"ci_marts", "ci_marts_builds", "ci_audit"}
+        assert {name for _, name, _ in query("show tables in ci_marts")} == built
+
+
+@pytest.mark.slow
+def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(
+    ci: Callable[[str], str], tmp_path: Path
+):
+    """Prod's own models have no rows of the months that it keeps."""
+    append_comment(tmp_path / "copy/models/marts/customers/customer_segment_history.sql")
+    printed = ci("customer_segment_history")
+    assert "select this too: --select int_history_months+" in printed
+    assert "ERROR=0" in ci("int_history_months+")
+
+
+@pytest.mark.slow
+def test_prod_is_not_dropped(finished_run: dict[str, str]):
+    with pytest.raises(pytest.fail.Exception, match="prod is not dropped"):
+        dbt(finished_run, "run-operation", "drop_environment")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"DBT_TARGET": "ci"}, "DBT_TARGET must be prod or dev, not 'ci'"),
+        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be small letters"),
+        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be small letters"),
+        ({"TRANSACTIONS": "lines.csv"}, "all environments share the raw data"),
+    ],
+)
+def test_a_wrong_environment_is_one_line(
+    environment: dict[str, str], parameters: dict[str, str], message: str
+):
+    dev = {"DBT_TARGET": "dev", "DBT_SCHEMA_PREFIX": "alice"}
+    result = run_make(environment | dev | parameters, "parameters", check=False)
+    assert result.returncode
+    assert f"error: {message}" in result.stderr
