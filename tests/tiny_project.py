@@ -25,7 +25,8 @@ class TinyProject:
         self.write(
             "dbt_project.yml",
             {
-                "name": "tiny_project",
+                # The macros call each other by this name.
+                "name": "customer_behavior",
                 "profile": "customer_behavior",
                 "flags": {"send_anonymous_usage_stats": False},
                 "models": {"+schema": database, "+file_format": "parquet"},

@@ -41,11 +41,11 @@
     {% set checks = {} %}
     {% for column in model.columns.values() %}
         {% for constraint in column.constraints %}
-            {% do checks.update(constraint_check(constraint, [column.name])) %}
+            {% do checks.update(customer_behavior.constraint_check(constraint, [column.name])) %}
         {% endfor %}
     {% endfor %}
     {% for constraint in model.constraints %}
-        {% do checks.update(constraint_check(constraint, constraint.columns)) %}
+        {% do checks.update(customer_behavior.constraint_check(constraint, constraint.columns)) %}
     {% endfor %}
     {{ return(checks) }}
 {% endmacro %}
@@ -86,9 +86,9 @@
 {#- Takes the measures of the rows that this run has written to a build and runs the checks on them, in one query.
     Returns the measures. If constraints are broken, drops these rows and raises an error that names them. -#}
 {% macro check_constraints(build, columns, checks, is_addition) %}
-    {% set of_run = "run = '" ~ run_stamp() ~ "'" %}
+    {% set of_run = "run = '" ~ customer_behavior.run_stamp() ~ "'" %}
     {% set written = build ~ ' where ' ~ of_run if is_addition else build %}
-    {% set measured = measures(columns) %}
+    {% set measured = customer_behavior.measures(columns) %}
     {% set counted = measured + checks.values() | list %}
     {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ written).rows[0].values() | list %}
     {% set broken = [] %}

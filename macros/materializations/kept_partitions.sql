@@ -11,7 +11,7 @@
 {#- The partitions that a view shows. -#}
 {% macro published_partitions(view) %}
     {% set found = [] %}
-    {% if config.get('kept_by') and live_build(view) %}
+    {% if config.get('kept_by') and customer_behavior.live_build(view) %}
         {% set partition = config.get('kept_by') ~ " = date '([^']+)' and run = '([0-9]{20})'" %}
         {% do found.extend(modules.re.findall(partition, view.information)) %}
     {% endif %}
@@ -41,7 +41,7 @@
 
 
 {% macro with_run(query) %}
-    select *, '{{ run_stamp() }}' as run
+    select *, '{{ customer_behavior.run_stamp() }}' as run
     from (
         {{ query }}
     )

@@ -7,45 +7,48 @@
     on it (Spark enforces none of them), and only then points the view at it, in one step
     (`alter view`). A build that fails leaves the view unchanged. The previous build stays for
     queries that still read it; older builds and leftovers of killed runs are dropped.
+
+    Macros call each other with the name of this project, so that models of other projects find them.
 -#}
 {% materialization published_table, adapter='spark' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target = this.incorporate(type='view') -%}
-    {%- set live = live_build(existing) -%}
-    {%- set published = published_partitions(existing) -%}
-    {%- set kept = kept_partitions(published) -%}
-    {%- set build = build_of(this, live if kept) -%}
+    {%- set live = customer_behavior.live_build(existing) -%}
+    {%- set published = customer_behavior.published_partitions(existing) -%}
+    {%- set kept = customer_behavior.kept_partitions(published) -%}
+    {%- set build = customer_behavior.build_of(this, live if kept) -%}
 
     {{ run_hooks(pre_hooks) }}
 
-    {% set columns = contract_columns(sql) %}
-    {% set checks = constraint_checks() %}
+    {% set columns = customer_behavior.contract_columns(sql) %}
+    {% set checks = customer_behavior.constraint_checks() %}
     {% if live is none %}
         {% do run_query('create database if not exists ' ~ build.schema) %}
     {% endif %}
     {% if not kept %}
-        {% do run_query(create_build(build, columns)) %}
+        {% do run_query(customer_behavior.create_build(build, columns)) %}
     {% endif %}
     {% call statement('main') %}
         insert into {{ build }} by name
-        {{ sql if not config.get('kept_by') else with_run(sql) }}
+        {{ sql if not config.get('kept_by') else customer_behavior.with_run(sql) }}
     {% endcall %}
-    {% set measured = check_constraints(build, columns, checks, is_addition=kept | length > 0) %}
+    {% set measured = customer_behavior.check_constraints(build, columns, checks, is_addition=kept | length > 0) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
         {% set existing = none %}
     {% endif %}
     {% set verb = 'create' if existing is none else 'alter' %}
-    {% set written = partitions_of(build) %}
-    {% set partitions = kept + written | selectattr(1, 'equalto', run_stamp()) | list %}
-    {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ select_build(build, columns, partitions)) %}
+    {% set written = customer_behavior.partitions_of(build) %}
+    {% set partitions = kept + written | selectattr(1, 'equalto', customer_behavior.run_stamp()) | list %}
+    {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ customer_behavior.select_build(build, columns, partitions)) %}
     {% if kept %}
-        {% set measured = run_query('select ' ~ measures(columns) | join(', ') ~ ' from ' ~ target).rows[0].values() %}
+        {% set measures = customer_behavior.measures(columns) | join(', ') %}
+        {% set measured = run_query('select ' ~ measures ~ ' from ' ~ target).rows[0].values() %}
     {% endif %}
-    {% do run_query(set_view_properties(target, *measured)) %}
-    {% do drop_partitions(build, written | reject('in', partitions + published)) %}
-    {% do drop_builds(this, keep=[build.identifier, live]) %}
+    {% do run_query(customer_behavior.set_view_properties(target, *measured)) %}
+    {% do customer_behavior.drop_partitions(build, written | reject('in', partitions + published)) %}
+    {% do customer_behavior.drop_builds(this, keep=[build.identifier, live]) %}
 
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target]}) }}
@@ -66,8 +69,8 @@
 {#- The live build if its rows are kept. Otherwise a new build, named after the model and the run. -#}
 {% macro build_of(relation, live=none) %}
     {{ return(api.Relation.create(
-        schema=builds_schema(relation),
-        identifier=live or (relation.identifier | lower) ~ '__' ~ run_stamp(),
+        schema=customer_behavior.builds_schema(relation),
+        identifier=live or (relation.identifier | lower) ~ '__' ~ customer_behavior.run_stamp(),
         type='table'
     )) }}
 {% endmacro %}
@@ -82,7 +85,7 @@
 {#- The build that a view reads. dbt has the text of each view from its list of relations. -#}
 {% macro live_build(view) %}
     {% if view is not none and view.is_view %}
-        {% set text = '(?m)^View Text: .*[.](' ~ build_pattern(view) ~ ')(?: where .*)?$' %}
+        {% set text = '(?m)^View Text: .*[.](' ~ customer_behavior.build_pattern(view) ~ ')(?: where .*)?$' %}
         {% set found = modules.re.search(text, view.information) %}
         {{ return(found.group(1) if found else none) }}
     {% endif %}
@@ -92,10 +95,10 @@
 
 {#- Whether the build of a published view exists: somebody may have dropped it. -#}
 {% macro build_exists(view) %}
-    {% set live = live_build(view) %}
+    {% set live = customer_behavior.live_build(view) %}
     {{ return(
         live is not none
-        and run_query('show tables in ' ~ builds_schema(view) ~ " like '" ~ live ~ "'") | length > 0
+        and run_query('show tables in ' ~ customer_behavior.builds_schema(view) ~ " like '" ~ live ~ "'") | length > 0
     ) }}
 {% endmacro %}
 
@@ -105,7 +108,8 @@
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
-        {{ adapter.quote(name) }} {{ type }} comment {{ sql_string(description[:256]) }}{{ ',' if not loop.last }}
+        {{ adapter.quote(name) }} {{ type }}
+            comment {{ customer_behavior.sql_string(description[:256]) }}{{ ',' if not loop.last }}
         {%- endfor %}
         {%- if config.get('kept_by') %}, run string comment 'Stamp of the run that wrote the row.'{% endif %}
     )
@@ -116,7 +120,7 @@
         {{ partition_cols(label='partitioned by') }}
     {%- endif %}
     {{ clustered_cols(label='clustered by') }}
-    comment {{ sql_string(model.description) }}
+    comment {{ customer_behavior.sql_string(model.description) }}
 {% endmacro %}
 
 
@@ -126,12 +130,12 @@
     {% for name, type, description in columns %}
         {% do names.append(adapter.quote(name)) %}
     {% endfor %}
-    {% set condition = ' where ' ~ any_partition(partitions) if config.get('kept_by') else '' %}
+    {% set condition = ' where ' ~ customer_behavior.any_partition(partitions) if config.get('kept_by') else '' %}
     {{ return('select ' ~ names | join(', ') ~ ' from ' ~ build ~ condition) }}
 {% endmacro %}
 
 
-{#- What is counted of a published table: its rows, and the sum of the column that its meta names as `audited_column`. -#}
+{#- What is measured of a published table: its rows, and the sum of the column in its meta `audited_column`. -#}
 {% macro measures(columns) %}
     {% set audited = config.get('meta', {}).get('audited_column') %}
     {{ return(['count(*)', 'sum(' ~ audited ~ ')' if audited in columns | map(attribute=0) else 'null']) }}
@@ -141,7 +145,7 @@
 {#- A view has no statistics: what is counted are properties, for the docs and for the source `audit`. -#}
 {% macro set_view_properties(view, row_count, audited_sum) %}
     alter view {{ view }} set tblproperties (
-        'comment' = {{ sql_string(model.description) }},
+        'comment' = {{ customer_behavior.sql_string(model.description) }},
         'row_count' = '{{ row_count }}',
         'audited_sum' = '{{ audited_sum }}'
     )
@@ -150,9 +154,10 @@
 
 {#- `like` only narrows the list, since `_` and `*` match too much; the regular expression decides. -#}
 {% macro drop_builds(relation, keep=[]) %}
-    {% set schema = builds_schema(relation) %}
+    {% set schema = customer_behavior.builds_schema(relation) %}
     {% set tables = run_query('show tables in ' ~ schema ~ " like '" ~ relation.identifier ~ "__*'") %}
-    {% for row in tables if modules.re.fullmatch(build_pattern(relation), row[1]) and row[1] not in keep %}
+    {% set pattern = customer_behavior.build_pattern(relation) %}
+    {% for row in tables if modules.re.fullmatch(pattern, row[1]) and row[1] not in keep %}
         {% do run_query('drop table if exists ' ~ schema ~ '.' ~ row[1]) %}
     {% endfor %}
 {% endmacro %}
@@ -163,7 +168,7 @@
     {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
         {% set view = adapter.get_relation(node.database, node.schema, node.alias) %}
         {% if view is not none %}
-            {% do drop_builds(view, keep=[live_build(view)]) %}
+            {% do customer_behavior.drop_builds(view, keep=[customer_behavior.live_build(view)]) %}
         {% endif %}
     {% endfor %}
 {% endmacro %}
@@ -182,8 +187,8 @@
         {% set schemas = run_query('show databases').columns[0].values() if models else [] %}
         {% for node in models %}
             {% set relation = api.Relation.create(schema=node.schema, identifier=node.alias) %}
-            {% if builds_schema(relation) in schemas %}
-                {% do drop_builds(relation) %}
+            {% if customer_behavior.builds_schema(relation) in schemas %}
+                {% do customer_behavior.drop_builds(relation) %}
             {% endif %}
         {% endfor %}
     {% endif %}

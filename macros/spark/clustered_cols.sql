@@ -2,7 +2,7 @@
 {% macro spark__clustered_cols(label, required=false) -%}
     {%- set key = config.get('clustered_by') -%}
     {%- if key is not none -%}
-        {{ label }} {{ sorted_buckets(key, config.require('buckets')) }}
+        {{ label }} {{ customer_behavior.sorted_buckets(key, config.require('buckets')) }}
     {%- endif -%}
 {%- endmacro %}
 

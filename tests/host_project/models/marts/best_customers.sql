@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 select
     own.customer_id,
     own.order_lines,
