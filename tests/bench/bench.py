@@ -148,6 +148,7 @@ def environment(state: str) -> dict[str, str]:
         os.environ
         | ports
         | {
+            "DBT_TARGET": "prod",
             "PATH": f"{Path(PYTHON).parent}:{os.environ['PATH']}",
             "STATE_DIR": state,
             "DBT_TARGET_PATH": f"{state}/target",
