@@ -2,9 +2,9 @@
 
     python3 -m server.lock FILE COMMAND...
 
-The operating system keeps the lock, on that file. The command and every process that it
-starts inherit the lock. So the lock ends with the last of these processes, and a kill leaves no
-lock behind. The Spark server does not inherit it. This module runs with the system's Python, before
+The operating system keeps the lock, on that file. The command and every process that it starts
+inherit the lock. So the lock ends with the last of these processes, and a kill leaves no lock
+behind. The Spark server does not inherit it. This module runs with the system's Python, before
 .venv exists.
 """
 

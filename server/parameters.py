@@ -37,7 +37,8 @@ def check_as_of_date(text: str) -> None:
 
 def check_environment(parameters: Mapping[str, str]) -> None:
     """Raises StepError unless dev has schemas of its own, and leaves the raw data alone."""
-    target, prefix = parameters["DBT_TARGET"], parameters.get("DBT_SCHEMA_PREFIX", "")
+    target = parameters.get("DBT_TARGET", "prod")
+    prefix = parameters.get("DBT_SCHEMA_PREFIX", "")
     if target == "prod":
         return
     if target != "dev":

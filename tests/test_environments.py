@@ -11,7 +11,7 @@ from conftest import dbt, query_function, run_make
 from test_last_run import copy_project, models_built
 from test_pipeline import all_tables, fingerprint
 
-from ml.environment import SCHEMAS
+import ml.environment
 
 
 def environment_of(run: dict[str, str], target: str, prefix: str, folder: Path) -> dict[str, str]:
@@ -22,6 +22,15 @@ def environment_of(run: dict[str, str], target: str, prefix: str, folder: Path) 
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
     }
+
+
+def test_the_names_of_tables_get_the_prefix(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ml.environment, "PREFIX", "alice_")
+    sql = "select marts.x, raw.marts.y from marts.a join ml.b on raw.c, 'source.ml.d', the marts."
+    assert ml.environment.in_environment(sql) == (
+        "select alice_marts.x, raw.marts.y from alice_marts.a join alice_ml.b on raw.c, "
+        "'source.ml.d', the marts."
+    )
 
 
 @pytest.fixture
@@ -46,7 +55,7 @@ def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: 
         found = fingerprint(query, [f"alice_{name}" for name in names])
         assert found == {f"alice_{name}": value for name, value in expected.items()}
         schemas = {name for (name,) in query("show databases")}
-        assert {f"alice_{name}" for name in SCHEMAS} <= schemas
+        assert {f"alice_{name}" for name in ml.environment.SCHEMAS} <= schemas
         for (view,) in query("show views in alice_marts"):
             ((text,),) = query(f"show create table alice_marts.{view}")
             assert "alice_" in text

@@ -105,7 +105,10 @@ def test_marts_read_no_source_but_the_results_of_steps_and_runs(
     for node in marts.values():
         for parent in node["depends_on"]["nodes"]:
             if parent.startswith("source."):
-                assert manifest["sources"][parent]["source_name"] in ("ml", "audit"), (node["name"], parent)
+                assert manifest["sources"][parent]["source_name"] in ("ml", "audit"), (
+                    node["name"],
+                    parent,
+                )
 
 
 def test_exposure_of_the_query_library_names_what_the_queries_read(manifest: dict):
