@@ -52,12 +52,12 @@ MARTS_OF_RUNS = ("data_test_results", "table_history")
 def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
     """Returns the row count of each table and a checksum that does not depend on row order."""
     # What a fit is based on includes the load of the raw data, which no two loads share.
-    columns = dict.fromkeys(
-        ("ml.cluster_selection", "ml.lifetime_value_models"), "* except (basis)"
-    )
+    columns = dict.fromkeys(("cluster_selection", "lifetime_value_models"), "* except (basis)")
     checksums = "select count(*), bit_xor(xxhash64(*)), sum(hash(*))"
     return {
-        table: query(f"{checksums} from (select {columns.get(table, '*')} from {table})")[0]
+        table: query(
+            f"{checksums} from (select {columns.get(table.partition('.')[2], '*')} from {table})"
+        )[0]
         for table in tables
     }
 
