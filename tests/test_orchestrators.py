@@ -1,9 +1,10 @@
 """Dagster builds everything with the example of docs/orchestrate.md, as that page runs it."""
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,10 @@ print(json.dumps({key.to_user_string(): is_built for key, is_built in built.item
 """
 
 
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The programs of a virtual environment with Dagster; skips without a package index."""
-    folder = tmp_path / "dagster-venv"
+    folder = tmp_path_factory.mktemp("dagster")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     command = folder / "bin" / "pip", "install", "--quiet", "--requirement", REQUIREMENTS
     pip = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -36,7 +37,9 @@ def programs(tmp_path: Path) -> Path:
     if pip.returncode and "Retrying (" in pip.stderr:
         pytest.skip("needs the package index: Dagster cannot be installed")
     assert pip.returncode == 0, pip.stderr
-    return folder / "bin"
+    yield folder / "bin"
+    # 300 MB, which pytest would keep for its next three runs.
+    shutil.rmtree(folder)
 
 
 @pytest.mark.slow
