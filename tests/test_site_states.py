@@ -36,7 +36,7 @@ EMPTY = {
     "marts.personas": "persona varchar, cluster int, customers bigint, customer_share double, "
     "description varchar",
     "marts.data_warnings": "display_order int, finding varchar, advice varchar",
-    "marts.table_history": "table_name varchar, rows bigint, previous_rows bigint, "
+    "marts.table_history": "run varchar, table_name varchar, rows bigint, previous_rows bigint, "
     "is_jump boolean, is_last boolean",
 }
 
