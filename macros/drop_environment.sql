@@ -1,11 +1,13 @@
-{#- `dbt run-operation drop_environment --target ci`: drops the schemas of a target, with their tables. Not of prod, and not
-    what a target reads from others. -#}
+{#- `dbt run-operation drop_environment --target ci`: drops the schemas of a target, with their tables. Not of prod, not raw
+    data, not what a target reads from others, and not what belongs to another project. -#}
 {% macro drop_environment() %}
     {% if target.name == 'prod' %}
         {% do exceptions.raise_compiler_error('prod is not dropped: name another target, as in --target dev') %}
     {% endif %}
+    {% set results = graph.sources.values() | rejectattr('source_name', 'equalto', 'raw') | list %}
+    {% set own = (graph.nodes.values() | list + results) | selectattr('package_name', 'equalto', 'customer_behavior') %}
     {% set schemas = [] %}
-    {% for node in graph.nodes.values() | list + graph.sources.values() | list if node.schema.startswith(target.schema ~ '_') %}
+    {% for node in own if node.schema.startswith(target.schema ~ '_') %}
         {% do schemas.extend([node.schema, node.schema ~ '_builds']) %}
     {% endfor %}
     {% for schema in schemas | unique %}

@@ -10,9 +10,9 @@
 {% endmacro %}
 
 
-{#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none,
-    so its lines count as changed in every run, like those of another project's model. `--empty` prints the relation as a query, so the text
-    differs, and the next run rebuilds the model. -#}
+{#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none, so its lines
+    count as changed in every run. So do those of a model of another project. `--empty` prints the relation as a query, so
+    the text differs, and the next run rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') if not var('transactions_model') %}

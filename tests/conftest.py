@@ -193,12 +193,16 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 
 
 def run_make(
-    environment: dict[str, str], *arguments: str, check: bool = True, **options
+    environment: dict[str, str],
+    *arguments: str,
+    check: bool = True,
+    folder: Path = ROOT,
+    **options,
 ) -> subprocess.CompletedProcess:
     """Runs `make` with these arguments; fails the test when make fails, unless check=False."""
     result = subprocess.run(
         ["make", "--no-print-directory", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,

@@ -120,6 +120,18 @@ def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(
 
 
 @pytest.mark.slow
+def test_raw_data_are_not_dropped(finished_run: dict[str, str], dev: dict[str, str]):
+    """Even if the name of their schema begins like those of the environment."""
+    with query_function(finished_run) as query:
+        for schema in ("alice_raw", "alice_marts"):
+            query(f"create database {schema}")
+        variables = ["--vars", "{raw_schema: alice_raw}"]
+        dbt(dev, "run-operation", "drop_environment", *variables)
+        assert query("show databases like 'alice*'") == [("alice_raw",)]
+        query("drop database alice_raw")
+
+
+@pytest.mark.slow
 def test_prod_is_not_dropped(finished_run: dict[str, str]):
     with pytest.raises(pytest.fail.Exception, match="prod is not dropped"):
         dbt(finished_run, "run-operation", "drop_environment")
