@@ -29,7 +29,8 @@
     {% for result in results if result.node.resource_type == 'test' and result.status != 'skipped' %}
         {% set tested = result.node.attached_node or result.node.depends_on.nodes[0] %}
         {% set model = tested.split('.')[2:] | join('.') %}
-        {% do rows.append([sql_string(result.node.name), sql_string(model), sql_string(result.status), result.failures or 0]) %}
+        {% do rows.append([sql_string(result.node.name), sql_string(model), sql_string(result.status), result.failures or 0,
+            result.execution_time]) %}
     {% endfor %}
     {% if rows %}
         {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='name') | list %}
@@ -38,7 +39,7 @@
             ~ " group by test having max_by(status, run) <> 'removed'"
         ) %}
         {% for test, model in recorded if test not in tests %}
-            {% do rows.append([sql_string(test), sql_string(model), "'removed'", 0]) %}
+            {% do rows.append([sql_string(test), sql_string(model), "'removed'", 0, 'null']) %}
         {% endfor %}
     {% endif %}
     {{ return(rows) }}

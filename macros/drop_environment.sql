@@ -1,5 +1,5 @@
-{#- `dbt run-operation drop_environment --target ci`: drops the schemas of a target, with their tables. Not of prod, not raw
-    data, not what a target reads from others, and not what belongs to another project. -#}
+{#- `dbt run-operation drop_environment --target ci`: drops this project's schemas of a target, with their tables. It drops
+    no schema of prod, no raw data, no schema that the target only reads, and no schema of another project. -#}
 {% macro drop_environment() %}
     {% if target.name == 'prod' %}
         {% do exceptions.raise_compiler_error('prod is not dropped: name another target, as in --target dev') %}
@@ -13,5 +13,5 @@
     {% for schema in schemas | unique %}
         {% do run_query('drop database if exists ' ~ schema ~ ' cascade') %}
     {% endfor %}
-    {% do log('Dropped the schemas ' ~ target.schema ~ '_*', info=true) %}
+    {% do log('Dropped what existed of ' ~ schemas | unique | sort | join(', '), info=true) %}
 {% endmacro %}

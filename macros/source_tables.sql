@@ -1,5 +1,5 @@
-{#- Creates the tables of a source of this project that are not models: `ml`, which the PySpark steps fill, and `audit`,
-    which record_results fills. Their columns are those that the source declares. The tables are created empty before
+{#- Creates the tables of one source: `ml`, which the PySpark steps fill, `audit`, which record_results fills, or `raw` in a
+    project that has installed this one. Their columns are those that the source declares. The tables are created empty before
     the first step runs, so that dbt can always build the models that read them. A table with other columns or buckets, of
     an earlier version, is dropped and created again. -#}
 {% macro create_source_tables(name) %}

@@ -5,7 +5,7 @@
 The id comes from the environment because every user of a machine can read command lines. It goes
 to the engine as data because the engine logs the text of queries.
 
-raw.loads keeps the files, so that `make load` does not load the customer's lines again.
+raw.loads still lists the files as loaded, so `make load` does not load the customer's lines again.
 """
 
 import os
@@ -22,10 +22,10 @@ from ml.tables import is_view, replace_table, set_version, table_properties
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     """Rewrites the raw tables without the customer; returns how many rows each table loses.
 
-    The tables keep their properties, so that the next run does not load or generate them again. A
-    table that stays where it is keeps its rows: once its owner has deleted those of the customer,
-    its view counts as changed. Raises StepError when it still has them, and when there is nothing
-    to erase.
+    The tables keep their properties, so that the next run does not load or generate them again. In
+    a table that stays where it is, its owner must delete the customer's rows first. Then its view
+    counts as changed. Raises StepError when it still has such rows, and when there is nothing to
+    erase.
     """
     erased = spark.createDataFrame([(customer_id,)], "customer_id string")
 

@@ -1,14 +1,14 @@
 """Finds out what has changed since the last complete run: `make run` does no more than is needed.
 
-    python -m server.last_run scope     prints nothing, page, models, data, tables or everything
+    python -m server.last_run scope     prints what has to be done, as one word: see scope_of
     python -m server.last_run record    remembers that this run is complete
 
 A run depends on its parameters, on the files that it loads and on the files of this project. Its
 tables are compared by their definitions and by the names, sizes and times of their files.
 
 `record` stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run,
-so a record always describes a run that ended well. What a killed run, dbt or a person does to a
-table after it differs from the record.
+so a record always describes a run that ended well. If a killed run, dbt or a person changes a table
+later, the table no longer agrees with the record.
 """
 
 import argparse
@@ -40,16 +40,16 @@ BEGUN = STATE / f"{RECORD.name}.begun"  # the state of the files when this run b
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "REPLACE_LOADED")
 # The files of the project, by what has to be done when one of them changes.
 FILES = {
-    "models": ("models", "seeds"),
+    "models": ("models", "seeds", "tests/dbt"),
     "page": ("reports", "analyses"),
     "project": (
         *("ml", "macros", "server", "Makefile", "dbt_project.yml", "profiles.yml", "selectors.yml"),
         *("requirements.txt", "requirements-java.txt"),
-        # A step fills a table again whose columns changed.
+        # If the columns of a source change, its tables are empty until the steps run.
         "models/staging/_sources.yml",
     ),
 }
-# Schemas that are no result of a run: `dbt test` between two runs adds to the audit.
+# Schemas that a run does not build. `dbt test` between two runs adds to the audit.
 NOT_BUILT = {"raw", f"{PREFIX}audit"}
 NAMES = {
     "parameters": "the parameters",
@@ -57,7 +57,7 @@ NAMES = {
     "project": "the project's code",
     "raw": "the raw data",
     "tables": "the tables",
-    "models": "the models",
+    "models": "the models, seeds or data tests",
     "page": "the page's code",
     "site": "the site",
 }
@@ -90,8 +90,8 @@ def inputs() -> Inputs | None:
     return read_inputs(transactions, customers, mapping) if transactions else None
 
 
-def has_new_rows(spark: SparkSession) -> bool:
-    """Returns whether a table that the parameters name has rows that no run has read."""
+def table_in_place_has_changed(spark: SparkSession) -> bool:
+    """Returns whether a table that stays in place has changed, or its mapping, since the load."""
     named = inputs()
     if not named or not any(map(named.is_in_place, named.paths())):
         return False
@@ -150,14 +150,15 @@ def made(spark: SparkSession, manifest: Mapping) -> dict[str, str]:
 
 
 def changes_go_far(manifest: Mapping) -> bool:
-    """Returns whether a changed model leads to a PySpark step, or to a model that keeps the past.
+    """Returns whether a changed model leads to a PySpark step, or to a model that keeps rows.
 
-    The exposures of the type `ml` tell what the steps read. What changed is known by dbt: it
-    compares the project with the manifest of the last complete run.
+    The exposures of the type `ml` tell what the steps read. dbt finds what has changed: it compares
+    the project with the manifest of the last complete run.
     """
+    nodes = manifest["nodes"].values()
     far = {
         *(each["name"] for each in manifest["exposures"].values() if each["type"] == "ml"),
-        *(each["name"] for each in manifest["nodes"].values() if each["config"].get("kept_by")),
+        *(each["name"] for each in nodes if "kept_by" in each["config"]["meta"]),
     }
     selection = ["--select", "state:modified+", "--state", str(RECORD)]
     types = ["--resource-type", "exposure", "--resource-type", "model"]
@@ -168,9 +169,12 @@ def changes_go_far(manifest: Mapping) -> bool:
 def scope_of(changed: set[str], manifest: Mapping) -> str:
     """Returns what has to be done when these parts of the state have changed.
 
-    With new data, all steps run, and keep what new lines leave as it is. `tables` keeps no rows of
-    tables: somebody may have changed them. `everything` also keeps no fits, which are of other
-    code.
+    - `nothing`.
+    - `page`: the sites.
+    - `models`: the changed models, what depends on them, and the sites.
+    - `data`: all steps. They keep the rows and fits that new lines do not change.
+    - `tables`: all steps. They keep no rows, because somebody may have changed them.
+    - `everything`: all steps. They keep no fits either, because the code has changed.
     """
     if not changed:
         return "nothing"
@@ -188,7 +192,7 @@ def scope() -> None:
     wanted = requested()
     BEGUN.write_text(json.dumps(wanted))
     if PREFIX and not start("last run").catalog.tableExists(raw_tables.TRANSACTIONS):
-        raise StepError("there are no raw data for dev to share; make run loads or generates them")
+        raise StepError("there are no raw data yet; run `make run` without DBT_TARGET=dev first")
     if os.environ.get("FRESH") or not STATE_FILE.exists():
         print("everything")
         return
@@ -200,7 +204,7 @@ def scope() -> None:
     except AnalysisException:  # a folder of tables is missing
         now = wanted | {"tables": "missing"}
     changed = {name for name in now if now[name] != record["state"].get(name)}
-    if has_new_rows(spark):
+    if table_in_place_has_changed(spark):
         changed.add("input")
     since = f"since the run of {record['ended_at']}"
     names = ", ".join(text for name, text in NAMES.items() if name in changed)
@@ -214,7 +218,7 @@ def scope() -> None:
 def record() -> None:
     """Stores the state of this moment as that of the last complete run.
 
-    Files that may have changed during the run are not those that it read: it leaves no record then.
+    If files changed during the run, it may have read the earlier ones. Then no record is stored.
     """
     shutil.rmtree(RECORD, ignore_errors=True)
     wanted = requested()

@@ -2,10 +2,10 @@
 
     python3 -m server.lock FILE COMMAND...
 
-The operating system keeps the lock, on that file. The command and every process that it starts
-inherit the lock. So the lock ends with the last of these processes, and a kill leaves no lock
-behind. The Spark server does not inherit it. This module runs with the system's Python, before
-.venv exists.
+The operating system keeps the lock, on that file. The command and the processes that make starts
+inherit it. So the lock ends with the last of these processes, and a kill leaves no lock behind.
+Processes that Python starts, such as the Spark server, do not inherit it. This module runs with the
+system's Python, before .venv exists.
 """
 
 import fcntl
@@ -23,15 +23,12 @@ def main(file: str, *command: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = path.read_text()
-        print(
-            f"Waiting for the run in {path.parent} that {holder} to end",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"Waiting for {path.read_text()}", file=sys.stderr, flush=True)
         fcntl.flock(lock, fcntl.LOCK_EX)
     os.ftruncate(lock, 0)
-    os.write(lock, f"process {os.getpid()} began at {datetime.now():%H:%M:%S}".encode())
+    began = f"{datetime.now():%H:%M:%S}"
+    holder = f"process {os.getpid()}, which has worked in {path.parent} since {began}"
+    os.write(lock, holder.encode())
     os.set_inheritable(lock, True)
     os.execvp(command[0], command)
 

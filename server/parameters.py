@@ -1,4 +1,4 @@
-"""Checks the parameters of `make run` before it changes anything: one clear line, exit code 1."""
+"""Checks the parameters of `make run` before it changes anything; a wrong one ends it."""
 
 import datetime
 import os
@@ -22,7 +22,7 @@ def refuse(message: str) -> NoReturn:
 def check_as_of_date(text: str) -> None:
     """Raises StepError unless `text` is empty or a date.
 
-    The rule is in dbt's macro. This function renders it, with substitutes for what dbt provides.
+    The rule is in the macro given_as_of_date. This function renders it, with substitutes for dbt.
     """
     macro = (ROOT / "macros" / "as_of_date.sql").read_text()
     from_dbt = {
@@ -42,10 +42,11 @@ def check_environment(parameters: Mapping[str, str]) -> None:
     if target == "prod":
         return
     if target != "dev":
-        raise StepError(f"DBT_TARGET must be prod or dev, not '{target}'; ci is for dbt alone")
+        raise StepError(f"DBT_TARGET must be prod or dev, not '{target}'; ci is for plain dbt")
     if not re.fullmatch("[a-z][a-z0-9_]*", prefix):
         raise StepError(
-            f"DBT_SCHEMA_PREFIX must be small letters, digits and _, such as alice, not '{prefix}'"
+            "DBT_SCHEMA_PREFIX must be a lowercase letter, then lowercase letters, digits and _, "
+            f"not '{prefix}'"
         )
     if parameters.get("TRANSACTIONS") or parameters.get("BEGIN") in ("added", "erased"):
         raise StepError(

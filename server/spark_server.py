@@ -113,7 +113,7 @@ def server_environment() -> dict[str, str]:
 
 
 def remove_leftovers() -> None:
-    """Removes the files that a killed server was about to write.
+    """Removes unfinished files that a killed server has left.
 
     Spark refuses to create a table whose folder exists already.
     """

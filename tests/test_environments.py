@@ -69,7 +69,7 @@ def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: 
 def ci(finished_run: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Runs dbt in a copy of the project, tmp_path/copy, on the tables of prod that a run has left.
 
-    What a test changes in the copy is the change that CI looks at.
+    A test changes files of the copy, and dbt then finds these changes.
     """
     environment = environment_of(finished_run, "ci", "ci", tmp_path)
     copy = copy_project(tmp_path / "copy")
@@ -112,10 +112,10 @@ def test_ci_builds_what_has_changed_and_reads_the_rest_from_prod(
 def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(
     ci: Callable[[str], str], tmp_path: Path
 ):
-    """Prod's own models have no rows of the months that it keeps."""
+    """The intermediate models of prod have no rows for the month ends that its history keeps."""
     append_comment(tmp_path / "copy/models/marts/customers/customer_segment_history.sql")
     printed = ci("customer_segment_history")
-    assert "select this too: --select int_history_months+" in printed
+    assert "add --select int_history_months+" in printed
     assert "ERROR=0" in ci("int_history_months+")
 
 
@@ -141,8 +141,8 @@ def test_prod_is_not_dropped(finished_run: dict[str, str]):
     ("parameters", "message"),
     [
         ({"DBT_TARGET": "ci"}, "DBT_TARGET must be prod or dev, not 'ci'"),
-        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be small letters"),
-        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be small letters"),
+        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be a lowercase letter"),
+        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be a lowercase letter"),
         ({"TRANSACTIONS": "lines.csv"}, "all environments share the raw data"),
     ],
 )

@@ -14,7 +14,7 @@ from test_pipeline import fingerprint
 
 Query = Callable[[str], list[tuple]]
 
-# Marts that do not depend on the PySpark steps, whose tables a host has empty.
+# Marts that do not depend on the PySpark steps: in a host, the tables of these steps are empty.
 WITHOUT_ML = (
     *("customer_features", "customer_rfm", "customer_segment_history", "segment_migration"),
     *("rfm_cells", "monthly_revenue", "purchases_by_category", "category_affinity"),
@@ -76,7 +76,7 @@ def edit(file: Path, old: str, new: str) -> None:
 def test_a_host_builds_tests_and_upgrades(
     host: Callable[..., str], query: Query, data: Data, tmp_path: Path
 ):
-    """The host's own models have names of the package's, and none of its hooks."""
+    """Some models of the host have names of the package's; its hooks do not run on them."""
     # An earlier version of the package: a mart is a plain table, and a table has another column.
     mart = tmp_path / "package/models/marts/behavior/repeat_purchase.sql"
     sources = tmp_path / "package/models/staging/_sources.yml"

@@ -180,9 +180,12 @@ def test_a_run_does_again_only_what_has_changed(
     mart = tmp_path / "copy" / "models" / "marts" / "behavior" / "category_affinity.sql"
     original = mart.read_text()
     mart.write_text(original + "\n-- A comment.\n")
+    data_test = tmp_path / "copy" / "tests" / "dbt" / "added_test.sql"
+    data_test.write_text("select * from {{ ref('customers') }} where customer_key is null\n")
     changed = run_copy()
-    assert re.search(r"Changed since the run of \S+ \S+: the models\n", changed)
+    assert re.search(r"Changed since the run of .+: the models, seeds or data tests\n", changed)
     assert models_built(changed) == {"category_affinity"}
+    assert re.search(r"PASS added_test ", changed)
     assert site.stat().st_mtime_ns > built_at
 
     shutil.rmtree(site.parent)
@@ -190,10 +193,11 @@ def test_a_run_does_again_only_what_has_changed(
     assert site.exists()
 
     mart.write_text(original)
+    data_test.unlink()
     with query_function(finished_run) as query:
         query("truncate table ml.lifetime_value")
     healed = run_copy()
-    assert re.search(r"Changed since the run of \S+ \S+: the tables, the models\n", healed)
+    assert re.search(r"Changed since .+: the tables, the models, seeds or data tests\n", healed)
     nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
     assert models_built(healed) == {
         node["name"] for node in nodes if node["resource_type"] == "model"

@@ -221,20 +221,20 @@ class TestReplacing:
         ]
         assert query("select * from publishing_columns.changing") == [("one", 1)]
 
-    def test_all_but_two_builds_are_swept_and_no_neighbour_is(
+    def test_all_but_two_builds_are_dropped_and_no_neighbor_is(
         self, tiny_project: MakeProject, query: Query
     ):
         project = tiny_project("publishing_sweep")
         project.add_published_table("swept", ONE_ROW, ID_AND_VALUE)
         project.add_published_table("swept__late", ONE_ROW, ID_AND_VALUE)
         project.dbt("run")
-        neighbours = builds(query, "publishing_sweep", "swept__late")
+        neighbors = builds(query, "publishing_sweep", "swept__late")
         query("create table publishing_sweep_builds.swept__20200101000000000000 (id int)")
         for _ in range(2):
             project.dbt("run", "--select", "swept")
         left = builds(query, "publishing_sweep", "swept")
-        assert neighbours == builds(query, "publishing_sweep", "swept__late")
-        own = [name for name in left if name not in neighbours]
+        assert neighbors == builds(query, "publishing_sweep", "swept__late")
+        own = [name for name in left if name not in neighbors]
         assert len(own) == 2
         assert "swept__20200101000000000000" not in own
         assert described(query, "publishing_sweep.swept")["View Text"][0].endswith(own[-1])
@@ -263,7 +263,7 @@ class TestKeeping:
         where day > '{{ var("after") }}'
     """
     KEPT = """
-        {{ config(kept_by='day', kept_in='months', clustered_by='id', buckets=2) }}
+        {{ config(meta={'kept_by': 'day', 'kept_in': 'months'}, clustered_by='id', buckets=2) }}
         select day, cast(id as int) as id, {{ var('version') }} as version
         from {{ ref('months') }} cross join values (1), (2) as ids (id)
         where not is_kept

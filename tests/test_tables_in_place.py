@@ -143,9 +143,9 @@ def test_a_run_begins_only_if_a_table_has_new_rows(shop: Shop, monkeypatch: pyte
         ("CUSTOMERS", ""),
     ):
         monkeypatch.setenv(name, value)
-    assert not last_run.has_new_rows(shop.spark)
+    assert not last_run.table_in_place_has_changed(shop.spark)
     add(shop, "('c', 'ann', '2026-01-03', 3, '2026-02-02 09:00:00')")
-    assert last_run.has_new_rows(shop.spark)
+    assert last_run.table_in_place_has_changed(shop.spark)
 
 
 def test_a_few_new_lines_may_all_be_wrong(shop: Shop):

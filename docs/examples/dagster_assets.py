@@ -22,7 +22,7 @@ TARGET = ROOT / (os.environ.get("DBT_TARGET_PATH") or "target")
 MANIFEST = json.loads((TARGET / "manifest.json").read_text())
 # The step that fills the raw tables, as in RAW_STEP="ml.load --append --transactions /data/sales".
 RAW_STEP = os.environ.get("RAW_STEP") or "ml.generate --customers 3000 --seed 42"
-# Every step can run again: it replaces its tables, and each of them at once.
+# Every step can run again: it writes its tables again.
 RETRY = dg.RetryPolicy(max_retries=1, delay=60)
 
 

@@ -1,38 +1,44 @@
 {#-
-    With the config `kept_by`, a published table keeps what has not changed. The build is partitioned by that column
-    and by `run`, the stamp of the run that wrote the row. The query returns only new values of the column, or values
-    whose rows have changed, and a run adds them to the live build. The text of the view lists the partitions to show.
-    So it publishes all of them in one step, and until then nobody sees them.
+    With `kept_by` in its meta, a published table keeps what has not changed. The build is partitioned by that column
+    and by `run`, the stamp of the run that wrote the row. The query returns only the rows of dates that are new or have
+    changed, and a run adds them to the live build. The text of the view lists the partitions to show. So altering the
+    view publishes all of them in one step, and until then nobody sees them.
 
     A partition is a pair: a date of the column, and a run.
 -#}
 
 
+{#- The column of dates, or none if every build is a new one. -#}
+{% macro kept_by() %}
+    {{ return(config.get('meta', {}).get('kept_by')) }}
+{% endmacro %}
+
+
 {#- The partitions that a view shows. -#}
 {% macro published_partitions(view) %}
     {% set found = [] %}
-    {% if config.get('kept_by') and customer_behavior.live_build(view) %}
-        {% set partition = config.get('kept_by') ~ " = date '([^']+)' and run = '([0-9]{20})'" %}
+    {% if customer_behavior.kept_by() and customer_behavior.live_build(view) %}
+        {% set partition = customer_behavior.kept_by() ~ " = date '([^']+)' and run = '([0-9]{20})'" %}
         {% do found.extend(modules.re.findall(partition, view.information)) %}
     {% endif %}
     {{ return(found | unique | list) }}
 {% endmacro %}
 
 
-{#- Of these partitions, those to keep: the model in the config `kept_in` has a row for each date, with the column
-    `is_kept`. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
+{#- Those of the published partitions that this run keeps: the model in the meta `kept_in` has a row for each date, with
+    the column `is_kept`. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
 {% macro kept_partitions(published) %}
     {% set kept = [] %}
-    {% set kept_in = config.get('kept_in') %}
+    {% set kept_in = config.get('meta', {}).get('kept_in') %}
     {% if kept_in and ref(kept_in).schema != graph.nodes['model.' ~ model.package_name ~ '.' ~ kept_in].schema %}
         {% do exceptions.raise_compiler_error(
-            model.name ~ ' cannot be built on ' ~ ref(kept_in) ~ ', which leaves out what is kept there; '
-            ~ 'select this too: --select ' ~ kept_in ~ '+'
+            model.name ~ ' cannot be built from ' ~ ref(kept_in) ~ ', because another environment keeps some of its dates; '
+            ~ 'add --select ' ~ kept_in ~ '+'
         ) %}
     {% endif %}
     {% if published %}
         {% set dates = run_query(
-            'select string(' ~ config.get('kept_by') ~ ') from ' ~ ref(kept_in) ~ ' where is_kept'
+            'select string(' ~ customer_behavior.kept_by() ~ ') from ' ~ ref(kept_in) ~ ' where is_kept'
         ).columns[0].values() %}
         {% do kept.extend(published | selectattr(0, 'in', dates)) %}
     {% endif %}
@@ -51,7 +57,7 @@
 {#- The partitions of a build. -#}
 {% macro partitions_of(build) %}
     {% set found = [] %}
-    {% if config.get('kept_by') %}
+    {% if customer_behavior.kept_by() %}
         {% for (name,) in run_query('show partitions ' ~ build) %}
             {% do found.append(modules.re.search('=(.+)/run=(.+)', name).groups()) %}
         {% endfor %}
@@ -64,7 +70,7 @@
 {% macro any_partition(partitions) %}
     {% set conditions = [] %}
     {% for partition in partitions %}
-        {% do conditions.append("({} = date '{}' and run = '{}')".format(config.get('kept_by'), *partition)) %}
+        {% do conditions.append("({} = date '{}' and run = '{}')".format(customer_behavior.kept_by(), *partition)) %}
     {% endfor %}
     {{ return(conditions | sort | join(' or ') or 'false') }}
 {% endmacro %}
@@ -72,7 +78,7 @@
 
 {% macro drop_partitions(build, partitions) %}
     {% for partition in partitions %}
-        {% set spec = "({} = '{}', run = '{}')".format(config.get('kept_by'), *partition) %}
+        {% set spec = "({} = '{}', run = '{}')".format(customer_behavior.kept_by(), *partition) %}
         {% do run_query('alter table ' ~ build ~ ' drop if exists partition ' ~ spec) %}
     {% endfor %}
 {% endmacro %}

@@ -30,7 +30,7 @@
     {% endif %}
     {% call statement('main') %}
         insert into {{ build }} by name
-        {{ sql if not config.get('kept_by') else customer_behavior.with_run(sql) }}
+        {{ sql if not customer_behavior.kept_by() else customer_behavior.with_run(sql) }}
     {% endcall %}
     {% set measured = customer_behavior.check_constraints(build, columns, checks, is_addition=kept | length > 0) %}
 
@@ -111,11 +111,11 @@
         {{ adapter.quote(name) }} {{ type }}
             comment {{ customer_behavior.sql_string(description[:256]) }}{{ ',' if not loop.last }}
         {%- endfor %}
-        {%- if config.get('kept_by') %}, run string comment 'Stamp of the run that wrote the row.'{% endif %}
+        {%- if customer_behavior.kept_by() %}, run string comment 'Stamp of the run that wrote the row.'{% endif %}
     )
     using parquet
-    {% if config.get('kept_by') -%}
-        partitioned by ({{ config.get('kept_by') }}, run)
+    {% if customer_behavior.kept_by() -%}
+        partitioned by ({{ customer_behavior.kept_by() }}, run)
     {%- else -%}
         {{ partition_cols(label='partitioned by') }}
     {%- endif %}
@@ -130,7 +130,7 @@
     {% for name, type, description in columns %}
         {% do names.append(adapter.quote(name)) %}
     {% endfor %}
-    {% set condition = ' where ' ~ customer_behavior.any_partition(partitions) if config.get('kept_by') else '' %}
+    {% set condition = ' where ' ~ customer_behavior.any_partition(partitions) if customer_behavior.kept_by() else '' %}
     {{ return('select ' ~ names | join(', ') ~ ' from ' ~ build ~ condition) }}
 {% endmacro %}
 

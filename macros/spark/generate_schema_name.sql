@@ -1,5 +1,6 @@
-{#- The plain name in prod, as in `marts`. Other targets put their own schema first: `alice_marts`. So does every target of
-    a project that has installed this one, with the name of this one: `analytics_customer_behavior_marts`. -#}
+{#- The plain name in prod: `marts`. Other targets put their own schema first: `alice_marts`. In a project that has
+    installed this package, every target puts its schema and the name of the package first:
+    `analytics_customer_behavior_marts`. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- if custom_schema_name and node.package_name != project_name -%}
         {{ target.schema }}_{{ node.package_name }}_{{ custom_schema_name }}

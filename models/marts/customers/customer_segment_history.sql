@@ -1,7 +1,6 @@
 {{
     config(
-        kept_by='month_end',
-        kept_in='int_history_months',
+        meta={'kept_by': 'month_end', 'kept_in': 'int_history_months'},
         clustered_by='customer_key',
         buckets=var('buckets'),
         post_hook='{{ note_history() }}'

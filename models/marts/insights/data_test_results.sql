@@ -18,6 +18,7 @@ final as (
         model,
         status,
         failures,
+        seconds,
         started_at as tested_at
     from numbered_results
     where age = 1 and status <> 'removed'

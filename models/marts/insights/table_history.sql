@@ -33,7 +33,7 @@ final as (
         previous_rows,
         net_revenue,
         previous_net_revenue,
-        -- Few rows change by a large share for no reason.
+        -- In a small table, a change by a large share is normal.
         coalesce(
             greatest(rows, previous_rows) >= {{ var('minimum_sample') }}
             and abs(rows - previous_rows) > {{ var('row_jump') }} * previous_rows,
