@@ -168,7 +168,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert f"process {first.pid} began at" in second.stderr.readline()
+    assert f"Waiting for process {first.pid}, which has worked in" in second.stderr.readline()
     first.kill()
     first.wait()
     assert second.poll() is None
