@@ -189,8 +189,8 @@ setup: .venv/ready
 
 setup-tests: .venv/ready-for-tests
 
-# uv is faster than pip, which installs it. Without uv, or if uv fails, pip installs everything. So it does
-# where pip's settings name another index, since uv does not read them.
+# pip installs uv, and uv the other packages, because it is faster. pip installs everything if uv is missing
+# or fails, or if pip's settings name another index, because uv does not read them.
 UV := .venv/bin/uv --quiet pip install --python .venv --no-deps --require-hashes
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 INSTALL := install() { $(UV) -r $$1 2>/dev/null || $(PIP) -r $$1; }; install

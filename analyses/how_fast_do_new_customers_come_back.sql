@@ -1,8 +1,8 @@
 -- How many new customers come back, how fast, and after which order do they stay?
 --
--- Read: continued_share is the share of the customers with this many orders who placed another one.
--- Half of those customers did so within median_days_to_next days. Where continued_share stops
--- rising, buying has become a habit.
+-- Read: of the customers with at least this many orders, continued_share placed another one, and half
+-- of those did so within median_days_to_next days. Where continued_share stops rising, buying has
+-- become a habit.
 -- Beware: recent customers had little time to come back, so continued_share and median_days_to_next
 -- will still rise.
 

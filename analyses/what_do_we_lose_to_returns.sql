@@ -7,18 +7,6 @@ with categories as (
     select * from {{ ref('purchases_by_category') }}
 ),
 
--- net = gross - returned and return_rate = returned / gross, solved for returned.
-returns as (
-    select
-        product_category,
-        net_revenue,
-        revenue_share,
-        return_rate,
-        cast({{ share('net_revenue * return_rate', '(1 - return_rate)') }} as decimal(18, 2))
-            as returned_revenue
-    from categories
-),
-
 final as (
     select
         product_category,
@@ -27,7 +15,7 @@ final as (
         return_rate,
         returned_revenue,
         {{ share('returned_revenue', 'sum(returned_revenue) over ()') }} as share_of_returns
-    from returns
+    from categories
 )
 
 select * from final

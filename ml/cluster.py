@@ -7,10 +7,10 @@ and the limits of the result.
 
 A fit writes `ml.cluster_selection` (one row per number of clusters that was tried),
 `ml.cluster_dimensions` (the space: one row per feature) and `ml.cluster_centers` (one row per
-cluster and feature). The fit is kept until it is due (`refits.py`). Each run scores all customers
-as of today, with these tables, into `ml.customer_clusters` (one row per scored customer); the mart
-`personas` turns them into names and profiles. When customers and code are those of the last run,
-there is nothing to do.
+cluster and feature). The fit is kept until a new one is due (`refits.py`). Each run scores all
+customers as of its own as-of date, with these tables, into `ml.customer_clusters` (one row per
+scored customer); the mart `personas` turns them into names and profiles. When customers and code
+are those of the last run, there is nothing to do.
 """
 
 import argparse
@@ -356,7 +356,7 @@ def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen:
 
 
 def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
-    """Scores the customers with a kept fit; returns why that is not good, if it is not."""
+    """Scores the customers with a kept fit; returns a reason to fit again, or None."""
     with computed_once(feature_values(spark, kept.space.levels)) as values:
         run_id = members_run(count_and_content(values), now, kept.run_id)
         if holds_run(spark, [MEMBERS], run_id):
@@ -403,7 +403,8 @@ def main() -> None:
     """Reads the customers, fits clusters if that is due, and saves the clusters of all."""
     parser = argparse.ArgumentParser(description="Group customers into clusters by K-Means.")
     parser.add_argument("--seed", default="42", help="seed of the first centers (SEED)")
-    parser.add_argument("--fresh", action="store_true", help="fit now, due or not (FRESH)")
+    fresh = "fit now, unless the last fit is of the same data (FRESH)"
+    parser.add_argument("--fresh", action="store_true", help=fresh)
     arguments = parser.parse_args()
     seed = whole_number("SEED", arguments.seed)
 

@@ -11,9 +11,10 @@ predictions are null, and the marts use recency instead.
 
 A fit writes `ml.lifetime_value_models` (one row per model and origin), `ml.model_evaluation` (one
 row per origin, model, metric and audience), `ml.seasonal_index` (one row per calendar month) and
-`ml.churn_score_ranks`. The fit is kept until it is due (`refits.py`). Each run scores all customers
-as of its own as-of date, with these tables, into `ml.lifetime_value` (one row per customer with a
-purchase), and forecasts all orders together into `ml.purchase_forecast` (one row per period).
+`ml.churn_score_ranks`. The fit is kept until a new one is due (`refits.py`). Each run scores all
+customers as of its own as-of date, with these tables, into `ml.lifetime_value` (one row per
+customer with a purchase), and forecasts all orders together into `ml.purchase_forecast` (one row
+per period).
 """
 
 import argparse

@@ -116,7 +116,7 @@ class PurchaseModel:
     ) -> np.ndarray:
         """Expected purchases in the `weeks` after T; without a history, those of a new customer.
 
-        `p_alive` saves its computation where it is known.
+        `p_alive` is the result of the method of this name, if it is computed already.
         Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) overflows
         for large x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
         2F1(w - u, w - v; w; z), leaves a series whose first two arguments do not depend on x.
@@ -135,16 +135,16 @@ class PurchaseModel:
     def purchase_variance(
         self, expected: np.ndarray, x: np.ndarray, p_alive: np.ndarray
     ) -> np.ndarray:
-        """Variance of the purchases in some weeks of which `expected` are expected, approximately.
+        """Approximate variance of the purchases in a period; `expected` is their expected number.
 
-        An active customer's purchases are taken as negative binomial with shape r + x, which
-        leaves out that the customer may drop out in these weeks: an upper bound of their variance.
+        An active customer's purchases are taken as negative binomial with shape r + x. This leaves
+        out that the customer may drop out in the period, so it is too high rather than too low.
         """
         if_alive = expected / p_alive
         return p_alive * (if_alive + if_alive**2 * (1 / (self.r + x) + 1 - p_alive))
 
     def weeks_to_next_purchase(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Median of the weeks from T to the next purchase; infinite if it is likelier to be none.
+        """Median of the weeks from T to the next purchase; infinite if none is more likely.
 
         An active customer has no purchase in w weeks with chance ((alpha + T) / (alpha + T + w))
         to the power r + x, because lambda ~ gamma(r + x, alpha + T).
@@ -155,7 +155,7 @@ class PurchaseModel:
         return np.where(alive > 0.5, weeks, np.inf)
 
     def chance_of_longer_gap(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Chance that an active customer with x purchases up to t_x waits longer than up to T."""
+        """Chance that an active customer with x purchases up to t_x has none from t_x to T."""
         return ((self.alpha + t_x) / (self.alpha + t)) ** (self.r + x)
 
 

@@ -35,7 +35,7 @@ def start(step: str) -> SparkSession:
     # The client logs errors of the engine with stack traces; run() prints them as one line.
     for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
-    # For a job over Connect, the Spark UI shows little more of the request than the user.
+    # For a request over Connect, the Spark UI shows little but the user, so that is the step.
     if "SPARK_REMOTE" in os.environ:
         os.environ["SPARK_USER"] = step
         check_server(os.environ["SPARK_REMOTE"])

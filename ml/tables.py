@@ -67,7 +67,8 @@ def replace_table(
     """Writes `data` as the Parquet table `table` (`database.name`); returns its number of rows.
 
     The new table is written under another name and replaces the old one when it is complete, so
-    a failure leaves the old table unchanged. `columns` is the DDL of the columns, in order; the
+    a failure while it is written leaves the old table unchanged. `finish_replacement` ends a
+    replacement that was killed after that. `columns` is the DDL of the columns, in order; the
     column `partitioned_by` comes last. The table stores `properties`, and a unique `version`.
     """
     spark = data.sparkSession
@@ -171,7 +172,7 @@ def replace_rows(
 ) -> None:
     """Replaces the rows of an `ml` table, and adds the run and its days to each row.
 
-    A table has the day of the fit, which is the as-of date by default, the as-of date, or both.
+    A table has the column `fitted_on`, `as_of_date`, or both. By default both are the as-of date.
     """
     describe(spark, table)
     days = {"as_of_date": F.lit(as_of), "fitted_on": F.lit(fitted_on or as_of)}

@@ -14,7 +14,7 @@ from reports.project import PROJECT
 from reports.query import Row
 
 WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
-# With fewer customers or orders the page reports no shares: a tenth of nine people is nobody.
+# With fewer customers or orders the page reports no shares: they would be chance.
 MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
 
 HEADLINE = {
@@ -45,9 +45,9 @@ def telling(share: Number, count: Number) -> bool:
 
 
 def outstanding(decile: Row, buyers: Number) -> bool:
-    """Returns whether the best deciles, up to this one, brought more than the others.
+    """Returns whether the best deciles, up to this one, brought more than their share of customers.
 
-    Where all customers brought the same, none are the best.
+    The best tenth brought more than 10%. Where all customers brought the same, none are the best.
     """
     share = decile.cumulative_share
     return telling(share, buyers) and share.amount > decile.decile / 10

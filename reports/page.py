@@ -22,11 +22,11 @@ SECTIONS = {
     "trust": "How far to trust it",
 }
 UNKNOWN = "Unknown"
-# Most bars of a chart, and most months and cohorts on the page, for any amount of data.
+# The largest number of bars in a chart, and of months and cohorts on the page.
 MOST_BARS = 12
 MOST_MONTHS = 36
 MOST_COHORTS = 18
-# Months behind the forecast.
+# Past months that the chart of the forecast shows.
 MONTHS_BEFORE_FORECAST = 24
 # Constants and functions of the template.
 SETTINGS = {

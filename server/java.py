@@ -23,7 +23,7 @@ def find_java() -> str:
 
 
 def system_java() -> str | None:
-    """Returns JAVA_HOME, or the home of the java on the PATH; None when both are too old."""
+    """Returns the home of the java in JAVA_HOME or on the PATH; None if both are too old."""
     candidates = []
     if os.environ.get("JAVA_HOME"):
         candidates.append(Path(os.environ["JAVA_HOME"]) / "bin" / "java")

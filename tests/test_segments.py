@@ -9,9 +9,9 @@ from pyspark.sql import SparkSession
 
 Query = Callable[[str], list[tuple]]
 
-# Customers as they are today and as of each month end, next to the others of the same day: `later`
-# of the `others` have bought since, `rarer` and `oftener` of the repeat buyers have fewer and more
-# orders, and `typical` is the median of their orders.
+# Customers on the as-of date and at each month end, compared with the others on the same day.
+# others: the other customers with a purchase; later: those of them who have bought since.
+# with_fewer, with_more: repeat buyers with fewer, or more, orders; typical: median of their orders.
 COMPARED = """
     with typical as (
         select day, median(orders) as typical from found where orders >= 2 group by day
@@ -23,8 +23,8 @@ COMPARED = """
         count(*) filter (where orders >= 1) over same_day - 1 as others,
         count(*) filter (where orders >= 2) over same_day as repeat_buyers,
         rank() over (partition by found.day order by recency_days nulls last) - 1 as later,
-        rank() over (partition by found.day, orders >= 2 order by orders) - 1 as rarer,
-        rank() over (partition by found.day, orders >= 2 order by orders desc) - 1 as oftener
+        rank() over (partition by found.day, orders >= 2 order by orders) - 1 as with_fewer,
+        rank() over (partition by found.day, orders >= 2 order by orders desc) - 1 as with_more
     from found
     left join typical on found.day is not distinct from typical.day
     window same_day as (partition by found.day)
@@ -35,7 +35,7 @@ AMONG_THE_OLDEST = "5 * later >= 3 * others"
 MOST_HAVE_NOT_BOUGHT_SINCE = "(others = 0 or 2 * later < others)"
 ABOUT_HALF_HAVE_BOUGHT_SINCE = "5 * later between 2 * others and 3 * others"
 MOST_HAVE_BOUGHT_SINCE = "2 * later > others"
-ONE_ORDER_OR_FEW = "(orders = 1 or orders >= 2 and 2 * oftener > repeat_buyers - 1)"
+ONE_ORDER_OR_FEW = "(orders = 1 or orders >= 2 and 2 * with_more > repeat_buyers - 1)"
 
 # What the words of seeds/segment_playbook.csv mean.
 MEANINGS = {
@@ -50,11 +50,11 @@ MEANINGS = {
     "Need Attention": f"orders >= 2 and orders <= typical and {ABOUT_HALF_HAVE_BOUGHT_SINCE}",
     "About To Sleep": f"{ONE_ORDER_OR_FEW} and {ABOUT_HALF_HAVE_BOUGHT_SINCE}",
     "At Risk": (
-        "orders >= 2 and 4 * rarer <= 3 * (repeat_buyers - 1) "
-        f"and 4 * oftener <= 3 * (repeat_buyers - 1) and {MOST_HAVE_BOUGHT_SINCE}"
+        "orders >= 2 and 4 * with_fewer <= 3 * (repeat_buyers - 1) "
+        f"and 4 * with_more <= 3 * (repeat_buyers - 1) and {MOST_HAVE_BOUGHT_SINCE}"
     ),
     "Can't Lose Them": (
-        f"orders >= 2 and 2 * rarer > repeat_buyers - 1 and {MOST_HAVE_BOUGHT_SINCE}"
+        f"orders >= 2 and 2 * with_fewer > repeat_buyers - 1 and {MOST_HAVE_BOUGHT_SINCE}"
     ),
     "Hibernating": f"{ONE_ORDER_OR_FEW} and {MOST_HAVE_BOUGHT_SINCE}",
     "Prospects": "orders = 0 and recency_days is null",

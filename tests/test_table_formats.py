@@ -1,4 +1,4 @@
-"""Tables in place in Hive, Delta and PostgreSQL: as from files, and an increment reads new rows."""
+"""Tables in place in Hive, Delta and PostgreSQL give the rows of files, and add only new rows."""
 
 import subprocess
 import sys

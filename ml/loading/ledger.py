@@ -3,11 +3,12 @@
 A load changes the ledger and raw.transactions, and no step of Spark changes two tables at once. So
 a load has three steps:
 
-1. `plan` writes the ledger with the rows of the new load. A property tells the loading time of the
-   plan. The rows of files that the load replaces are still there.
+1. `plan` adds the rows of the new load to the ledger. A property of the ledger has the time of this
+   load. The rows of files that the load replaces are still there.
 2. The lines change in one step: the load adds a partition, or replaces the whole table.
-3. `settle` compares. If raw.transactions has the load of the plan, the new rows count, and the rows
-   of replaced files go. If not, the new rows go. Then it removes the property.
+3. `settle` checks whether raw.transactions has the lines of this load. If so, the ledger keeps the
+   new rows, and loses those of replaced files. If not, it loses the new rows. Then `settle` removes
+   the property.
 
 A load begins with `settle`, too. So whenever an earlier load was killed, the ledger then lists the
 files whose lines are in raw.transactions, and no others. Lines that a killed load wrote only in

@@ -180,7 +180,7 @@ def add_lines(spark: SparkSession, lines: DataFrame) -> None:
 def replace_lines(
     spark: SparkSession, numbers: list[int], lines: DataFrame | None, loaded_at: datetime
 ) -> None:
-    """Replaces the lines of the files with these numbers by `lines`, all or none.
+    """Replaces the lines of the files of these numbers with `lines`, all or none.
 
     The table gets a new version, so the models are built again from all lines.
     """

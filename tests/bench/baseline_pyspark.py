@@ -2,9 +2,9 @@
 
     spark-submit tests/bench/baseline_pyspark.py CUSTOMERS FOLDER
 
-Customers and transactions come from a Python function per row, keys are strings and money is
-double, scores are `ntile` over all customers, every question is a pass over the joined
-transactions, and K-Means is fitted on all customers. Results go to FOLDER as Parquet.
+A Python function makes each customer, and another one the lines of each customer. Keys are strings
+and money is double, scores are `ntile` over all customers, nearly every question is a pass over the
+joined transactions, and K-Means is fitted on all customers. Results go to FOLDER as Parquet.
 """
 
 import random
