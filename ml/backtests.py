@@ -1,9 +1,10 @@
 """Backtests: what the models would have forecast at earlier origins, and which of them to use.
 
-An origin is a day some holdouts before the as-of date. Everything is done as if it were the as-of
-date: fits, seasons, forecast. Then the forecast of the holdout that follows is compared with the
-actual orders. Two simple forecasts stand beside it: the days before the origin again, and the same
-days a year earlier. Both repeat what the customers known at *their* start then bought.
+An origin lies a whole number of holdouts before the as-of date. Everything is done as if it were
+the as-of date: fits, seasons, forecast. Then the forecast of the holdout that follows is compared
+with the actual orders, and with two simple forecasts. One repeats the orders of as many days just
+before the origin, the other those of the same days a year earlier. Each counts only customers who
+were known when the repeated days began.
 """
 
 from collections.abc import Mapping, Sequence

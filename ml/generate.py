@@ -53,7 +53,7 @@ class Output:
 
 
 def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
-    """The tables, not yet computed; transactions come after their truth, so it is never old."""
+    """The tables, not yet computed; the truth comes first, so it is never older than its lines."""
     draw = Draws(seed)
     # The rows are the same for any number of tasks.
     tasks = max(4, math.ceil(customers / CUSTOMERS_PER_TASK))
@@ -165,7 +165,7 @@ def main() -> None:
     source = loaded_source(spark)
     if source and not options.replace_loaded:
         log(
-            f"your data of {source} stay loaded; to replace them with generated data: "
+            f"your data from {source} stay loaded; to replace them with generated data: "
             "make run REPLACE_LOADED=yes"
         )
         return

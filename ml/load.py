@@ -12,8 +12,9 @@ becomes null, and `unparsed_values` keeps its text, so that staging can reject t
 reason. When no row can be used, nothing is replaced.
 
 Without --append the source replaces all loaded data. With --append each file is loaded once:
-raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file that has changed since
-its load is an error. With --replace-changed its lines are replaced instead.
+raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file of transactions
+that has changed since its load is an error, unless --replace-changed replaces its lines. A changed
+file of customers is read again.
 """
 
 import argparse
@@ -52,7 +53,8 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         if files:
             earlier = [file for file in earlier if file.section == "transactions"]
             ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
-        # Customers first: a load that finds no raw.transactions after a kill replaces both.
+        # Customers first: if a first load is killed before raw.transactions exists, the next load
+        # replaces both.
         raw_tables.replace_raw_table(spark, "customers", people, inputs)
         raw_tables.replace_raw_table(spark, "transactions", lines, inputs)
         ledger.write(spark, files + people_files, {"fingerprint": inputs.fingerprint})
@@ -67,8 +69,8 @@ def append(
 ) -> None:
     """Loads the files of the inputs that are not loaded yet.
 
-    The customers of a changed file replace the loaded ones. So do its lines with `replace_changed`;
-    without it, they are a StepError. Files without rows are recorded.
+    The customers of a changed file replace the loaded ones. Changed lines do so only with
+    `replace_changed`; otherwise they raise StepError. Files without rows are recorded.
     """
     if not raw_tables.exist(spark):
         load_first(spark, inputs, loaded_at)

@@ -54,7 +54,7 @@ def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
 
 
 def origin_of_lines(spark: SparkSession) -> str:
-    """The raw lines and the SQL that their checked copy is made of; equal when lines are added.
+    """Names the raw lines and the SQL of their checked copy; added lines do not change it.
 
     See macros/incremental.sql.
     """
@@ -66,7 +66,9 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
     if kept is None:
         return "there is no earlier fit"
     if kept.content != now.content:
-        return "the code, the seed, the known features or the raw data were replaced"
+        return (
+            "the code, the seed, the known features or the raw data have changed since the last fit"
+        )
     days = (now.as_of - kept.as_of).days
     if days < 0:
         return f"the last fit is as of a later day, {kept.as_of}"
@@ -79,7 +81,7 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
 
 
 def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
-    """Population stability index of two counts by group: 0 if all groups have the same shares.
+    """Population stability index of two counts by group: 0 if no share has changed.
 
     The sum of (q - p) ln(q / p) over the groups, with shares p before and q after. It is Jeffreys'
     divergence (Jeffreys 1946, Proceedings of the Royal Society A 186, 453-461).

@@ -45,7 +45,7 @@ def telling(share: Number, count: Number) -> bool:
 
 
 def outstanding(decile: Row, buyers: Number) -> bool:
-    """Returns whether the best deciles, up to this one, brought more than their share of customers.
+    """Returns whether the best deciles, up to this one, brought more than their share.
 
     The best tenth brought more than 10%. Where all customers brought the same, none are the best.
     """

@@ -128,7 +128,8 @@ def trust(tables: SimpleNamespace) -> dict[str, object]:
 def verdicts(models: Sequence[Row]) -> list[Row]:
     """Returns a row for each model: the verdict on its fit before the holdout and on its last fit.
 
-    Fits to earlier days serve the backtests only. Without any reason there is no column of reasons.
+    Fits to earlier days serve the backtests only. Without a reason for any model, that column is
+    left out.
     """
     *_, holdout, last = [None, None, *sorted({row.fitted_until for row in models})]
     fits = {(row.model, row.fitted_until): row for row in models}
@@ -157,7 +158,7 @@ def by_size(rows: Iterable[Row], key: str) -> list[Row]:
 
 
 def last_cohorts(rows: Iterable[Row]) -> list[Row]:
-    """Returns the last cohorts with a complete month after the first, and as many months."""
+    """Returns the last MOST_COHORTS cohorts with a month after the first, and as many months."""
     rows = list(rows)
     seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MOST_COHORTS:]
     return [row for row in rows if row.cohort_month in seen and row.months_since <= MOST_COHORTS]

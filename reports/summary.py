@@ -11,6 +11,7 @@ from ml.environment import PREFIX, in_environment
 from reports.project import PROJECT
 
 WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
+MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
 ROW_JUMP: float = PROJECT["vars"]["row_jump"]
 
 Row = tuple
@@ -168,7 +169,7 @@ def data_quality(cursor: hive.Cursor) -> str:
     return (
         f"Lines left out: {left_out}.\n"
         f"They are in {in_environment('staging.rejected_transactions')}, "
-        "except lines after the as-of date, which are in raw.transactions only."
+        "except lines after the as-of date, which are in raw.transactions."
     )
 
 
@@ -184,8 +185,12 @@ def row_changes(cursor: hive.Cursor) -> str:
     ]
     if jumps:
         return f"Look at this: the rows of these marts have jumped: {', '.join(jumps)}."
-    share = f"{100 * ROW_JUMP:.0f}%"
-    return f"No mart has {share} more or fewer rows than in the build before." if rows else ""
+    if not rows:
+        return ""
+    return (
+        f"No mart of {MINIMUM_SAMPLE} rows or more has grown or shrunk by more than "
+        f"{100 * ROW_JUMP:.0f}% since the build before."
+    )
 
 
 def text(cursor: hive.Cursor) -> str:

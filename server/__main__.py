@@ -2,7 +2,7 @@
 
     python -m server up | down | status | sql | history | forget | find-java
 
-The settings come from the environment variables of the README; all files go to STATE_DIR. A
+The settings come from the environment variables in docs/parameters.md; all files go to STATE_DIR. A
 failure prints one line, with its cause and what to do, and ends with exit code 1.
 """
 

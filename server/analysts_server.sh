@@ -4,7 +4,7 @@
 #     server/analysts_server.sh SETTINGS_FILE
 #
 # Spark has no permissions of its own: a user who may send it a query can use all permissions of its process. So this
-# process has almost none. It sees Java, Spark and the marts, all read-only, and a /tmp that is deleted when it ends. It
+# process has almost none. It sees Java, Spark, marts and seeds, all read-only, and a /tmp that is deleted when it ends. It
 # has no rights on the machine. Give its account on the metastore the right to read, and no other.
 set -euo pipefail
 

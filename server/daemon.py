@@ -38,7 +38,7 @@ class Daemon:
             pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        # Collects the exit code if the process is our own child: a dead one would look alive.
+        # A child that has ended looks alive until its exit code is collected.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         command = subprocess.run(

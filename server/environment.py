@@ -1,6 +1,6 @@
 """The environment variables of the server, with their defaults, and the error of this package.
 
-Every other module of the package builds on this one.
+Most other modules of the package import it.
 """
 
 import os

@@ -43,7 +43,7 @@ def read(files: list[str]) -> duckdb.DuckDBPyConnection:
 
 
 def short(number: float | None) -> str:
-    """Returns a number of rows or bytes with at most three digits before the unit, as in 12.3M."""
+    """Returns a number of rows or bytes with one decimal and its unit, as in 12.3M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number and number >= size:
             return f"{number / size:.1f}{unit}"

@@ -68,8 +68,9 @@ def prepare_state() -> None:
     # Tables and logs hold customers: other accounts of this machine must not read them.
     STATE.chmod(0o700)
     missing_class.write(STATE / "classes")
-    # Of a server that was killed while it created its metastore. Derby writes service.properties
-    # last, and refuses a folder without it. A database that once had tables has it, or a copy.
+    # A server that was killed while it created its metastore leaves an incomplete folder. Derby
+    # writes service.properties last, and refuses a folder without it. A database that once had
+    # tables has it, or a copy.
     metastore = STATE / "metastore"
     if metastore.exists() and not list(metastore.glob("service.properties*")):
         shutil.rmtree(metastore)

@@ -35,7 +35,7 @@ def test_three_runs_leave_their_history(finished_run: dict[str, str], tmp_path: 
 
         planted.unlink()
         printed = make("run", "FRESH=yes").stdout
-        assert "No mart has 50% more or fewer rows than in the build before." in printed
+        assert "has grown or shrunk by more than 50% since the build before." in printed
         assert query(f"{results} order by run") == [("fail", 1), ("removed", 0)]
         last = "select count(*) from marts.data_test_results where test = 'planted_failure'"
         assert query(last) == [(0,)]

@@ -46,7 +46,7 @@ def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: 
     """They give equal tables, and share no schema but that of the raw data."""
     with ThreadPoolExecutor(2) as pool:
         of_prod = pool.submit(run_make, finished_run, "run", "N_CUSTOMERS=3000", "FRESH=yes")
-        of_dev = pool.submit(run_make, dev, "run")
+        of_dev = pool.submit(run_make, dev, "run", "N_CUSTOMERS=3000")
     assert "alice_marts" in of_dev.result().stdout
     assert "alice" not in of_prod.result().stdout
     with query_function(finished_run) as query:

@@ -72,6 +72,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.last_on_data
 @on_data("generated")
 def test_a_host_builds_tests_and_upgrades(
     host: Callable[..., str], query: Query, data: Data, tmp_path: Path

@@ -12,13 +12,16 @@ from ml.session import StepError
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("transactions: {price: x}", "unknown column 'price'; known are transaction_id, order_id"),
+        (
+            "transactions: {price: x}",
+            "unknown column 'price'; the known columns are transaction_id",
+        ),
         ("transactions: {load_time: x}", "unknown column 'load_time'"),
         ("customers: {loaded_at: x}", "unknown column 'loaded_at'"),
-        ("orders: {amount: x}", "unknown section 'orders'; known are transactions, customers, for"),
+        ("orders: {amount: x}", "unknown section 'orders'; the known sections are transactions"),
         (
             "format: {separator: x}",
-            "unknown key 'separator'; known are delimiter, encoding, decimal",
+            "unknown key 'separator'; the known keys are delimiter",
         ),
         ("format: {delimiter: ab}", "delimiter must be one character, not 'ab'"),
         ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),

@@ -199,9 +199,9 @@ class TestWords:
         (revenue,) = [row for row in tables.metrics if row.metric == "net_revenue"]
         for rate, words in ((-0.25, "down 25.0%"), (0.25, "up 25.0%"), (0.0, "unchanged")):
             with_number(revenue, "change_rate", rate)
-            assert f"{words} on the 90 before" in text_of(render(tables, {}))
+            assert f"{words} from the 90 days before" in text_of(render(tables, {}))
         with_number(revenue, "change_rate", None)
-        assert "on the 90 before" not in text_of(render(tables, {}))
+        assert "from the 90 days before" not in text_of(render(tables, {}))
 
     def test_one_customer_is_singular(self, tables: SimpleNamespace):
         (risk,) = [row for row in tables.metrics if row.metric == "high_risk_customers"]

@@ -256,7 +256,7 @@ def test_the_title_of_the_backtests_is_their_finding(page: Callable[..., str]):
     )
     alone = page(last_days_errors=(), last_year_errors=())
     assert "The forecast was off by 5.0% on average in 3 backtests" in alone
-    for words in ("A ring repeats", "only where both forecasts exist"):
+    for words in ("A ring is a forecast that repeats the", "only where both forecasts exist"):
         assert words in last_year
         assert words not in alone
     assert "80% interval (upright)" not in page(errors=(0.1,))

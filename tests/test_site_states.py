@@ -350,7 +350,7 @@ def test_the_page_explains_why_a_window_has_no_comparison():
     page = text_of(page)
     reason = "There is no comparison with the 90 days before: the data begin on "
     assert f"with 20 active customers. {reason}2 March 2026." in page
-    assert "on the 90 before" not in page
+    assert "from the 90 days before" not in page
     assert f"{reason}2026-03-02." in printed
     assert "against the 90 days before" not in printed
 
@@ -358,7 +358,7 @@ def test_the_page_explains_why_a_window_has_no_comparison():
 def test_new_customers_need_a_third_window_to_compare_with():
     """200 days cover the last two windows, and only 20 days of the window before them."""
     page = page_of(days(200, 40))
-    assert "unchanged on the 90 before" in page
+    assert "unchanged from the 90 days before" in page
     assert (
         "No comparison of \u201cNew customers\u201d and \u201cActive before, and again\u201d: "
         "the data begin on 2 March 2026." in page
@@ -392,7 +392,7 @@ def at(hour: int, count: int) -> list[dict]:
 
 def test_midnight_means_no_time_of_day():
     page = page_of([*at(0, 100), *at(10, 30), *at(15, 20)])
-    assert "Most orders come on Fridays from 10:00" in page
+    assert "The busiest hour begins on Friday at 10:00" in page
     assert "the busiest hour has 30 orders. 100 orders have no time of day and are left" in page
     assert "1 order has no time of day and is left out." in page_of(
         [*at(0, 1), *at(9, 2), *at(8, 1)]
@@ -416,8 +416,8 @@ def test_the_page_explains_why_there_are_no_hours():
 
 
 def test_equal_hours_have_no_busiest():
-    assert "Most orders come on" not in page_of(at(10, 30) + at(15, 30))
-    assert "Most orders come on Fridays from 15:00" in page_of(at(10, 30) + at(15, 31))
+    assert "The busiest hour begins" not in page_of(at(10, 30) + at(15, 30))
+    assert "The busiest hour begins on Friday at 15:00" in page_of(at(10, 30) + at(15, 31))
 
 
 # --- look at this first -----------------------------------------------------------------

@@ -7,7 +7,7 @@ from ml.loading.proposals import proposal
 from ml.loading.wording import counted
 from ml.session import StepError
 
-# Most texts of a column that a proposal uses.
+# A proposal uses at most this many texts of a column.
 SAMPLE_TEXTS = 50
 # Placeholders that systems write for an unknown date; staging rejects them, too.
 SENTINEL_DAYS = (
@@ -35,7 +35,7 @@ REASONS = {
     "an amount that is not a number": ("amount", is_unparsed("amount")),
     "no amount": ("amount", "amount is null"),
     "a quantity that is not a number": ("quantity", is_unparsed("quantity")),
-    "neither quantity nor amount": ("quantity", "quantity = 0 and amount = 0"),
+    "a quantity of 0 and an amount of 0": ("quantity", "quantity = 0 and amount = 0"),
     "an ordered_at in the future": ("ordered_at", "ordered_at > loaded_at"),
 }
 

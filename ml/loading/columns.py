@@ -24,8 +24,8 @@ REQUIRED = {
     "transactions": ("customer_id", "ordered_at", "amount"),
     "customers": ("customer_id",),
 }
-# Of a table that is read in place, the time when a row came into it.
+# The time when a row came into a table that is read in place.
 WATERMARK = "loaded_at"
-# All other canonical columns are texts.
+# All other canonical columns but is_deleted are texts.
 NUMBERS = ("quantity", "amount", "age")
 TIMES = ("ordered_at", "updated_at", "registered_on")

@@ -1,8 +1,8 @@
 """The section `format:` of a mapping: how a file is written.
 
-The loader recognizes all other properties from the file if only one reading is possible. If several
-readings are possible, such as day before month and month before day, the loader does not guess. A
-message then proposes the `format:` to write.
+The loader recognizes each property that is missing here, if only one reading of the file is
+possible. If several readings are possible, such as day before month and month before day, the
+loader does not guess. A message then proposes the `format:` to write.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -35,7 +35,8 @@ def read_format(path: str, values: object) -> Format:
     for key, value in values.items():
         if key not in known:
             raise StepError(
-                f"mapping {path}: format has the unknown key {key!r}; known are {', '.join(known)}"
+                f"mapping {path}: format has the unknown key {key!r}; "
+                f"the known keys are {', '.join(known)}"
             )
         is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         if not (is_number if key == "skip_lines" else isinstance(value, str) and value):
@@ -69,7 +70,7 @@ def check_format(path: str, file_format: Format) -> None:
         except LookupError as error:
             raise StepError(
                 f"mapping {path}: format.encoding {file_format.encoding!r} is unknown; "
-                "known are utf-8, utf-16, windows-1252, iso-8859-15, shift_jis, ..."
+                "known encodings are utf-8, utf-16, windows-1252, iso-8859-15, shift_jis, ..."
             ) from error
     date_format = file_format.date_format
     if date_format and (problem := pattern_problem(date_format)):

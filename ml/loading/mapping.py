@@ -133,7 +133,7 @@ def read_section(path: str, section: str, columns: object) -> dict[str, str]:
     """Returns one section of a mapping with every expression as a string; raises StepError."""
     if section not in CANONICAL:
         raise StepError(
-            f"mapping {path} has the unknown section {section!r}; known are "
+            f"mapping {path} has the unknown section {section!r}; the known sections are "
             f"{', '.join(CANONICAL)}, format"
         )
     if not isinstance(columns, dict):
@@ -142,8 +142,8 @@ def read_section(path: str, section: str, columns: object) -> dict[str, str]:
     for column, expression in columns.items():
         if column not in known:
             raise StepError(
-                f"mapping {path}: {section} has the unknown column {column!r}; known are "
-                f"{', '.join(known)}"
+                f"mapping {path}: {section} has the unknown column {column!r}; "
+                f"the known columns are {', '.join(known)}"
             )
         if isinstance(expression, bool) or not isinstance(expression, str | int | float):
             raise StepError(f"mapping {path}: {section}.{column} is not a text with an expression")

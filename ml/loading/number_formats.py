@@ -22,7 +22,7 @@ class NumberFormat:
 
     decimal: str = "."
     thousands: str | None = None
-    # False for a mix of currencies, which must not be added up.
+    # False for a mix of currencies, unless the mapping has a `format:`.
     has_one_currency: bool = True
 
     def pattern(self, currency: str = CURRENCY) -> str:

@@ -15,8 +15,8 @@ from sqlglot.optimizer.scope import traverse_scope
 from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.session import StepError
 
-# The table that is each file of a source, one after another. Any other table is the one file with
-# that name.
+# Under this name, a select reads every file of the source, one after another. Any other table is
+# the one file with that name.
 ALL_FILES = "source"
 
 
@@ -78,7 +78,7 @@ def parsed_select(path: Path, text: str) -> exp.Query:
 
 
 def tables_of(path: Path, tree: exp.Query) -> frozenset[str]:
-    """Returns the tables of a select without its CTEs; raises StepError for one that no file is."""
+    """Returns the tables of a select without its CTEs; StepError for one that cannot be a file."""
     everywhere = list(tree.find_all(exp.Table))
     for table in everywhere:
         if table.db or not isinstance(table.this, exp.Identifier):
@@ -105,7 +105,7 @@ def tables_of(path: Path, tree: exp.Query) -> frozenset[str]:
 
 
 def columns_of(tree: exp.Query) -> frozenset[str]:
-    """Returns the columns that a select names and does not name itself, in lowercase."""
+    """Returns the columns that a select reads, without its own aliases, in lowercase."""
     own = {each.alias for each in tree.find_all(exp.Alias, exp.CTE)}
     own |= {column.name for each in tree.find_all(exp.TableAlias) for column in each.columns}
     named = {column.name.lower() for column in tree.find_all(exp.Column) if column.name}

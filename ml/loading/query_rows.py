@@ -90,8 +90,8 @@ def rows_of_select(
 
 def broken_lines(table: DataFrame) -> DataFrame:
     """Returns BROKEN_LINE and FILE_NUMBER of the lines that cannot be split into fields."""
-    # Spark refuses to read only BROKEN_LINE from a CSV file. So a part of another column, an empty
-    # one, is added, and is in the condition, where the optimizer cannot leave it out.
+    # Spark refuses to read only BROKEN_LINE from a CSV file. So the text gets an empty part of
+    # another column. The condition uses this text, so the optimizer cannot drop that column.
     other = F.coalesce(F.col(identifier(table.columns[0])), F.lit(""))
     text = F.concat(BROKEN_LINE, F.substring(other, 1, 0))
     return table.where(F.length(text) > 0).select(text.alias(BROKEN_LINE), FILE_NUMBER)
@@ -121,8 +121,8 @@ def tables_of_selects(
         return [{ALL_FILES: each} for each in numbered]
     if is_remote(source.path):
         raise StepError(
-            f"{query.path} reads {', '.join(sorted(query.tables))}; of a path with a scheme, as "
-            f"{source.path}, it can read only `{ALL_FILES}`"
+            f"{query.path} reads {', '.join(sorted(query.tables))}; at a path with a scheme, as "
+            f"{source.path}, a select can read only `{ALL_FILES}`"
         )
     found: dict[str, tuple[int, InputFile]] = {}
     for number, file in numbered:

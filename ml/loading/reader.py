@@ -37,9 +37,9 @@ class Reader:
         self.next_number = 1 + max((file.number for file in known), default=0)
 
     def all(self, section: str) -> tuple[DataFrame | View, list[LoadedFile]]:
-        """Returns what the raw table of a section shall hold, and the rows for raw.loads.
+        """Returns what the raw table of a section is to hold, and the rows for raw.loads.
 
-        Of a table in place that is a view, and no row for raw.loads. Raises as `lines` and
+        For a table in place these are a view, and no rows. Raises as `lines` and
         `people` do.
         """
         path = self.inputs.paths().get(section)
@@ -93,7 +93,7 @@ class Reader:
     def record(
         self, section: str, files: list[InputFile], rows: DataFrame | None
     ) -> list[LoadedFile]:
-        """Returns the rows for raw.loads of files that were just read; without `rows` of none."""
+        """Returns the rows for raw.loads of files just read; `rows` is None if all are empty."""
         counted = rows.groupBy("file_number").count().collect() if rows is not None else []
         counts = dict(map(tuple, counted))
         check_unchanged(files)

@@ -1,6 +1,6 @@
 """Reads a table of the catalog where it is: the raw table is then a view of it.
 
-The view has the same selects as a load of files (see rows.py), so nothing is copied. Its properties
+Nothing is copied: the view has the same selects as a load of files (see rows.py). Its properties
 say what a run has read:
 
 - `definition`, a hash of the selects. With other selects, all lines count as new.
@@ -134,7 +134,7 @@ def rows_of(spark: SparkSession, path: str, name: str) -> DataFrame:
 
 
 def has_changed(spark: SparkSession, source: Source, raw: str, known: dict[str, str]) -> bool:
-    """Returns whether a table has rows that the raw table, with properties `known`, has not."""
+    """Returns whether a table has changed since the run that left the properties `known`."""
     table = open_table(spark, source)
     if table.watermark:
         return table.newest(known.get("read_until", BEFORE_ALL)) is not None

@@ -117,8 +117,8 @@ def on_top(so_far: Mapping[date, float], row: Row, quantity: str) -> dict[str, o
 def backtests(rows: Iterable[Row], width: int, label: str) -> str:
     """Draws for each origin the actual orders as a column and the forecast as a tick.
 
-    The interval of the forecast is a line. A ring repeats the days before, a diamond the same days
-    a year earlier.
+    The interval of the forecast is a line. A ring is the simple forecast that repeats the days
+    before the origin; a diamond is the one that repeats the same days a year earlier.
     """
     data = []
     for row in rows:

@@ -1,4 +1,4 @@
-{# A table of a few rows, because personas needs it four times. #}
+{# A table of a few rows, because it is read several times. #}
 {{ config(materialized='table') }}
 
 {%- set enough_regulars = 'count_if(orders >= 3) >= ' ~ var('minimum_sample') -%}
@@ -21,7 +21,7 @@ final as (
         -- Rounded: the last digits of a sum of fractions depend on the order of the rows.
         round(avg(weekend_order_share), 6) as weekend_order_share,
         round(avg(holiday_season_order_share), 6) as holiday_season_order_share,
-        -- When customers buy shows only in several orders: of one order, a share is 0 or 1.
+        -- A share needs several orders: with one order it is always 0 or 1.
         case
             when {{ enough_regulars }}
                 then round(avg(weekend_order_share) filter (where orders >= 3), 6)

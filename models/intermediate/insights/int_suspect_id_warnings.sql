@@ -21,7 +21,7 @@ ids as (
             'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n', '-', '--',
             '?', '-1', 'unknown', 'undefined', 'missing', 'anonymous', 'guest', 'no customer', '(not set)'
         )
-        -- Only zeros, also as a fraction or as a GUID, or only nines.
+        -- Only zeros, also as a fraction or as a GUID, or seven or more nines.
         or normalized_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder
     from normalized_ids
 ),

@@ -91,7 +91,7 @@ late_findings as (
         concat(
             {{ counted('count(*)', 'customer') }},
             if(count(*) = 1, ' has', ' have'),
-            ' not ordered for longer than four in five active customers with the same rhythm would'
+            ' waited longer since the last order than four in five active customers with the same rhythm do'
         ) as finding,
         count(*) as customers,
         sum(value_at_stake) as value_at_stake

@@ -6,7 +6,7 @@ as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- A forecast of another as-of date is none of the next twelve months.
+-- A forecast of another as-of date does not cover the next twelve months.
 current_forecasts as (
     select forecasts.*
     from forecasts
