@@ -267,7 +267,7 @@ def test_path_with_a_scheme_is_one_source(spark, tmp_path):
     assert values == {("ann", None), (None, '{"line":"bob"}')}
     (tmp_path / "mapping.sql").write_text(ORDERS.replace("source", "days"))
     mapping = read_mapping(str(tmp_path / "mapping.sql"))
-    with pytest.raises(StepError, match=r"reads days; of a path with a scheme, .* only `source`"):
+    with pytest.raises(StepError, match=r"reads days; at a path with a scheme, .* only `source`"):
         read_rows(spark, mapping.source(f"file://{folder}", "transactions"), tmp_path / "other")
 
 
