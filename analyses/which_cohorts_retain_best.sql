@@ -1,8 +1,9 @@
 -- Which cohorts come back most often in the months after their first order?
 --
--- Read: retention_month_3 is the share of customers with an order in the third calendar month after
--- their first; null while that month is not over.
--- Beware: cohorts with fewer than thirty customers are left out. A season can make a cohort look loyal.
+-- Read: retention_month_6 is the share of customers with an order in the sixth calendar month after
+-- their first; null until that month is over.
+-- Beware: cohorts with fewer than thirty customers, or less than three complete months after the
+-- first, are left out. A season can make a cohort look loyal.
 
 with retention as (
     select * from {{ ref('cohort_retention') }}

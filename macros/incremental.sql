@@ -10,9 +10,9 @@
 {% endmacro %}
 
 
-{#- ml/tables.py gives each table that it replaces a version. A table that was written in another way has none, so its lines
-    count as changed in every run. So do those of a model of another project. `--empty` prints the relation as a query, so
-    the text differs, and the next run rebuilds the model. -#}
+{#- When ml/tables.py replaces a table, it stores a new version in its properties. A table that was written in another way
+    has none, so its lines count as changed in every run. The lines of another project's model do, too. With `--empty`, dbt
+    writes the relation as a query, so the text differs, and the next run rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') if not var('transactions_model') %}
@@ -30,7 +30,7 @@
 {% endmacro %}
 
 
-{#- The last batch in this model, before all lines if it is empty. A literal, because Spark pushes only literals down to
+{#- The last batch in this model; a time before all lines if it is empty. A literal, because Spark pushes only literals down to
     the source of the lines. -#}
 {% macro last_batch() %}
     {% if execute %}

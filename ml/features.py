@@ -218,7 +218,7 @@ def known_orders(orders_by_level: DataFrame, level: str) -> DataFrame:
 
 
 def frequent_levels(spark: SparkSession) -> dict[str, list[str]]:
-    """The levels of each categorical feature that most customers have, at most MOST_LEVELS."""
+    """The MOST_LEVELS levels of each categorical feature that the most customers have."""
     customers = buyers(spark)
     owned = {
         name: known_orders(spark.table(table), level)
@@ -273,7 +273,7 @@ def order_shares(orders: DataFrame, levels: Sequence[str]) -> DataFrame:
 
 
 def count_and_content(values: DataFrame) -> tuple[int, int]:
-    """Number of customers, and a hash of their features in any order."""
+    """Number of customers, and a hash of their features, whatever the order of the rows."""
     columns = [F.col(name) for name in values.columns]
     ((customers, content),) = values.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).collect()
     return customers, content
@@ -316,7 +316,7 @@ def with_expected_shares(values: DataFrame, priors: Mapping[str, Prior]) -> Data
     expected = {
         name: each.expected_share(orders_with(name), orders) for name, each in priors.items()
     }
-    # Spark Connect refuses to replace no column.
+    # Spark Connect refuses an empty list of columns.
     return values.withColumns(expected) if expected else values
 
 

@@ -11,7 +11,8 @@ taken as log(actual / forecast). The interval is
   few origins can see, that origin has the spread of three months if it is larger.
 - The spread is at least what the model itself expects: customers buy at random, and the fewer there
   are, the more the total varies.
-- t is a quantile of Student's distribution; its degrees of freedom are the origins counted.
+- t is a quantile of Student's distribution; its degrees of freedom are the origins counted; for
+  twelve months, those of three months.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,7 +123,7 @@ def months_after(day: date, months: int) -> date:
 
 
 def periods_ahead(origin: int) -> Iterator[Period]:
-    """The calendar months of the next twelve months, three months and twelve months.
+    """Each calendar month of the next twelve months, the next three months, and the next twelve.
 
     The first and the last month are partial unless the origin is a month end.
     """
@@ -182,7 +183,7 @@ def together(origins: Iterable[Mapping[tuple[str, str], float]]) -> dict:
 
 
 def spread(errors: Errors, length: str, name: str) -> tuple[float, int]:
-    """The spread of forecasts of periods of a length, and the origins counted."""
+    """The spread of forecasts of periods of a length, and the degrees of freedom."""
     seen = errors.get((length, name), [])
     prior, origins = PRIOR_ERROR, 1 + len(seen)
     if length == "12 months":

@@ -1,4 +1,4 @@
-"""Predictions for each customer, made where the customers are."""
+"""Predictions for each customer, computed on the executors."""
 
 import sys
 from dataclasses import dataclass
@@ -97,8 +97,8 @@ def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
         missing = np.full(len(x), None)
         return pd.DataFrame({name: found.get(name, missing) for name in PREDICTED})
 
-    # The code goes along with the customers. As an artifact of the session, the queries of others
-    # would miss it once this session has ended.
+    # The code is part of the query. If it were an artifact of the session, queries of other
+    # sessions would not find it after this session has ended.
     for module in (purchase_models, seasons, churn, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
     schema = ", ".join(f"{name} {type_name}" for name, type_name in PREDICTED.items())

@@ -1,11 +1,11 @@
 """Seasons: how busy each calendar month is, and a clock that runs faster in busy months.
 
 The purchase models assume that a customer's rate of purchases stays the same. Where everybody buys
-more in December, that is true of *operational time*: a day counts as much as the index of its month
-(1 is the average month). Purchases that come at a rate common to all customers, times each one's
-own, come at a constant rate on that clock (time-rescaling theorem; Brown, Barbieri, Ventura, Kass
-and Frank 2002, Neural Computation 14(2), 325-346). Dropout needs no change, because it goes by
-purchases.
+more in December, the rate stays the same only in *operational time*: a day counts as much as the
+index of its month (1 is the average month). If a customer's rate is a rate common to all, times the
+customer's own factor, purchases come at a constant rate on that clock (time-rescaling theorem;
+Brown, Barbieri, Ventura, Kass and Frank 2002, Neural Computation 14(2), 325-346). Dropout needs no
+change, because it depends on purchases, not on time.
 
 The index of a month compares the repeat purchases that came in it with those that the model
 expected. A single year cannot tell a season from chance, growth or a model that is off. So the
@@ -56,7 +56,7 @@ class Clock:
         return (passed[end - first] - passed[start - first]) / DAYS_PER_WEEK
 
     def days_until(self, start: int, weeks: np.ndarray, most_days: int) -> np.ndarray:
-        """First day after `start` by whose end the weeks have passed, as days from it.
+        """Days from `start` to the first day at whose end so many weeks have passed on this clock.
 
         More than `most_days` are infinite.
         """

@@ -8,9 +8,9 @@ Tests that stop the server, fill the disk or change the run itself do so in a se
 in the order of the files, on one complete run.
 
 The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
-server. The groups: tests on each quick data set, tests on the other data sets, tests of the second
-state, and the rest, one group per file. The order matters, because a server needs minutes to warm
-up, and two servers that build while they are cold take twice as long.
+server. The groups are the tests on the two quick data sets, the tests on the other data sets, the
+tests of the second state, and one for each other file. The order matters, because a server needs
+minutes to warm up, and two servers that build while they are cold take twice as long.
 
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """

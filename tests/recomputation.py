@@ -1,11 +1,12 @@
-"""Recomputes every mart in DuckDB from its definition. The project's marts must equal the result.
+"""Recomputes marts in DuckDB from their definitions. The project's marts must equal the result.
 
 The SQL follows the definitions, not the models, and is as plain as they are: window functions over
 all customers, joins by inequality, decimals. `prepare` makes the tables that most marts need from
 the raw tables. A `Mart` is a key and one query on these tables. Results of models (personas,
-predictions) and sentences (recommendations) are not recomputed. Of warnings, only counts are.
+predictions), sentences (recommendations) and the history of runs are not recomputed. For warnings,
+only the parts of their sentences are: counts and days.
 
-Money is decimal(18,2), a quantity decimal(18,3), both exact; a double is one division.
+Money is decimal(18,2) and a quantity decimal(18,3), both exact. Doubles may differ by rounding.
 """
 
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ create macro is_placeholder(id) as regexp_full_match(
 
 # Raw lines, each with the first reason for its rejection, in the order of the definitions. Of
 # usable lines with the same id, the latest version counts, and of its copies the one that was
-# loaded first. Lines that are missing when their order is loaded again, to replace it, end.
+# loaded first. A line that is missing when its order is replaced no longer counts.
 CHECKED_LINES = """
 create table checked_lines as
 with own as (
@@ -902,7 +903,6 @@ BEHAVIOR_MARTS = {
 }
 
 INSIGHT_MARTS = {
-    # Window 0 is the last one up to the as-of date, 1 the one before it, 2 the one before that.
     "forecast_accuracy": Mart(
         ("origin_on", "model", "audience"),
         """
@@ -949,6 +949,7 @@ INSIGHT_MARTS = {
             using (period, starts_on)
         """,
     ),
+    # Window 0 ends on the as-of date, 1 is the one before it, 2 the one before that.
     "executive_summary": Mart(
         ("metric",),
         f"""

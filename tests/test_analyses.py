@@ -41,8 +41,8 @@ def stated(name: str) -> dict:
 
 
 def in_order(rows: list[tuple], columns: list[str], sorted_by: str) -> list[tuple]:
-    """Sorts the rows by `sorted_by` ("a desc, b"), with nulls first as in Spark."""
-    # The last column first: a sort leaves rows that are equal as they were.
+    """Sorts the rows by `sorted_by` ("a desc, b"), nulls below all values, as in Spark."""
+    # By the last column first: a stable sort keeps the order of equal rows.
     for term in reversed(sorted_by.split(", ")):
         column, *direction = term.split()
         values = [row[columns.index(column)] for row in rows]

@@ -50,7 +50,7 @@ def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[s
         name = column_lineage.table_name(model)
         parents = {column_lineage.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}
         if name == "intermediate.int_history_months":
-            # It reads the history of the last run. That is no parent, because it follows from it.
+            # It reads the history of the last run, which is no parent: it depends on this model.
             parents.add("marts.customer_segment_history")
         sources = [found[name, column] for column in tables[name]]
         assert {table for each in sources for table, _ in each} <= parents, name

@@ -55,7 +55,7 @@ def simulated(spark: SparkSession) -> Iterator[dict[str, DataFrame]]:
 
 @pytest.fixture(scope="module")
 def good(simulated: dict[str, DataFrame]) -> DataFrame:
-    """Returns the rows without a defect; the condition excludes each planted defect."""
+    """Returns the rows without a planted defect."""
     rows = simulated["transactions"].where(
         "amount is not null and ordered_at <= loaded_at and (quantity != 0 or amount != 0)"
     )
@@ -109,7 +109,7 @@ def test_planted_dirty_rows_are_those_of_the_plan(simulated):
         "future_dated": rows.where("ordered_at > loaded_at").count(),
     }
     planned = {row.reason: row["rows"] for row in simulated["rejected"].collect()}
-    # One customer in 500 (DEFECT_EVERY) has each of the defects: 4 of 2,000.
+    # For each defect, one customer in 500 (DEFECT_EVERY) has it: 4 of 2,000.
     assert found == planned == dict.fromkeys(DEFECTS, 4)
     unparsed = rows.where("unparsed_values is not null").select("unparsed_values").distinct()
     assert [row[0] for row in unparsed.collect()] == ['{"amount":"n/a"}']

@@ -77,7 +77,7 @@ def edit(file: Path, old: str, new: str) -> None:
 def test_a_host_builds_tests_and_upgrades(
     host: Callable[..., str], query: Query, data: Data, tmp_path: Path
 ):
-    """Some models of the host have names of the package's; its hooks do not run on them."""
+    """Some models of the host have names of the package; the package's hooks do not run on them."""
     # An earlier version of the package: a mart is a plain table, and a table has another column.
     mart = tmp_path / "package/models/marts/behavior/repeat_purchase.sql"
     sources = tmp_path / "package/models/staging/_sources.yml"

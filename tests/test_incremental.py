@@ -49,7 +49,7 @@ def test_tables_built_in_slices_equal_a_full_build(
     data: Data, server: dict[str, str], spark: SparkSession, query: Query
 ):
     intermediate = [f"intermediate.{name}" for (_, name, _) in query("show tables in intermediate")]
-    # It names the load of the raw data, which no two loads share.
+    # It contains the version of the raw data, which differs from load to load.
     intermediate.remove("intermediate.int_history_months")
     names = [*intermediate, *(f"marts.{name}" for name in MARTS), "staging.rejected_transactions"]
     full_build = fingerprint(query, names)
@@ -188,7 +188,7 @@ class Version:
 
 
 def random_versions(shops: int) -> list[Version]:
-    """Versions of a few lines in each of many shops; no amount and no load occurs twice in one."""
+    """Versions of a few lines in each of many shops; a readable amount is unique in its shop."""
     draw = random.Random(SEED)  # noqa: S311
     versions = []
     for shop in range(shops):

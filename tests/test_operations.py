@@ -22,9 +22,9 @@ def table_fingerprints(state: dict[str, str]) -> dict[str, tuple]:
 
 
 def mart_rows(state: dict[str, str]) -> dict[str, list[str]]:
-    """Returns the rows of every mart that is stored. These queries need no disk space.
+    """Returns the rows of the marts that can be read without disk space.
 
-    `recommended_customers` is a view, whose joins need space for a shuffle.
+    The joins of the view `recommended_customers` need space for a shuffle.
     """
     with query_function(state) as query:
         return {

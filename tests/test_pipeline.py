@@ -51,7 +51,7 @@ MARTS_OF_RUNS = ("data_test_results", "table_history")
 
 def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
     """Returns the row count of each table and a checksum that does not depend on row order."""
-    # What a fit is based on includes the load of the raw data, which no two loads share.
+    # The column `basis` contains the version of the raw data, which differs from load to load.
     columns = dict.fromkeys(("cluster_selection", "lifetime_value_models"), "* except (basis)")
     checksums = "select count(*), bit_xor(xxhash64(*)), sum(hash(*))"
     return {
@@ -86,7 +86,7 @@ def assert_nothing_is_lost(query: Query) -> None:
 
 
 def assert_revenue_agrees(query: Query) -> None:
-    """Asserts that marts of all lines, and marts of all customers, have the same net revenue."""
+    """Asserts that marts of lines have all revenue, and marts of customers all but the guests'."""
     ((everything,),) = query("select sum(amount_cents) from intermediate.int_transactions")
     for mart in ("category", "payment_method", "weekday_hour"):
         ((revenue,),) = query(f"select sum(net_revenue) from marts.purchases_by_{mart}")

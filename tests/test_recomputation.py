@@ -1,4 +1,4 @@
-"""Every mart equals its recomputation (recomputation.py), row for row, on every data set.
+"""The marts equal their recomputation (recomputation.py), row for row, on every data set.
 
 The raw tables come into DuckDB straight from the warehouse's Parquet files, so that nothing between
 them and the marts is shared with the project.

@@ -144,7 +144,7 @@ coordinates as (
         dimensions.feature,
         dimensions.level,
         case
-            -- A level that the customer never bought is no unknown one.
+            -- A level that the customer never bought is known: its share is 0.
             when known_values.value is null and has_mix.feature is not null
                 then -dimensions.average * dimensions.scale
             when known_values.value is null then 0
@@ -355,7 +355,7 @@ def test_lines_that_are_added_keep_the_clusters(shop: Shop, spark: SparkSession,
     assert fingerprint(query, [MEMBERS]) == in_slices
     assert fingerprint(query, FIT_TABLES) == fit
 
-    # A fit whose run was killed before it had written all tables is none.
+    # If a run was killed before it wrote all tables of a fit, the fit does not count.
     for table in FIT_TABLES:
         rows = spark.createDataFrame(spark.table(table).toArrow())
         spark.sql(f"truncate table {table}")

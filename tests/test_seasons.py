@@ -229,7 +229,7 @@ ERRORS = {("3 months", "orders"): [0.01, 0.04], ("12 months", "orders"): [0.09]}
 
 
 class TestInterval:
-    """An error of 10%, or for a year the spread of three months if larger, counts as one more."""
+    """A prior error counts as one more backtest: 10%, or for a year the spread of three months."""
 
     def test_spread_is_the_root_mean_square_of_the_errors(self):
         size, origins = spread(ERRORS, "3 months", "orders")

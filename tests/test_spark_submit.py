@@ -126,7 +126,7 @@ for step, *arguments in (
     def content(warehouse: Path, table: str) -> duckdb.DuckDBPyRelation:
         database, _, name = table.partition(".")
         rows = duckdb.read_parquet(f"{warehouse}/{database}.db/{name}/**/*.parquet")
-        # What a fit is based on includes the load of the raw data, which no two loads share.
+        # `basis` contains the version of the raw data, which differs from load to load.
         has_basis = name in ("cluster_selection", "lifetime_value_models")
         return rows.select("* exclude (basis)") if has_basis else rows
 

@@ -108,7 +108,7 @@ def add(shop: Shop, *rows: str) -> None:
 
 
 def overwrite(shop: Shop, table: str, select: str) -> None:
-    """Replaces the rows of a table of the shop, also by rows of itself."""
+    """Replaces the rows of a table of the shop; the select may read the table itself."""
     shop.sql(f"create table {{shop}}.next using parquet as {select}")
     shop.sql(f"insert overwrite {{shop}}.{table} select * from {{shop}}.next")
     shop.sql("drop table {shop}.next")

@@ -142,7 +142,7 @@
 {% endmacro %}
 
 
-{#- A view has no statistics: what is counted are properties, for the docs and for the source `audit`. -#}
+{#- A view has no statistics. The counts are stored as its properties, for the docs and for the source `audit`. -#}
 {% macro set_view_properties(view, row_count, audited_sum) %}
     alter view {{ view }} set tblproperties (
         'comment' = {{ customer_behavior.sql_string(model.description) }},

@@ -1,6 +1,6 @@
 -- Revenue is the total of each order line: after coupons, without tax and shipping. A refund is a negative
--- line on the day of the first refund, and an order of its own. Orders without a payment that stands are
--- left out, as in WooCommerce's own reports.
+-- line on the day of the first refund, and an order of its own. Pending, failed and canceled orders, drafts
+-- and trash are left out. Orders on hold count.
 
 with lines as (
     select

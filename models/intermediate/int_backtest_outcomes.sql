@@ -9,7 +9,7 @@ cohort_purchases as (
     select * from {{ ref('int_cohort_purchases') }}
 ),
 
--- The origins, and the first days of the periods that the two simple forecasts repeat.
+-- The origins, and the days before the periods that the two simple forecasts repeat.
 starts as (
     select origin_on as known_on from origins
     union

@@ -2,10 +2,10 @@
 
     PYTHONPATH=tests python -m tests.bench.against COMMIT --customers 100000 [--pairs 1]
 
-Clones both commits, and runs both through what users wait for: a bare clone, which installs and
+Clones both commits, and runs both through what users wait for: a fresh clone, which installs and
 generates; a first run on files; a run with nothing new; a run after 1% of new lines of the next
 day; and a warm `dbt run --full-refresh`. The files hold the generated data. Each pair of runs takes
-the two commits in turn. Prints a table of medians and their ratios, and adds the run to
+the two commits in turn. Prints a table of medians and their ratios, and keeps the run in
 tests/bench/results. Uncommitted changes are not in the clone.
 """
 
@@ -26,7 +26,7 @@ import duckdb
 from tests.bench.bench import RESULTS, ROOT, environment, run_or_exit
 
 CLONE, FIRST, NOTHING, NEW, MODELS = (
-    "bare clone, with installation",
+    "fresh clone, with installation",
     "first run",
     "nothing new",
     "1% new lines",
@@ -66,7 +66,7 @@ class Side:
         print(f"{seconds:9.1f} s  {self.commit}  {step}", flush=True)
 
     def clone(self) -> None:
-        """Runs a bare clone, as a new user does."""
+        """Runs a fresh clone, as a new user does."""
         (self.folder / "clone").mkdir(parents=True)
         self.run("git", "clone", "--quiet", str(ROOT), ".")
         self.run("git", "checkout", "--quiet", self.commit)

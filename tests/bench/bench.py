@@ -223,6 +223,7 @@ def in_duckdb(bench: Bench) -> None:
             "raw.customers",
             "ml.lifetime_value",
             "ml.model_evaluation",
+            "ml.purchase_forecast",
         ):
             schema, name = table.split(".")
             files = bench.state / "warehouse" / f"{schema}.db" / name / "**/*.parquet"
