@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, query_function
+from conftest import ROOT, query_function, run_make
 from pyspark.sql import SparkSession
 
 from server import last_run
@@ -146,16 +146,8 @@ def run_copy(finished_run: dict[str, str], tmp_path: Path) -> Callable[[], str]:
     copy = copy_project(tmp_path / "copy")
 
     def run() -> str:
-        result = subprocess.run(
-            ["make", "run", "N_CUSTOMERS=3000"],
-            cwd=copy,
-            env=finished_run,
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return result.stdout
+        result = run_make(finished_run, "run", "N_CUSTOMERS=3000", folder=copy)
+        return result.stderr + result.stdout
 
     return run
 
@@ -181,7 +173,7 @@ def test_a_run_does_again_only_what_has_changed(
     original = mart.read_text()
     mart.write_text(original + "\n-- A comment.\n")
     data_test = tmp_path / "copy" / "tests" / "dbt" / "added_test.sql"
-    data_test.write_text("select * from {{ ref('customers') }} where customer_key is null\n")
+    data_test.write_text("select * from {{ ref('customers') }} where customer_id is null\n")
     changed = run_copy()
     assert re.search(r"Changed since the run of .+: the models, seeds or data tests\n", changed)
     assert models_built(changed) == {"category_affinity"}
