@@ -135,7 +135,7 @@ recorded:
 
 forgotten:
 	@$(DBT) --quiet run-operation drop_earlier_builds
-	@$(SERVER) forget
+	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) forget
 
 test: setup-tests lint  ## lint, then the tests that most changes need, on their own ports and state
 	@$(PYTEST) -m "not slow and not hours"
@@ -177,7 +177,7 @@ profile: setup  ## shows where the time of the last run went
 
 docs: up  ## the lineage site, as one file: target/static_index.html
 	@$(DBT) --quiet docs generate --static
-	@echo "The lineage site is target/static_index.html"
+	@echo "The lineage site is $${DBT_TARGET_PATH:-target}/static_index.html"
 
 serve: setup  ## serves both sites on loopback, until Ctrl-C
 	@$(PYTHON) -m server.serve "$${DBT_TARGET_PATH:-target}/site" "$(SITE_PORT)"
@@ -215,7 +215,7 @@ lock: setup  ## pins requirements*.in again
 	@for name in requirements requirements-java requirements-tests requirements-uv; do \
 		.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-			$$name.in --output-file $$name.txt; \
+			$$name.in --output-file $$name.txt || exit 1; \
 	done
 
 audit: setup  ## checks the pinned packages for known vulnerabilities
@@ -224,5 +224,5 @@ audit: setup  ## checks the pinned packages for known vulnerabilities
 	done
 
 clean:  ## stops the server and removes the state: tables, logs, sites
-	@if [ -x .venv/bin/python ]; then $(SERVER) down; fi
+	@if [ -e .venv/ready ]; then $(SERVER) down; fi
 	@rm -rf "$(STATE_DIR)" target logs

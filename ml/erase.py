@@ -47,7 +47,10 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
                 "owner must delete first; nothing was erased"
             )
     if not any(lost.values()) and not views:
-        raise StepError("no raw table has a customer of this CUSTOMER_ID: nothing was erased")
+        raise StepError(
+            "no raw table has a customer of this CUSTOMER_ID: nothing was erased; if an earlier "
+            "`make erase` stopped halfway, end it with: make run && make forgotten"
+        )
     for view in views:
         set_version(spark, view.name)
     for table in tables:

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from ml.environment import PREFIX
 from ml.session import run
 from reports import column_lineage
 from reports.project import TARGET, TEMPLATES, run_dbt
@@ -16,10 +17,15 @@ from reports.project import TARGET, TEMPLATES, run_dbt
 
 def read_manifest() -> dict:
     """Reads dbt's manifest; dbt wrote it with the tables, or writes it now."""
-    manifest = TARGET / "manifest.json"
-    if not manifest.exists():
-        run_dbt("parse")
-    return json.loads(manifest.read_text(encoding="utf-8"))
+    file = TARGET / "manifest.json"
+    if file.exists():
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        schemas = {node["schema"] for node in manifest["nodes"].values()}
+        # Another target may have written it.
+        if f"{PREFIX}marts" in schemas:
+            return manifest
+    run_dbt("parse")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write(folder: Path) -> None:

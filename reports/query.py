@@ -18,6 +18,7 @@ import jinja2
 from pyspark.sql import SparkSession
 
 from ml.environment import in_environment
+from ml.sql_text import quote
 from reports.numbers import UNITS, Number
 from reports.project import PROJECT
 
@@ -139,11 +140,11 @@ class Query:
 def literal(value: object) -> str:
     """Returns a value of a key as a SQL literal."""
     if isinstance(value, datetime):
-        return f"timestamp '{value:%Y-%m-%d %H:%M:%S}'"
+        return f"timestamp '{value:%Y-%m-%d %H:%M:%S.%f}'"
     if isinstance(value, date):
         return f"date '{value}'"
     if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
+        return quote(value)
     return str(value)
 
 

@@ -3,6 +3,7 @@
 Most other modules of the package import it.
 """
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -38,7 +39,9 @@ def check_port(name: str, port: str, command: str = "run") -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", int(port)))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ServerError(f"{name}: port {port} cannot be used: {error.strerror}") from None
             raise ServerError(
                 f"port {port} is in use by another program; "
                 f"choose a free one, as in: make {command} {name}={int(port) + 100}"

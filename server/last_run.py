@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 from ml.environment import PREFIX
 from ml.loading import raw_tables
+from ml.loading.files import is_remote
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.rows import without_ansi
 from ml.session import StepError, log, run, start
@@ -77,8 +78,12 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 
 def contents(names: Iterable[str]) -> str:
-    """Returns a hash of the project's files of these names or in these folders."""
-    files = files_of(ROOT / name for name in names)
+    """Returns a hash of the project's files of these names or in these folders; not of documents."""
+    files = [
+        file
+        for file in files_of(ROOT / name for name in names)
+        if file.suffix != ".md" or file.is_relative_to(ROOT / "models")
+    ]
     return digest(f"{file.relative_to(ROOT)} {digest([file.read_bytes()])}" for file in files)
 
 
@@ -127,7 +132,10 @@ def table_files(spark: SparkSession, schemas: Iterable[str]) -> str:
 def schemas_of(manifest: Mapping) -> set[str]:
     """Returns the schemas of a manifest, with those of the builds behind published tables."""
     nodes = (*manifest["nodes"].values(), *manifest["sources"].values())
-    schemas = {node["schema"] for node in nodes if node["resource_type"] != "analysis"}
+    # Tests have a schema only for the rows that `dbt test --store-failures` stores.
+    schemas = {
+        node["schema"] for node in nodes if node["resource_type"] not in ("analysis", "test")
+    }
     return schemas | {f"{schema}_builds" for schema in schemas}
 
 
@@ -222,7 +230,12 @@ def record() -> None:
     """
     shutil.rmtree(RECORD, ignore_errors=True)
     wanted = requested()
-    if wanted != json.loads(BEGUN.read_text()):
+    begun = json.loads(BEGUN.read_text())
+    # The files at a path with a scheme are unknown, so their fingerprint differs each time.
+    named = inputs()
+    if named and any(map(is_remote, named.paths().values())):
+        begun["input"] = wanted["input"]
+    if wanted != begun:
         log("Files may have changed during this run, so the next one builds everything")
         return
     manifest = TARGET / "manifest.json"

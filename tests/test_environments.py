@@ -1,5 +1,6 @@
 """Environments on one server: dev next to prod, and CI on the tables of prod."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -7,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import dbt, query_function, run_make
+from conftest import ROOT, dbt, query_function, run_make
 from test_last_run import copy_project, models_built
 from test_pipeline import all_tables, fingerprint
 
 import ml.environment
+from reports import lineage_site
 
 
 def environment_of(run: dict[str, str], target: str, prefix: str, folder: Path) -> dict[str, str]:
@@ -31,6 +33,33 @@ def test_the_names_of_tables_get_the_prefix(monkeypatch: pytest.MonkeyPatch):
         "select alice_marts.x, raw.marts.y from alice_marts.a join alice_ml.b on raw.c, "
         "'source.ml.d', the marts."
     )
+
+
+def test_the_site_reads_the_manifest_of_its_own_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Plain dbt of another target may have written the file."""
+    file = tmp_path / "manifest.json"
+
+    def write(schema: str) -> None:
+        file.write_text(json.dumps({"nodes": {"model": {"schema": schema}}}))
+
+    monkeypatch.setattr(lineage_site, "TARGET", tmp_path)
+    monkeypatch.setattr(lineage_site, "run_dbt", lambda _: write("marts"))
+    for schema in ("alice_marts", "marts"):
+        write(schema)
+        assert lineage_site.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
+
+
+def test_steps_of_dev_need_the_prefix():
+    """They would read and write the tables of prod."""
+    environment = {"PATH": "", "DBT_TARGET": "dev"}
+    command = [sys.executable, "-c", "import ml.environment"]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: DBT_TARGET is dev: set DBT_SCHEMA_PREFIX too")
 
 
 @pytest.fixture
@@ -141,8 +170,9 @@ def test_prod_is_not_dropped(finished_run: dict[str, str]):
     ("parameters", "message"),
     [
         ({"DBT_TARGET": "ci"}, "DBT_TARGET must be prod or dev, not 'ci'"),
-        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be a lowercase letter"),
-        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be a lowercase letter"),
+        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
+        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
+        ({"DBT_SCHEMA_PREFIX": "alice_"}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
         ({"TRANSACTIONS": "lines.csv"}, "all environments share the raw data"),
     ],
 )

@@ -104,6 +104,9 @@ def test_a_host_builds_tests_and_upgrades(
     assert described(f"{PREFIX}marts.repeat_purchase")["Type"] == "VIEW"
     assert described("shop_marts.customers")["Type"] == "VIEW"
     assert "seconds" in described(f"{PREFIX}audit.runs")
+    # The history of the earlier version is kept under another name.
+    audit = [name for _, name, _ in query(f"show tables in {PREFIX}audit like 'runs_until_*'")]
+    assert "duration" in described(f"{PREFIX}audit.{audit[0]}")
     lines = described(f"{PREFIX}staging.stg_checked_transactions")
     assert lines["Sort Columns"] == "[`customer_key`]"
     # Our hooks count rows, and record results. Without a count, Spark says 0 rows.

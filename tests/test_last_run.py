@@ -78,6 +78,35 @@ def test_files_that_change_during_a_run_leave_no_record(
     assert not record.exists()
 
 
+def test_a_run_on_a_path_with_a_scheme_leaves_a_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The fingerprint of such a path differs each time."""
+    monkeypatch.setenv("TRANSACTIONS", "s3a://shop/sales")
+    monkeypatch.setattr(last_run, "TARGET", tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr(last_run, "start", lambda _: None)
+    monkeypatch.setattr(last_run, "made", lambda *_: {})
+    monkeypatch.setattr(last_run, "BEGUN", begun := tmp_path / "last-run.begun")
+    monkeypatch.setattr(last_run, "RECORD", record := tmp_path / "last-run")
+    monkeypatch.setattr(last_run, "STATE_FILE", record / "state.json")
+    begun.write_text(json.dumps(last_run.requested()))
+    last_run.record()
+    recorded = json.loads((record / "state.json").read_text())["state"]
+    assert recorded["input"] != last_run.requested()["input"]
+
+
+def test_a_changed_document_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(last_run, "ROOT", tmp_path)
+    (tmp_path / "ml").mkdir()
+    (tmp_path / "ml" / "cluster.py").write_text("a step")
+    before = last_run.contents(("ml",))
+    (tmp_path / "ml" / "README.md").write_text("a document")
+    assert last_run.contents(("ml",)) == before
+    (tmp_path / "ml" / "cluster.py").write_text("another step")
+    assert last_run.contents(("ml",)) != before
+
+
 def test_every_file_that_a_run_reads_is_compared():
     """Documents, tests and what only developers need are not."""
     compared = {name for names in last_run.FILES.values() for name in names}

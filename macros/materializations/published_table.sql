@@ -163,8 +163,13 @@
 {% endmacro %}
 
 
-{#- Drops the previous builds, which a run keeps for queries that still read them. -#}
+{#- Drops the previous builds, which a run keeps for queries that still read them, and the rows that
+    `dbt test --store-failures` has stored. -#}
 {% macro drop_earlier_builds() %}
+    {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') %}
+    {% for schema in tests | selectattr('package_name', 'equalto', 'customer_behavior') | map(attribute='schema') | unique %}
+        {% do run_query('drop database if exists ' ~ schema ~ ' cascade') %}
+    {% endfor %}
     {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
         {% set view = adapter.get_relation(node.database, node.schema, node.alias) %}
         {% if view is not none %}
