@@ -78,7 +78,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 
 def contents(names: Iterable[str]) -> str:
-    """Returns a hash of the project's files of these names or in these folders; not of documents."""
+    """Returns a hash of the project's files of these names, or in these folders; no documents."""
     files = [
         file
         for file in files_of(ROOT / name for name in names)
