@@ -18,7 +18,6 @@ import jinja2
 from pyspark.sql import SparkSession
 
 from ml.environment import in_environment
-from ml.sql_text import quote
 from reports.numbers import UNITS, Number
 from reports.project import PROJECT
 
@@ -144,7 +143,8 @@ def literal(value: object) -> str:
     if isinstance(value, date):
         return f"date '{value}'"
     if isinstance(value, str):
-        return quote(value)
+        # People copy the query, so a quote is doubled as in standard SQL.
+        return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
     return str(value)
 
 
