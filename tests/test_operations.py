@@ -92,6 +92,12 @@ def test_no_file_or_table_names_the_erased_customer(finished_run: dict[str, str]
     )
     # This query puts the id into the log, as an analyst's query would.
     query(f"select * from marts.customers where customer_id = '{customer_id}'")
+    # As `dbt test --store-failures` would, if the customer were listed twice.
+    query("create database if not exists dbt_test__audit")
+    query(
+        "create table dbt_test__audit.raw_customers_are_listed_once using parquet as "
+        f"select '{customer_id}' as customer_id"
+    )
     # Another build of each mart of customers, so that more than one has to be dropped.
     dbt(finished_run, "run", "--select", "customer_features", "customers", "customer_rfm")
     run_make(finished_run, "erase", f"CUSTOMER_ID={customer_id}")

@@ -163,12 +163,15 @@
 {% endmacro %}
 
 
-{#- Drops the previous builds, which a run keeps for queries that still read them, and the rows that
-    `dbt test --store-failures` has stored. -#}
+{#- Drops the previous builds, which a run keeps for queries that still read them, and the tables of
+    `dbt test --store-failures`. Their schema may also hold tables of others. -#}
 {% macro drop_earlier_builds() %}
     {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') %}
-    {% for schema in tests | selectattr('package_name', 'equalto', 'customer_behavior') | map(attribute='schema') | unique %}
-        {% do run_query('drop database if exists ' ~ schema ~ ' cascade') %}
+    {% for node in tests | selectattr('package_name', 'equalto', 'customer_behavior') %}
+        {% set failures = adapter.get_relation(node.database, node.schema, node.alias) %}
+        {% if failures is not none %}
+            {% do adapter.drop_relation(failures) %}
+        {% endif %}
     {% endfor %}
     {% for node in graph.nodes.values() if node.config.materialized == 'published_table' %}
         {% set view = adapter.get_relation(node.database, node.schema, node.alias) %}
