@@ -47,6 +47,8 @@ LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
 
 LAST_RUN = $(STEP) -m server.last_run
+# What dbt keeps of a project that it has read.
+PARSED := $(or $(DBT_TARGET_PATH),target)/partial_parse.msgpack
 
 # One lock around all steps of an environment: two runs would build the same tables. Two steps run at a time, or as many as
 # a -j of the user allows (the jobserver).
@@ -74,7 +76,7 @@ erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything witho
 ifeq ($(origin BEGIN),command line)
 up: parameters
 $(BEGIN): up
-before_ml: $(BEGIN)
+before_ml: $(BEGIN) $(PARSED)
 clusters lifetime_value: before_ml
 after_ml: clusters lifetime_value
 site: after_ml
@@ -110,6 +112,10 @@ added:
 
 erased:
 	@$(STEP) -m ml.erase
+
+# In a first run, dbt reads the project while Spark reads the data.
+$(PARSED):
+	@$(DBT) --quiet parse
 
 before_ml after_ml:
 	@$(DBT) build --selector $@ $(FULL_REFRESH) --exclude-resource-type unit_test

@@ -21,7 +21,7 @@ from datetime import date, timedelta
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit as student_quantile
 
 from ml.fits import FittedPurchases
 from ml.histories import Histories, Outcomes, Times, to_date
@@ -197,7 +197,7 @@ def interval(
 ) -> tuple[float, float]:
     """Lowest and highest value of an interval around a forecast."""
     from_errors, origins = of_backtests
-    reach = student.ppf((1 + coverage) / 2, origins) * max(from_errors, own_spread)
+    reach = student_quantile(origins, (1 + coverage) / 2) * max(from_errors, own_spread)
     return forecast * float(np.exp(-reach)), forecast * float(np.exp(reach))
 
 

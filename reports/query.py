@@ -3,7 +3,7 @@
 A query selects named columns from one relation, and may filter, group, order and limit them. Its
 form is fixed, with one column per line. Each number on the page can therefore have a short query of
 its own: one expression, for one row. The unit of a column and the grain of a model come from dbt's
-manifest (`config.meta`).
+manifest (`config.meta`); text, days and flags have their unit from the type of the column.
 """
 
 import re
@@ -23,6 +23,8 @@ from reports.project import PROJECT
 
 # A row of the page: an attribute per column.
 Row = SimpleNamespace
+
+UNITS_BY_TYPE = {"string": "text", "date": "date", "timestamp": "date", "boolean": "flag"}
 
 QUERY_FORM = re.compile(
     r"(--[^\n]*\n)*"
@@ -44,15 +46,19 @@ class Relation:
     grain: tuple[str, ...]
 
 
+def unit_of(column: Mapping) -> str | None:
+    """Returns the unit of a column of a manifest or a YAML file; None if it has none."""
+    stated = column.get("config", {}).get("meta", {}).get("unit")
+    return stated or UNITS_BY_TYPE.get(column.get("data_type"))
+
+
 def relations_of(manifest: Mapping) -> dict[str, Relation]:
     """Returns the models, seeds and sources of a manifest, by `schema.name`."""
     nodes = [*manifest["nodes"].values(), *manifest["sources"].values()]
     return {
         f"{node['schema']}.{node['name']}": Relation(
             units={
-                name: column["config"]["meta"]["unit"]
-                for name, column in node["columns"].items()
-                if "unit" in column["config"]["meta"]
+                name: unit for name, column in node["columns"].items() if (unit := unit_of(column))
             },
             grain=tuple(node["config"].get("meta", {}).get("grain", "").split(", ")),
         )

@@ -30,7 +30,7 @@ from ml.session import StepError
 from reports import audiences, build_site
 from reports.numbers import UNITS
 from reports.page import render
-from reports.query import Query, Relation, relations_of
+from reports.query import Query, Relation, relations_of, unit_of
 from reports.query import read as read_tables
 
 DATA_SETS = ("generated", "cdnow", "online_retail")
@@ -143,8 +143,7 @@ def test_every_column_of_the_marts_has_a_known_unit():
     for file in (ROOT / "models" / "marts").rglob("_*.yml"):
         for model in yaml.safe_load(file.read_text()).get("models", []):
             for column in model["columns"]:
-                unit = column.get("config", {}).get("meta", {}).get("unit")
-                assert unit in UNITS, (model["name"], column["name"])
+                assert unit_of(column) in UNITS, (model["name"], column["name"])
 
 
 # --- numbers ----------------------------------------------------------------------------
