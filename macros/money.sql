@@ -1,15 +1,5 @@
-{% macro cents(amount) -%}
-    cast({{ amount }} * 100 as bigint)
-{%- endmacro %}
-
-
 {% macro money(cents) -%}
     cast({{ cents }} * 0.01 as decimal(18, 2))
-{%- endmacro %}
-
-
-{% macro thousandths(quantity) -%}
-    cast({{ quantity }} * 1000 as bigint)
 {%- endmacro %}
 
 

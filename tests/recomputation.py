@@ -98,9 +98,12 @@ with own as (
             when unparsed_values ->> '$.is_deleted' is not null then 'unreadable_version'
             when is_deleted then null
             when ordered_at is null then 'missing_timestamp'
-            when ordered_at::date in (
-                '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
-                '1970-01-01', '9999-12-31'
+            when list_has_any(
+                [ordered_at::date, (ordered_at + interval 14 hours)::date],
+                [
+                    '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
+                    '1970-01-01', '9999-12-31'
+                ]::date[]
             ) then 'sentinel_date'
             when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
             when unparsed_values ->> '$.amount' is not null then 'not_a_number'
@@ -159,16 +162,27 @@ from usable
 def scored(days: str) -> str:
     """SQL of the scored customers as of each day of the query `days` (one column, day)."""
     return f"""
-        with measured as (
+        with orders_then as (
+            select
+                day,
+                customer_id,
+                min(ordered_at)::date as ordered_on,
+                bool_or(is_purchase) as is_purchase,
+                sum(amount) as net
+            from lines
+            inner join ({days}) as days on ordered_at::date <= day
+            where not is_guest
+            group by day, customer_id, order_no
+        ),
+
+        measured as (
             select
                 day,
                 customer_id,
                 (day - max(ordered_on) filter (where is_purchase))::int as recency_days,
                 count(*) filter (where is_purchase) as frequency,
                 money(sum(net)) as monetary
-            from orders
-            inner join ({days}) as days on orders.ordered_on <= days.day
-            where not is_guest
+            from orders_then
             group by day, customer_id
             having bool_or(is_purchase)
         ),
@@ -346,7 +360,11 @@ TABLES = {
             money(net) as net_revenue,
             net / nullif(orders, 0) as average_order_value,
             coalesce(active_days, 0) as active_days,
-            (as_of_date - least(registered_on, first_order_on))::int as tenure_days,
+            (
+                as_of_date - least(
+                    case when registered_on <= as_of_date then registered_on end, first_order_on
+                )
+            )::int as tenure_days,
             (last_order_on - first_order_on) / nullif(orders - 1, 0) as average_days_between_orders,
             coalesce(categories.known, 0) as category_count,
             categories.product_category as favorite_category,
@@ -422,9 +440,9 @@ TABLES = {
     "history": scored("select distinct unnest([month_end, previous_end]) as day from months"),
     "moves": """
         with revenue as (
-            select month_end, customer_id, money(sum(net)) as month_net_revenue
+            select month_end, customer_id, money(sum(amount)) as month_net_revenue
             from months
-            inner join orders on ordered_on > previous_end and ordered_on <= month_end
+            inner join lines on ordered_at::date > previous_end and ordered_at::date <= month_end
             group by all
         )
 
@@ -959,6 +977,7 @@ INSIGHT_MARTS = {
                 as_of_date - {WINDOW_DAYS} * w as last_on,
                 as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
                 period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
+                and period.last_on >= as_of_date - {WINDOW_DAYS} * w
                 and not has_late_lines as is_covered
             from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),

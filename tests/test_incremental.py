@@ -403,6 +403,7 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
         ",,b1,p1,bob,2026-01-05,1,20",
         ",,r1,q1,eve,2026-01-09,-1,-3",
         ",,c1,s1,cid,2026-02-03,1,5",
+        ",,g1,u1,gus,2026-01-07,-1,-1",
     )
     dbt(server, "seed", "--select", "rfm_segments")
     first = build("2026-02-10")
@@ -410,10 +411,16 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
     assert list(first) == ["2025-12-31", "2026-01-31"]
 
     # A later line and a later as-of date: only the month that is over by then is new.
-    add(",,b2,p2,bob,2026-03-02,2,30", ",,e1,q2,eve,2026-02-20,1,50")
+    # Ann returns goods of a December order, and a return of January becomes an order.
+    add(
+        *(",,b2,p2,bob,2026-03-02,2,30", ",,e1,q2,eve,2026-02-20,1,50"),
+        *(",,a30,o10,ann,2026-02-20,-1,-10", ",,g2,u1,gus,2026-02-21,1,8"),
+    )
     second = build("2026-03-15")
     assert first.items() <= second.items()
     assert set(second) == {"2025-12-31", "2026-01-31", "2026-02-28"}
+    assert equals_a_rebuilt_one("2026-03-15")
+    second = build("2026-03-15")
 
     # A late line changes the months from its day on.
     add(",,d1,t1,dan,2026-01-15,1,70")

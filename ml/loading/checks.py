@@ -9,7 +9,8 @@ from ml.session import StepError
 
 # A proposal uses at most this many texts of a column.
 SAMPLE_TEXTS = 50
-# Placeholders that systems write for an unknown date; staging rejects them, too.
+# Placeholders that systems write for an unknown date; staging rejects them, too. Midnight in a time zone
+# east of UTC is on the day before.
 SENTINEL_DAYS = (
     *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
     "1753-01-01",
@@ -30,7 +31,8 @@ REASONS = {
     "no ordered_at": ("ordered_at", "ordered_at is null"),
     "an ordered_at that is a placeholder for an unknown date": (
         "ordered_at",
-        f"cast(cast(ordered_at as date) as string) in {SENTINEL_DAYS}",
+        f"string(date(ordered_at)) in {SENTINEL_DAYS} "
+        f"or string(date(ordered_at + interval 14 hours)) in {SENTINEL_DAYS}",
     ),
     "an amount that is not a number": ("amount", is_unparsed("amount")),
     "no amount": ("amount", "amount is null"),

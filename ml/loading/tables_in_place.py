@@ -31,7 +31,7 @@ from ml.loading.wording import counted
 from ml.session import StepError, engine_message
 from ml.sql_text import identifier
 
-WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType)
+WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType)
 # The views themselves, and the list of files.
 OWN_TABLES = (["raw", "transactions"], ["raw", "customers"], ["raw", "loads"])
 BEFORE_ALL = "0001-01-01 00:00:00"
@@ -80,7 +80,7 @@ class Table:
         if not isinstance(kind, WATERMARK_TYPES):
             raise StepError(
                 f"transactions.{WATERMARK}: {expression} gives {kind.simpleString()}; it must be "
-                "a timestamp or a date"
+                "a timestamp"
             )
         if after is not None:
             rows = rows.where(f"{WATERMARK} > timestamp'{after}'")

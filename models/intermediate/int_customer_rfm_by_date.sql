@@ -1,6 +1,11 @@
 {{ config(clustered_by='customer_key', buckets=var('buckets')) }}
 
-with orders as (
+with transactions as (
+    select * from {{ ref('int_transactions') }}
+    where not is_guest
+),
+
+orders as (
     select * from {{ ref('int_orders') }}
     where not is_guest
 ),
@@ -9,39 +14,48 @@ scoring_dates as (
     select * from {{ ref('int_scoring_dates') }}
 ),
 
--- Each order is counted once, at the first scoring date on or after its day. Running totals then
--- carry it forward, so the orders are read once for any number of scoring dates.
-customer_intervals as (
+-- A line counts from its day, and an order from the day of its first purchase line. So a later line of
+-- an order, such as a return, does not change the scores of earlier days.
+-- Each is counted once, at the first scoring date on or after that day. Running totals then carry it
+-- forward, so lines and orders are read once for any number of scoring dates.
+revenue as (
+    select /*+ broadcast(scoring_dates) */
+        transactions.customer_key,
+        scoring_dates.scored_on,
+        sum(transactions.amount_cents) as net_cents
+    from transactions
+    inner join scoring_dates
+        on transactions.ordered_on between scoring_dates.counts_from and scoring_dates.scored_on
+    group by transactions.customer_key, scoring_dates.scored_on
+),
+
+purchases as (
     select /*+ broadcast(scoring_dates) */
         orders.customer_key,
         scoring_dates.scored_on,
-        max(case when orders.is_purchase then orders.ordered_on end) as last_order_on,
-        count_if(orders.is_purchase) as orders,
-        sum(orders.net_cents) as net_cents
+        max(orders.ordered_on) as last_order_on,
+        count(*) as orders
     from orders
     inner join scoring_dates
-        on
-            orders.ordered_on <= scoring_dates.scored_on
-            and (
-                orders.ordered_on > scoring_dates.previous_scored_on
-                or scoring_dates.previous_scored_on is null
-            )
+        on orders.purchased_on between scoring_dates.counts_from and scoring_dates.scored_on
     group by orders.customer_key, scoring_dates.scored_on
 ),
 
 running_totals as (
     select
-        customer_key,
-        scored_on as valid_from,
-        lead(scored_on) over customer_history as valid_before,
-        max(last_order_on) over customer_history as last_order_on,
-        sum(orders) over customer_history as orders,
-        sum(net_cents) over customer_history as net_cents
-    from customer_intervals
-    window customer_history as (partition by customer_key order by scored_on)
+        revenue.customer_key,
+        revenue.scored_on as valid_from,
+        lead(revenue.scored_on) over customer_history as valid_before,
+        max(purchases.last_order_on) over customer_history as last_order_on,
+        coalesce(sum(purchases.orders) over customer_history, 0) as orders,
+        sum(revenue.net_cents) over customer_history as net_cents
+    from revenue
+    left join purchases
+        on revenue.customer_key = purchases.customer_key and revenue.scored_on = purchases.scored_on
+    window customer_history as (partition by revenue.customer_key order by revenue.scored_on)
 ),
 
--- A total is valid until the customer's next interval with an order. The scoring dates in between
+-- A total is valid until the customer's next interval with a line. The scoring dates in between
 -- repeat it.
 final as (
     select /*+ broadcast(scoring_dates) */

@@ -103,8 +103,14 @@ final as (
         all_customers.*,
         all_customers.gross_cents - all_customers.returned_cents as net_cents,
         datediff(as_of.as_of_date, all_customers.last_order_on) as recency_days,
-        datediff(as_of.as_of_date, least(all_customers.registered_on, all_customers.first_order_on))
-            as tenure_days
+        -- A registration after the as-of date is not known yet.
+        datediff(
+            as_of.as_of_date,
+            least(
+                case when all_customers.registered_on <= as_of.as_of_date then all_customers.registered_on end,
+                all_customers.first_order_on
+            )
+        ) as tenure_days
     from all_customers
     cross join as_of
     -- Leaves out registrations after the as-of date, unless the customer had ordered by then.

@@ -11,7 +11,7 @@ orders as (
         is_guest,
         order_key,
         min(ordered_at) as ordered_at,
-        max(is_purchase) as is_purchase,
+        min(case when is_purchase then ordered_on end) as purchased_on,
         sum(quantity_thousandths) as units_thousandths,
         sum(case when amount_cents > 0 then amount_cents else 0 end) as gross_cents,
         sum(case when amount_cents < 0 then -amount_cents else 0 end) as returned_cents
@@ -27,7 +27,8 @@ final as (
         order_key,
         ordered_at,
         cast(ordered_at as date) as ordered_on,
-        is_purchase,
+        purchased_on,
+        purchased_on is not null as is_purchase,
         units_thousandths,
         gross_cents,
         returned_cents,

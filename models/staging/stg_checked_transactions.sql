@@ -9,6 +9,15 @@
     )
 }}
 
+{#- Days that programs write when they do not know the date. Midnight in a time zone east of UTC is on the day before. -#}
+{%- set placeholder_days -%}
+    date '0001-01-01', date '1753-01-01', date '1899-12-30', date '1899-12-31', date '1900-01-01', date '1970-01-01',
+    date '9999-12-31'
+{%- endset -%}
+
+-- 1. Each line gets its keys and its version.
+-- 2. The rules on one line reject it: checked_lines.
+-- 3. Other lines with the same id reject it: copies, later versions, deletions: classified_lines.
 with raw_transactions as (
     select
         *,
@@ -29,7 +38,7 @@ transactions as (
 ),
 
 -- The versions that earlier runs have accepted, of the ids of new lines.
-known_versions as (
+accepted_versions as (
     {% if is_incremental() %}
         select
             earlier.transaction_id,
@@ -57,10 +66,10 @@ known_versions as (
 lines as (
     select
         transactions.*,
-        known_versions.latest_version as latest_known_version,
-        coalesce(array_contains(known_versions.versions, transactions.version), false) as is_known
+        accepted_versions.latest_version as latest_accepted_version,
+        coalesce(array_contains(accepted_versions.versions, transactions.version), false) as is_accepted_already
     from transactions
-    left join known_versions on transactions.transaction_id = known_versions.transaction_id
+    left join accepted_versions on transactions.transaction_id = accepted_versions.transaction_id
 ),
 
 -- The rules that look at one line at a time. The first rule that applies gives the reason; their order
@@ -77,16 +86,10 @@ checked_lines as (
             -- A deletion needs no other values.
             when is_deleted then null
             when ordered_at is null then 'missing_timestamp'
-            -- Days that programs write when they do not know the date.
-            when cast(ordered_at as date) in (
-                date '0001-01-01',
-                date '1753-01-01',
-                date '1899-12-30',
-                date '1899-12-31',
-                date '1900-01-01',
-                date '1970-01-01',
-                date '9999-12-31'
-            ) then 'sentinel_date'
+            when
+                cast(ordered_at as date) in ({{ placeholder_days }})
+                or cast(ordered_at + interval 14 hours as date) in ({{ placeholder_days }})
+                then 'sentinel_date'
             when
                 amount is null and get_json_object(unparsed_values, '$.amount') is null
                 then 'missing_amount'
@@ -150,13 +153,13 @@ all_lines as (
 ),
 
 -- Of several versions of an id, the latest counts.
-judged_lines as (
+classified_lines as (
     select
         *,
         case
             when own_rejection_reason is not null then own_rejection_reason
-            when is_known or copy_number > 1 then 'duplicate_transaction_id'
-            when version < greatest(latest_version, latest_known_version) then 'superseded'
+            when is_accepted_already or copy_number > 1 then 'duplicate_transaction_id'
+            when version < greatest(latest_version, latest_accepted_version) then 'superseded'
             when is_deleted then 'deleted'
         end as rejection_reason
     from all_lines
@@ -185,19 +188,25 @@ final as (
         product_category,
         payment_method,
 
-        {{ thousandths('coalesce(quantity, case when amount < 0 then -1 else 1 end)') }}
-            as quantity_thousandths,
-        {{ cents('amount') }} as amount_cents,
+        -- A text that is not a number stays unknown; no text means one unit.
+        cast(
+            1000 * case
+                when quantity is not null or unparsed_values is not null then quantity
+                when amount < 0 then -1
+                else 1
+            end as bigint
+        ) as quantity_thousandths,
+        cast(100 * amount as bigint) as amount_cents,
 
         updated_at,
         is_deleted,
         replaces_order,
-        latest_known_version is not null as has_known_id,
+        latest_accepted_version is not null as has_known_id,
         unparsed_values,
         rejection_reason,
 
         (select max(transactions.loaded_at) from transactions) as batch
-    from judged_lines
+    from classified_lines
 )
 
 select * from final

@@ -13,8 +13,8 @@ keyed_customers as (
     where customer_id is not null
 ),
 
--- A source may list a customer more than once: the latest registration counts. Equal registrations are
--- ordered by their content, so that every run takes the same one.
+-- A source may list a customer more than once: the latest registration counts. Of equal registrations, one
+-- with known attributes counts; their order makes every run take the same one, as loading does.
 numbered_copies as (
     select
         *,
@@ -22,7 +22,8 @@ numbered_copies as (
             partition by customer_key, customer_id
             order by
                 registered_on desc nulls last,
-                age asc, gender asc, region asc, membership_level asc
+                age desc nulls last, gender desc nulls last,
+                region desc nulls last, membership_level desc nulls last
         ) as copy_number
     from keyed_customers
 ),

@@ -41,6 +41,8 @@ guest_findings as (
     cross join days_covered
     where
         guest_sales.guest_revenue > 0
+        -- Returns of customers can push the share above 100%.
+        and guest_sales.guest_revenue <= guest_sales.net_revenue
         and guest_sales.guest_revenue >= {{ var('material_share') }} * guest_sales.net_revenue
 ),
 
@@ -79,6 +81,7 @@ return_findings as (
     where
         categories.product_category <> 'Unknown'
         and categories.orders >= {{ var('minimum_sample') }}
+        and categories.gross_revenue > 0
         and categories.returned_revenue > 0
         -- At least twice the overall rate, without a division.
         and categories.returned_revenue * all_categories.gross_revenue

@@ -30,6 +30,8 @@ windows as (
             data_period.late_lines = 0
             and datediff(as_of.as_of_date, data_period.first_on) + 1
             >= (window_numbers.window_number + 1) * {{ window_days }}
+            and datediff(as_of.as_of_date, data_period.last_on)
+            <= window_numbers.window_number * {{ window_days }}
         )
 ),
 
