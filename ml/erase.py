@@ -11,12 +11,18 @@ raw.loads still lists the files as loaded, so `make load` does not load the cust
 import os
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from ml.loading import ledger, raw_tables
 from ml.loading.columns import CANONICAL
 from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
 from ml.tables import is_view, replace_table, set_version, table_properties
+
+# A line whose fields cannot be separated has no customer, but its text may contain the id.
+IN_BROKEN_LINE = (
+    r"get_json_object(unparsed_values, '$.line') rlike concat(r'(?<!\w)\Q', id, r'\E(?!\w)')"
+)
 
 
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
@@ -27,17 +33,17 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     counts as changed. Raises StepError when it still has such rows, and when there is nothing to
     erase.
     """
-    erased = spark.createDataFrame([(customer_id,)], "customer_id string")
+    erased = spark.createDataFrame([(customer_id,)], "id string")
 
-    def without_erased(table: str) -> DataFrame:
+    def joined(table: str, kind: str) -> DataFrame:
         rows = spark.table(table)
-        return rows.join(erased, "customer_id", "left_anti").select(*rows.columns)
+        is_erased = "customer_id = id"
+        if "unparsed_values" in rows.columns:
+            is_erased += f" or {IN_BROKEN_LINE}"
+        return rows.join(F.broadcast(erased), F.expr(is_erased), kind)
 
     tables = [raw_tables.raw_table(section) for section in CANONICAL]
-    lost = {
-        table.name: spark.table(table.name).join(erased, "customer_id", "left_semi").count()
-        for table in tables
-    }
+    lost = {table.name: joined(table.name, "left_semi").count() for table in tables}
     views = [table for table in tables if is_view(spark, table.name)]
     for view in views:
         if lost[view.name]:
@@ -57,7 +63,7 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
         if lost[table.name]:
             comment = spark.catalog.getTable(table.name).description or ""
             properties = table_properties(spark, table.name)
-            rows = without_erased(table.name)
+            rows = joined(table.name, "left_anti")
             replace_table(
                 rows, table.name, table.columns, comment, properties, table.partitioned_by
             )
@@ -75,6 +81,7 @@ def main() -> None:
     ledger.settle(spark)
     for table, rows in erase(spark, customer_id).items():
         log(f"{table}: {rows:,} rows erased")
+    log("Erase the customer in your files, too: a load that replaces everything reads them again")
 
 
 if __name__ == "__main__":

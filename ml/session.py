@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -77,13 +78,17 @@ def describe(spark: SparkSession, phase: str) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a step's `main`; a StepError or an engine error becomes one line and exit code 1."""
+    """Runs a step's `main`; a mistake or an engine error becomes one line and exit code 1."""
     # When Python frees a fitted model, it sends a request to the server. Inside another call, or at
     # the exit of Python, that request would wait forever. So garbage is collected after `main`.
     gc.disable()
+    # Without a handler, a signal would end Python and leave its query running on the server.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         main()
-    except StepError as error:
+    except (StepError, OSError) as error:
         sys.exit(f"error: {error}")
     except PySparkException as error:
         if "StatusCode.UNAVAILABLE" in str(error):

@@ -25,7 +25,9 @@ from reports.query import read, relations_of
 
 def build(spark: SparkSession, folder: Path) -> None:
     """Writes the complete site into a new folder."""
-    (folder / "audiences").mkdir(parents=True)
+    folder.mkdir(parents=True)
+    # Other accounts of this machine must not read the lists of customers.
+    (folder / "audiences").mkdir(mode=0o700)
     # Reads the manifest before dbt rewrites it.
     relations = relations_of(lineage_site.read_manifest())
     # dbt takes about as long as the other parts together, so it runs on a core of its own.

@@ -49,7 +49,7 @@ class Relation:
 def unit_of(column: Mapping) -> str | None:
     """Returns the unit of a column of a manifest or a YAML file; None if it has none."""
     stated = column.get("config", {}).get("meta", {}).get("unit")
-    return stated or UNITS_BY_TYPE.get(column.get("data_type"))
+    return stated or UNITS_BY_TYPE.get(column.get("data_type") or "")
 
 
 def relations_of(manifest: Mapping) -> dict[str, Relation]:

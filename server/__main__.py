@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("command", choices=COMMANDS)
     try:
         COMMANDS[parser.parse_args().command]()
-    except ServerError as error:
+    except (ServerError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

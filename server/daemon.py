@@ -16,6 +16,18 @@ START_SECONDS = 180
 STOP_SECONDS = 60
 
 
+def command_line(pid: int) -> str:
+    """Returns the command line of a process; an empty text if it does not run."""
+    # Not every Linux has the program ps, and not every system has /proc.
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+        except OSError:
+            return ""
+    ps = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(ps, capture_output=True, text=True, check=False).stdout
+
+
 @dataclass(frozen=True)
 class Daemon:
     """A process that keeps running after the command that started it has ended."""
@@ -41,13 +53,9 @@ class Daemon:
         # A child that has ended looks alive until its exit code is collected.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        command = subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-        return pid if self.main_class in command and str(STATE) in command else None
+        command = command_line(pid)
+        is_ours = str(STATE) in command or STATE.as_uri() in command
+        return pid if self.main_class in command and is_ours else None
 
     def start(
         self, command: list[str], environment: Mapping[str, str], answers: Callable[[], bool]

@@ -63,6 +63,8 @@ def check(parameters: Mapping[str, str]) -> None:
     for name in ("REPLACE", "REPLACE_LOADED", "REPLACE_ORDERS", "FRESH"):
         if parameters.get(name, "") not in ("", "yes"):
             raise StepError(f"{name} must be yes or empty, not '{parameters[name]}'")
+    if parameters.get("BEGIN") == "added" and not parameters.get("TRANSACTIONS"):
+        raise StepError("make load needs files to load; as in: make load TRANSACTIONS=inbox/")
     for name in ("CUSTOMERS", "MAPPING"):
         if parameters.get(name) and not parameters.get("TRANSACTIONS"):
             raise StepError(

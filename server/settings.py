@@ -26,7 +26,7 @@ def machine_settings() -> dict[str, object]:
         "spark.master": os.environ.get("SPARK_MASTER") or "local[*]",
         "spark.driver.memory": driver_memory(),
         "spark.driver.extraJavaOptions": " ".join(
-            f"-D{name}={value}" for name, value in java_options.items()
+            f'-D{name}="{value}"' for name, value in java_options.items()
         ),
         "spark.ui.port": PORTS["SPARK_UI_PORT"],
         "spark.scheduler.allocation.file": POOLS.as_uri(),

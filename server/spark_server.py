@@ -8,8 +8,8 @@ import sys
 from pyhive import hive
 
 from server import missing_class
-from server.daemon import Daemon
-from server.environment import EVENTS, PORTS, SPARK_HOME, STATE, check_port
+from server.daemon import Daemon, command_line
+from server.environment import EVENTS, PORTS, SPARK_HOME, STATE, ServerError, check_port
 from server.java import find_java
 from server.packages import jars_of_packages
 from server.settings import SCRATCH, connect_token, write_settings, written_settings
@@ -25,6 +25,12 @@ def start() -> None:
     if SERVER.running_pid() and answers():
         print(f"Spark server is up: {addresses()}")
         return
+    pid = SERVER.running_pid()
+    if pid and not runs_on_these_ports(pid):
+        raise ServerError(
+            f"the Spark server of {STATE} runs on other ports; name these, or stop it first with: "
+            "make down"
+        )
     SERVER.stop()  # it may run without answering
     for name, port in PORTS.items():
         check_port(name, port)
@@ -32,6 +38,13 @@ def start() -> None:
     SERVER.start(server_command(), server_environment(), answers)
     remove_leftovers()
     print(f"Spark server started: {addresses()}")
+
+
+def runs_on_these_ports(pid: int) -> bool:
+    """Returns whether the server of this process was started with the ports of our environment."""
+    thrift_port = f"hive.server2.thrift.port={PORTS['THRIFT_PORT']}"
+    connect_port = written_settings().get("spark.connect.grpc.binding.port")
+    return thrift_port in command_line(pid).split() and connect_port == PORTS["CONNECT_PORT"]
 
 
 def addresses() -> str:

@@ -39,6 +39,9 @@ from ml import tables
 # Tables have the plain names of prod in all tests, as in `make run`.
 os.environ["DBT_TARGET"] = "prod"
 
+# Runs SQL on the server, and returns the rows.
+Query = Callable[[str], list[tuple]]
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 DATA = ROOT / "tests" / "data"

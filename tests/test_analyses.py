@@ -2,14 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Data, dbt, on_data
-
-Query = Callable[[str], list[tuple]]
+from conftest import ROOT, Data, Query, dbt, on_data
 
 ANALYSES = ROOT / "analyses"
 TIME_LIMIT_SECONDS = 10

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from conftest import ROOT, on_data
-
-Query = Callable[[str], list[tuple]]
+from conftest import ROOT, Query, on_data
 
 
 @on_data("generated")

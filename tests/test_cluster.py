@@ -2,19 +2,17 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations
 
 import duckdb
 import numpy as np
 import pytest
-from conftest import ROOT, Data, on_data
+from conftest import ROOT, Data, Query, on_data
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from ml import cluster, features
-
-Query = Callable[[str], list[tuple]]
 
 
 @pytest.mark.parametrize(

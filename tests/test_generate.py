@@ -12,7 +12,6 @@ from conftest import ROOT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml import session
 from ml.generate import compile_each_draw_once
 from ml.generation import raw_tables, shop, truth
 from ml.generation.dirty_rows import DEFECTS, defect_carriers
@@ -227,20 +226,6 @@ def test_business_grows_and_has_its_seasons(good):
         months[2024, month] for month in range(1, 7)
     )
     assert min(months) == (2023, 7) and max(months) == (2026, 6)
-
-
-@pytest.mark.parametrize(
-    "text, problem",
-    [
-        ("-1", "N_CUSTOMERS must be a whole number of at least 1, not '-1'"),
-        ("abc", "N_CUSTOMERS must be a whole number of at least 1, not 'abc'"),
-        ("1.5", "N_CUSTOMERS must be a whole number of at least 1, not '1.5'"),
-    ],
-)
-def test_bad_number_is_refused_in_one_line(text, problem):
-    with pytest.raises(session.StepError) as refusal:
-        session.whole_number("N_CUSTOMERS", text, least=1)
-    assert str(refusal.value) == problem
 
 
 def test_code_version_is_the_same_in_a_zip(tmp_path: Path):

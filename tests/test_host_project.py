@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Data, on_data
+from conftest import ROOT, Data, Query, on_data
 from test_last_run import copy_project
 from test_pipeline import fingerprint
-
-Query = Callable[[str], list[tuple]]
 
 # Marts that do not depend on the PySpark steps: in a host, the tables of these steps are empty.
 WITHOUT_ML = (

@@ -265,22 +265,6 @@ def test_random_bytes_are_rows_or_an_error_of_one_line(
             assert rows == len(filled)
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "shift-jis"])
-def test_customers_in_another_encoding_stay_different_or_the_file_is_refused(
-    spark: SparkSession, tmp_path: Path, encoding: str
-):
-    path = tmp_path / "encoded.csv"
-    first, second = ("Müller", "Möller") if encoding == "latin-1" else ("東京", "大阪")
-    text = f"customer_id,ordered_at,amount\n{first},2026-01-05,1\n{second},2026-01-06,2\n"
-    path.write_bytes(text.encode(encoding))
-    if encoding in ("latin-1", "shift-jis"):
-        with pytest.raises(StepError, match=r"line 2 of .* is not UTF-8"):
-            opened(spark, path)
-        return
-    rows = transactions(opened(spark, path), None, LOADED_AT).collect()
-    assert {row.customer_id: row.amount for row in rows} == {first: 1, second: 2}
-
-
 VALUES = {
     "bool": pyarrow.array([True, None]),
     "int64": pyarrow.array([2**63 - 1, None]),

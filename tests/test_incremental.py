@@ -10,7 +10,7 @@ from pathlib import Path
 
 import edge_cases
 import pytest
-from conftest import ROOT, Data, build_tables, dbt, on_data, run_step
+from conftest import ROOT, Data, Query, build_tables, dbt, on_data, run_step
 from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
@@ -18,7 +18,6 @@ from ml import tables
 
 pytestmark = pytest.mark.slow
 
-Query = Callable[[str], list[tuple]]
 LINES = "staging.stg_transactions"
 # Another one in each run; a failure prints it.
 SEED = random.randrange(10**6)  # noqa: S311

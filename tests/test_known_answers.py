@@ -1,16 +1,13 @@
 """Published and independently computed numbers on real data (tests/data/README.md)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
 import duckdb
 import pytest
-from conftest import DATA, Data, dbt, on_data, published, run_step
+from conftest import DATA, Data, Query, dbt, on_data, published, run_step
 from test_lifetime_value import evaluation
-
-Query = Callable[[str], list[tuple]]
 
 ISO_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

@@ -150,7 +150,7 @@ def test_a_plan_counts_if_its_lines_are_there(is_loaded: bool, replaces_all: boo
         for number, section, path, at in (
             (1, "transactions", "a.csv", NOON),
             (2, "transactions", "b.csv", NOON),
-            (3, "customers", "people.csv", later),
+            (3, "customers", "b.csv", later),  # a file of both
             (4, "transactions", "a.csv", later),
         )
     ]

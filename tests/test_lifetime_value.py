@@ -1,14 +1,11 @@
 """Lifetime value: the mathematics against published numbers, and the step on data."""
 
-import subprocess
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
 import pytest
-from conftest import ROOT, Data, on_data, published, step_environment
+from conftest import Data, Query, on_data, published
 from scipy.integrate import quad
 from scipy.stats import beta
 
@@ -17,8 +14,6 @@ from ml.churn import risk_thresholds
 from ml.evaluation import area_under_curve, auc_difference
 from ml.generation.shop import MONTHS
 from ml.purchase_models import PurchaseModel, SpendModel
-
-Query = Callable[[str], list[tuple]]
 
 # Fader, Hardie and Lee (2005), table 2, and Fader and Hardie (2013).
 PUBLISHED = PurchaseModel(0.2426, 4.4135, 0.7929, 2.4258)
@@ -239,17 +234,6 @@ def test_error_of_a_difference_of_auc_by_resampling():
 
 
 # --- the step, on data ------------------------------------------------------------------
-
-
-def step(server: dict[str, str]) -> str:
-    """Runs the step as the Makefile does and returns what it prints."""
-    command = [sys.executable, "-m", "ml.lifetime_value"]
-    environment = step_environment(server)
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def evaluation(query: Query, metric: str, audience: str) -> dict[str, tuple[float, float]]:

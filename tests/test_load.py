@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
@@ -93,14 +92,6 @@ def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "")
         )
         .collect()
     ]
-
-
-def data_file(name: str) -> Path:
-    """Returns a file of real data; skips the test if it does not exist."""
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"real data not found: {path} (see PROVENANCE.md in its folder)")
-    return path
 
 
 def csv(folder: Path, text: str, name: str = "data.csv") -> str:
@@ -488,13 +479,6 @@ def test_numbers_are_read_in_the_format_of_their_column(spark):
     assert dict(zip(texts, found, strict=True)) == dict(zip(texts, expected, strict=True))
 
 
-def test_ambiguous_number_is_kept_as_its_text(spark, tmp_path):
-    text = 'customer_id,ordered_at,amount\na,2026-01-01,"1,234"\nb,2026-01-01,5\n'
-    first, second = loaded_file(spark, tmp_path, text)
-    assert (first[2], first[4]) == (None, '{"amount":"1,234"}')
-    assert (second[2], second[4]) == ("5.00", None)
-
-
 def test_arithmetic_gets_numbers_and_other_sql_gets_texts(spark, tmp_path):
     text = "c;d;n;price\na;2026-01-01;2;1.000,50\nb;2026-01-01;1;3,50\n"
     mapping = "transactions: {customer_id: c, ordered_at: d, amount: %s}"
@@ -721,46 +705,3 @@ def test_failed_replacement_changes_nothing(spark, own_database, tmp_path):
     with pytest.raises(StepError, match="customers: the source lacks customer_id"):
         load.replace(spark, inputs(path, csv(tmp_path, "name\nx\n", "people.csv")), LOADED_AT)
     assert content(spark, own_database) == [("a", 1, "12")]
-
-
-# --- real data --------------------------------------------------------------------------
-
-
-def real(spark: SparkSession, folder: Path, file: str, mapping: str) -> DataFrame:
-    """Returns the transactions of a real file under a mapping of the repository."""
-    expressions = read_mapping(str(MAPPINGS / mapping)).sections["transactions"]
-    rows = opened(spark, str(data_file(file)), folder, mapping=expressions)
-    return transactions(rows, expressions, LOADED_AT)
-
-
-def totals(rows: DataFrame) -> tuple:
-    """Returns rows, guests, unparsed values and the sum of amounts."""
-    return tuple(
-        rows.selectExpr(
-            "count(*)",
-            "count_if(customer_id is null)",
-            "count(unparsed_values)",
-            "sum(amount)",
-        ).first()
-    )
-
-
-def test_cdnow_is_loaded_to_the_cent(spark, tmp_path):
-    rows = real(spark, tmp_path, "cdnow/cdnow_master.csv", "cdnow.yml")
-    assert totals(rows) == (69_659, 0, 0, Decimal("2500315.63"))
-    assert tuple(rows.selectExpr("sum(quantity)", "count(distinct customer_id)").first()) == (
-        167_881,
-        23_570,
-    )
-
-
-def test_online_retail_is_loaded_to_the_cent(spark, tmp_path):
-    file = data_file("online_retail/online_retail.parquet")
-    (expected,) = duckdb.sql(
-        f"select sum(round(Quantity * cast(UnitPrice as decimal(18, 4)), 2)) from '{file}'"
-    ).fetchall()[0]
-    rows = real(spark, tmp_path, "online_retail/online_retail.parquet", "online_retail.yml")
-    assert totals(rows) == (541_909, 135_080, 0, expected)
-    assert tuple(
-        rows.selectExpr("count(distinct order_id)", "count(distinct customer_id)").first()
-    ) == (25_900, 4_372)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+from conftest import Query
 from dbt.artifacts.schemas.results import NodeResult
 from pyhive import hive
 from tiny_project import TinyProject
 
-Query = Callable[[str], list[tuple]]
 MakeProject = Callable[[str], TinyProject]
 
 ID_AND_VALUE = {"id": "int", "value": "decimal(18,2)"}

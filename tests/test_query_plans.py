@@ -5,14 +5,11 @@ gets all customers, Python for each row. They read the plans and jobs that Spark
 """
 
 import re
-from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
-from conftest import on_data
+from conftest import Query, on_data
 from test_monitoring import rest
-
-Query = Callable[[str], list[tuple]]
 
 
 def operators_above(plan: str, leaf: str) -> list[list[str]]:

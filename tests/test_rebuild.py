@@ -5,17 +5,14 @@ Spark and dbt kept of `make run`.
 """
 
 import re
-from collections.abc import Callable
 
 import pytest
-from conftest import dbt, on_data, run_step
+from conftest import Query, dbt, on_data, run_step
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from test_pipeline import all_tables, fingerprint
 
 from ml import tables
-
-Query = Callable[[str], list[tuple]]
 
 
 def shuffle(

@@ -1,7 +1,7 @@
 """Tests of kept fits: when they are due, and how customers are scored with them until then."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from math import inf, log
@@ -9,7 +9,7 @@ from math import inf, log
 import duckdb
 import numpy as np
 import pytest
-from conftest import dbt, run_step
+from conftest import Query, dbt, run_step
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from scipy.special import hyp2f1
@@ -18,7 +18,6 @@ from test_pipeline import fingerprint
 from ml import cluster, tables
 from ml.refits import Basis, Rules, reason_to_fit, stability_index
 
-Query = Callable[[str], list[tuple]]
 FIT_DAY = date(2026, 6, 10)
 KEPT = Basis(FIT_DAY, 1000, "as it was")
 

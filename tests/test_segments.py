@@ -1,13 +1,10 @@
 """Tests that segment names and the playbook's words are true of each customer in all data sets."""
 
 import csv
-from collections.abc import Callable
 
 import duckdb
-from conftest import DATA_SETS, ROOT, on_data
+from conftest import DATA_SETS, ROOT, Query, on_data
 from pyspark.sql import SparkSession
-
-Query = Callable[[str], list[tuple]]
 
 # Customers on the as-of date and at each month end, compared with the others on the same day.
 # others: the other customers with a purchase; later: those of them who have bought since.

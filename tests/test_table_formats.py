@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +15,7 @@ import pytest
 from conftest import (
     DATA,
     ROOT,
+    Query,
     build_tables,
     dbt,
     empty_state,
@@ -30,7 +31,6 @@ from test_standalone_cluster import PASSWORD, metastore  # noqa: F401 -- a fixtu
 
 pytestmark = pytest.mark.slow
 
-Query = Callable[[str], list[tuple]]
 DRIVER = "org.postgresql.Driver"
 SETTINGS_FOR_POSTGRESQL = "spark.jars.packages org.postgresql:postgresql:42.7.14\n"
 SETTINGS_FOR_DELTA = """

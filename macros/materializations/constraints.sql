@@ -36,16 +36,16 @@
 {% endmacro %}
 
 
-{#- All constraints of the model, as {name: SQL that counts the rows that break it}. -#}
-{% macro constraint_checks() %}
+{#- All constraints of the model, as {name: SQL that counts the rows of a table or query that break it}. -#}
+{% macro constraint_checks(rows) %}
     {% set checks = {} %}
     {% for column in model.columns.values() %}
         {% for constraint in column.constraints %}
-            {% do checks.update(customer_behavior.constraint_check(constraint, [column.name])) %}
+            {% do checks.update(customer_behavior.constraint_check(constraint, [column.name], rows)) %}
         {% endfor %}
     {% endfor %}
     {% for constraint in model.constraints %}
-        {% do checks.update(customer_behavior.constraint_check(constraint, constraint.columns)) %}
+        {% do checks.update(customer_behavior.constraint_check(constraint, constraint.columns, rows)) %}
     {% endfor %}
     {{ return(checks) }}
 {% endmacro %}
@@ -53,15 +53,17 @@
 
 {#- One constraint as {name: SQL}; several for not_null, one per column. As in standard SQL, a check passes on
     null and unique ignores rows with a null. A primary key is unique and not null. -#}
-{% macro constraint_check(constraint, columns) %}
+{% macro constraint_check(constraint, columns, rows) %}
     {% set quoted = [] %}
     {% for column in columns %}
         {% do quoted.append(adapter.quote(column)) %}
     {% endfor %}
     {% set names = columns | join(', ') %}
     {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
-    {# With several arguments, both forms of count ignore rows with a null. #}
-    {% set repeated = 'count({0}) - count(distinct {0})'.format(quoted | join(', ')) %}
+    {# With several arguments, count ignores rows with a null. The keys have a query of their own: beside a
+       count(distinct), Spark would compute all other counts per key. #}
+    {% set repeated = 'count({0}) - (select count({0}) from (select distinct {0} from {1}))'
+        .format(quoted | join(', '), rows) %}
     {% if constraint.type == 'not_null' %}
         {% set checks = {} %}
         {% for column in columns %}
@@ -83,11 +85,21 @@
 {% endmacro %}
 
 
+{#- The rows that this run writes to a build, after FROM; `is_addition` if the build keeps rows of earlier runs. -#}
+{% macro written_rows(build, is_addition) %}
+    {{ return(build ~ ' where ' ~ customer_behavior.of_this_run() if is_addition else build) }}
+{% endmacro %}
+
+
+{% macro of_this_run() %}
+    {{ return("run = '" ~ customer_behavior.run_stamp() ~ "'") }}
+{% endmacro %}
+
+
 {#- Takes the measures of the rows that this run has written to a build and runs the checks on them, in one query.
     Returns the measures. If constraints are broken, drops these rows and raises an error that names them. -#}
 {% macro check_constraints(build, columns, checks, is_addition) %}
-    {% set of_run = "run = '" ~ customer_behavior.run_stamp() ~ "'" %}
-    {% set written = build ~ ' where ' ~ of_run if is_addition else build %}
+    {% set written = customer_behavior.written_rows(build, is_addition) %}
     {% set measured = customer_behavior.measures(columns) %}
     {% set counted = measured + checks.values() | list %}
     {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ written).rows[0].values() | list %}
@@ -97,7 +109,7 @@
     {% endfor %}
     {% if broken %}
         {% set dropping = 'alter table {} drop partition ({})' if is_addition else 'drop table {}' %}
-        {% do run_query(dropping.format(build, of_run)) %}
+        {% do run_query(dropping.format(build, customer_behavior.of_this_run())) %}
         {% do exceptions.raise_compiler_error(
             'constraints of ' ~ model.name ~ ' broken, nothing published: ' ~ broken | join('; ')
         ) %}

@@ -21,7 +21,8 @@
     {{ run_hooks(pre_hooks) }}
 
     {% set columns = customer_behavior.contract_columns(sql) %}
-    {% set checks = customer_behavior.constraint_checks() %}
+    {% set is_addition = kept | length > 0 %}
+    {% set checks = customer_behavior.constraint_checks(customer_behavior.written_rows(build, is_addition)) %}
     {% if live is none %}
         {% do run_query('create database if not exists ' ~ build.schema) %}
     {% endif %}
@@ -32,7 +33,7 @@
         insert into {{ build }} by name
         {{ sql if not customer_behavior.kept_by() else customer_behavior.with_run(sql) }}
     {% endcall %}
-    {% set measured = customer_behavior.check_constraints(build, columns, checks, is_addition=kept | length > 0) %}
+    {% set measured = customer_behavior.check_constraints(build, columns, checks, is_addition) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}

@@ -9,8 +9,8 @@ from ml.session import StepError
 
 # A proposal uses at most this many texts of a column.
 SAMPLE_TEXTS = 50
-# Placeholders that systems write for an unknown date; staging rejects them, too. Midnight in a time zone
-# east of UTC is on the day before.
+# Placeholders that systems write for an unknown date; staging rejects them, too. Midnight in a time
+# zone east of UTC is on the day before.
 SENTINEL_DAYS = (
     *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
     "1753-01-01",

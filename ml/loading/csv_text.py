@@ -6,6 +6,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from ml.loading.formats import Format, format_line
@@ -94,9 +95,10 @@ def decoded_chunks(path: Path, chunks: Iterator[bytes], encoding: str) -> Iterat
     """Yields chunks in another encoding as UTF-8; raises StepError where they do not fit it."""
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 0
-    for chunk in chunks:
+    for chunk in chain(chunks, (b"",)):
         try:
-            text = decoder.decode(chunk)
+            # The empty chunk ends the file, which must not end within a character.
+            text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             before = codecs.decode(chunk[: error.start], encoding, "replace").encode()
             raise StepError(

@@ -112,7 +112,11 @@ def settled(
             return is_loaded
         return not (is_loaded and (replaces_all or file.path in replaced))
 
-    replaced = {file.path for file in files if file.loaded_at == loaded_at}
+    replaced = {
+        file.path
+        for file in files
+        if file.section == "transactions" and file.loaded_at == loaded_at
+    }
     return [file for file in files if counts(file)]
 
 

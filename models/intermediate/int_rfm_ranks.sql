@@ -61,8 +61,9 @@ final as (
         distinct_values.value,
         distinct_values.customers,
         ranked_bins.customers_below + sum(distinct_values.customers) over (
+            -- The column with the most values comes first: it decides most comparisons of the sort.
             partition by
-                distinct_values.scored_on, distinct_values.metric, distinct_values.bin_number
+                distinct_values.bin_number, distinct_values.metric, distinct_values.scored_on
             order by distinct_values.value
         ) - distinct_values.customers as worse_customers,
         ranked_bins.compared_customers

@@ -19,7 +19,6 @@ final as (
         transactions.ordered_at,
         transactions.ordered_on,
 
-        transactions.product_id,
         transactions.product_category,
         transactions.payment_method,
 

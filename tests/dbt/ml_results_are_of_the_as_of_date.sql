@@ -22,15 +22,19 @@ with as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
+-- Spark would group by each distinct value that it counts, so this compares the least with the greatest.
 results as (
     {% for step, table in scored_tables %}
         select
             '{{ step }}' as step,
-            run_id,
-            as_of_date,
-            fitted_on
+            min(run_id) as first_run,
+            max(run_id) as last_run,
+            min(as_of_date) as earliest_day,
+            max(as_of_date) as latest_day,
+            min(fitted_on) as earliest_fit,
+            max(fitted_on) as latest_fit
         from {{ source('ml', table) }}
-        {{ 'union' if not loop.last }}
+        {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
 
@@ -38,37 +42,44 @@ fits as (
     {% for step, table in fit_tables %}
         select
             '{{ step }}' as step,
-            run_id,
-            fitted_on
+            min(run_id) as first_run,
+            max(run_id) as last_run,
+            min(fitted_on) as earliest_fit,
+            max(fitted_on) as latest_fit
         from {{ source('ml', table) }}
-        union
+        union all
     {% endfor %}
     select
         step,
-        cast(null as string) as run_id,
-        fitted_on
+        cast(null as string) as first_run,
+        cast(null as string) as last_run,
+        earliest_fit,
+        latest_fit
     from results
 ),
 
 final as (
     select
         results.step,
-        count(distinct results.run_id) as runs,
-        min(results.as_of_date) as earliest_day
+        min(results.first_run) as first_run,
+        max(results.last_run) as last_run,
+        min(results.earliest_day) as earliest_day
     from results
     cross join as_of
-    group by results.step
+    group by results.step, as_of.as_of_date
     having
-        count(distinct results.run_id) > 1
-        or count_if(results.as_of_date != as_of.as_of_date) > 0
+        min(results.first_run) <> max(results.last_run)
+        or min(results.earliest_day) <> as_of.as_of_date
+        or max(results.latest_day) <> as_of.as_of_date
     union all
     select
         'fit of ' || step as step,
-        count(distinct run_id) as runs,
-        min(fitted_on) as earliest_day
+        min(first_run) as first_run,
+        max(last_run) as last_run,
+        min(earliest_fit) as earliest_day
     from fits
     group by step
-    having count(distinct run_id) > 1 or count(distinct fitted_on) > 1
+    having min(first_run) <> max(last_run) or min(earliest_fit) <> max(latest_fit)
 )
 
 select * from final

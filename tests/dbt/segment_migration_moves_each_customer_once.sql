@@ -19,25 +19,32 @@ months as (
     from month_ends
 ),
 
+segments as (
+    select
+        month_end,
+        segment,
+        count(*) as customers
+    from history
+    group by month_end, segment
+),
+
 expected as (
     select
         months.month_end,
         'to' as side,
-        history.segment,
-        count(*) as customers
-    from history
-    inner join months on history.month_end = months.month_end
+        segments.segment,
+        segments.customers
+    from segments
+    inner join months on segments.month_end = months.month_end
     where months.previous_month_end is not null
-    group by months.month_end, history.segment
     union all
     select
         months.month_end,
         'from' as side,
-        history.segment,
-        count(*) as customers
-    from history
-    inner join months on history.month_end = months.previous_month_end
-    group by months.month_end, history.segment
+        segments.segment,
+        segments.customers
+    from segments
+    inner join months on segments.month_end = months.previous_month_end
 ),
 
 moved as (

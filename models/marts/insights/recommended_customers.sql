@@ -14,7 +14,7 @@ recommendations as (
 
 -- Rows are sorted before they get a text, and only by a query that reads the place.
 listed as (
-    select
+    select /*+ broadcast(audiences), broadcast(recommendations) */
         recommendations.priority,
         row_number() over (
             partition by recommendations.priority
@@ -27,12 +27,12 @@ listed as (
         members.churn_risk,
         members.net_revenue,
         members.value_at_stake
-    from recommendations
-    inner join audiences on recommendations.audience = audiences.audience
-    inner join members
+    from members
+    inner join audiences
         on
-            audiences.audience_type = members.audience_type
-            and audiences.subject is not distinct from members.subject
+            members.audience_type = audiences.audience_type
+            and members.subject is not distinct from audiences.subject
+    inner join recommendations on audiences.audience = recommendations.audience
 ),
 
 final as (
