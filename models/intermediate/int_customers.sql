@@ -103,11 +103,14 @@ final as (
         all_customers.*,
         all_customers.gross_cents - all_customers.returned_cents as net_cents,
         datediff(as_of.as_of_date, all_customers.last_order_on) as recency_days,
-        -- A registration after the as-of date is not known yet.
         datediff(
             as_of.as_of_date,
             least(
-                case when all_customers.registered_on <= as_of.as_of_date then all_customers.registered_on end,
+                -- A registration after the as-of date is not known yet.
+                case
+                    when all_customers.registered_on <= as_of.as_of_date
+                        then all_customers.registered_on
+                end,
                 all_customers.first_order_on
             )
         ) as tenure_days

@@ -9,10 +9,11 @@
     )
 }}
 
-{#- Days that programs write when they do not know the date. Midnight in a time zone east of UTC is on the day before. -#}
+{#- Days that programs write when they do not know the date. Midnight in a time zone east of UTC is on the
+    day before. -#}
 {%- set placeholder_days -%}
-    date '0001-01-01', date '1753-01-01', date '1899-12-30', date '1899-12-31', date '1900-01-01', date '1970-01-01',
-    date '9999-12-31'
+    date '0001-01-01', date '1753-01-01', date '1899-12-30', date '1899-12-31', date '1900-01-01',
+    date '1970-01-01', date '9999-12-31'
 {%- endset -%}
 
 -- 1. Each line gets its keys and its version.
@@ -67,7 +68,8 @@ lines as (
     select
         transactions.*,
         accepted_versions.latest_version as latest_accepted_version,
-        coalesce(array_contains(accepted_versions.versions, transactions.version), false) as is_accepted_already
+        coalesce(array_contains(accepted_versions.versions, transactions.version), false)
+            as is_accepted_already
     from transactions
     left join accepted_versions on transactions.transaction_id = accepted_versions.transaction_id
 ),
