@@ -48,6 +48,8 @@ def start(step: str) -> SparkSession:
         # By default the client silently retries for ten minutes when the server is gone.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
     spark.conf.set("spark.sql.session.timeZone", "UTC")
+    # What a step reads into arrays must fit into spark.driver.maxResultSize, compressed.
+    spark.conf.set("spark.sql.execution.arrow.compression.codec", "zstd")
     describe(spark, "read")
     return spark
 
