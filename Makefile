@@ -139,7 +139,7 @@ summary:
 recorded:
 	@$(LAST_RUN) record
 
-forgotten:
+forgotten:  ## ends an erasure that stopped halfway: drops old builds, stored failures and logs
 	@$(DBT) --quiet run-operation drop_earlier_builds
 	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) forget
 
