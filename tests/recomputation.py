@@ -977,7 +977,7 @@ INSIGHT_MARTS = {
                 as_of_date - {WINDOW_DAYS} * w as last_on,
                 as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
                 period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
-                and period.last_on >= as_of_date - {WINDOW_DAYS} * w
+                and period.last_on >= as_of_date - {WINDOW_DAYS}
                 and not has_late_lines as is_covered
             from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),
