@@ -265,9 +265,9 @@ def dbt(server: dict[str, str], *arguments: str) -> str:
 
 
 def run_step(server: dict[str, str], *arguments: object) -> str:
-    """Runs a PySpark step (a module) on the server, and returns what it prints."""
+    """Runs a PySpark step (a module, or -c and a program), and returns what it prints."""
     result = subprocess.run(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, *(() if arguments[0] == "-c" else ("-m",)), *arguments],
         cwd=ROOT,
         env=step_environment(server),
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from conftest import Data, build_tables, dbt, on_data
+from conftest import Data, build_tables, dbt, on_data, run_step
 from pyhive import hive
 from pyhive.exc import OperationalError
 from TCLIService.ttypes import TOperationState
@@ -140,3 +140,13 @@ def test_an_answer_too_large_is_refused_and_the_server_goes_on(server: dict[str,
             cursor.execute("select id, uuid() from range(0, 30000000, 1, 100)")
         cursor.execute("select 1")
         assert cursor.fetchall() == [(1,)]
+
+
+def test_a_step_reads_the_histories_of_ten_million_customers(server: dict[str, str]):
+    """Nine million rows of twelve columns: 860 MB, which count compressed."""
+    columns = ", ".join(f"id div {100_000 - number} % 700 as column_{number}" for number in range(12))
+    program = (
+        "from ml.session import start; "
+        f"print(start('histories').sql('select {columns} from range(9000000)').toArrow().num_rows)"
+    )
+    assert run_step(server, "-c", program) == "9000000\n"
