@@ -1,5 +1,6 @@
 """Erasing a customer from the raw tables; tests/test_operations.py tests that no trace is left."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -70,3 +71,23 @@ def test_unknown_customer_is_an_error_and_erases_nothing(spark: SparkSession, ra
     with pytest.raises(session.StepError, match="nothing was erased"):
         erase.erase(spark, "Ann")
     assert spark.table("test_erase.transactions").count() == 4
+
+
+def test_a_broken_line_with_the_id_in_its_text_is_erased(spark: SparkSession, raw_tables: None):
+    texts = {"5": "2026-01-05,ann,too,many", "6": "2026-01-05,annette,too,many", "7": "(a+,5"}
+    rows = [
+        (key, *[None] * 5, Decimal(1), *[None] * 5, json.dumps({"line": text}), None, SECOND)
+        for key, text in texts.items()
+    ]
+    lines = spark.createDataFrame(rows, tables.TRANSACTIONS_COLUMNS)
+    lines.write.insertInto("test_erase.transactions")
+
+    def keys() -> set[str]:
+        found = spark.table("test_erase.transactions").select("transaction_id").collect()
+        return {row.transaction_id for row in found}
+
+    erase.erase(spark, "ann")
+    assert keys() == {"2", "3", "6", "7"}
+    # The id is no regular expression.
+    erase.erase(spark, "(a+")
+    assert keys() == {"2", "3", "6"}
