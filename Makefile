@@ -114,7 +114,7 @@ erased:
 	@$(STEP) -m ml.erase
 
 # In a first run, dbt reads the project while Spark reads the data.
-$(PARSED):
+$(PARSED): | parameters
 	@$(DBT) --quiet parse
 
 before_ml after_ml:

@@ -20,13 +20,17 @@ from ml.session import StepError, log, run, start
 from ml.tables import is_view, replace_table, set_version, table_properties
 
 # A line whose fields cannot be separated has no customer, but its text may contain the id.
+# The id is quoted for the pattern as Java's Pattern.quote does.
 IN_BROKEN_LINE = (
-    r"get_json_object(unparsed_values, '$.line') rlike concat(r'(?<!\w)\Q', id, r'\E(?!\w)')"
+    r"get_json_object(unparsed_values, '$.line') rlike "
+    r"concat(r'(?U)(?<!\w)\Q', replace(id, r'\E', r'\E\\E\Q'), r'\E(?!\w)')"
 )
 
 
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     """Rewrites the raw tables without the customer; returns how many rows each table loses.
+
+    Lines whose fields cannot be separated go, too, if their text has the id anywhere.
 
     The tables keep their properties, so that the next run does not load or generate them again. In
     a table that stays where it is, its owner must delete the customer's rows first. Then its view

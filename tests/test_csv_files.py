@@ -250,6 +250,12 @@ def test_certain_dialect_is_recognized(tmp_path: Path, delimiter: str, before: s
     assert (names, rows, broken) == (["ordered_at", "customer_id", "amount"], ROWS, [])
 
 
+def test_a_file_that_ends_within_a_character_is_refused(tmp_path: Path):
+    content = "customer_id,ordered_at,amount\na,2024-01-05,12.50\n".encode("utf-16")
+    with pytest.raises(StepError, match="is not utf-16: truncated data"):
+        read(tmp_path, content[:-1])
+
+
 def test_compressed_files_and_carriage_returns_are_read(tmp_path: Path):
     content = b"customer_id,ordered_at,amount\ra,d,1\rb,d,2\r"
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content))

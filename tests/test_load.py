@@ -27,8 +27,6 @@ from ml.loading.sources import read_source, staging
 from ml.session import StepError
 
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
-DATA = Path(__file__).parents[2] / "shared" / "data"
-MAPPINGS = Path(load.__file__).parent / "mappings"
 REQUIRED = {"customer_id": "customer", "ordered_at": "day", "amount": "amount"}
 
 

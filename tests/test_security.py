@@ -30,6 +30,12 @@ class TestServer:
         for address in addresses:
             assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, address
 
+    def test_other_accounts_cannot_read_the_lists_of_customers(
+        self, data: Data, server: dict[str, str]
+    ):
+        lists = Path(server["DBT_TARGET_PATH"]) / "site" / "audiences"
+        assert lists.stat().st_mode & 0o777 == 0o700
+
     def test_token_is_only_in_its_file(self, data: Data, server: dict[str, str]):
         path = Path(server["STATE_DIR"]) / "connect-token"
         assert path.stat().st_mode & 0o777 == 0o600

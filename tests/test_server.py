@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from server.environment import ServerError
 from server.java import find_java
 from server.packages import jars_of_packages
 from server.parameters import check
+from server.spark_server import runs_on_these_ports
 
 GIBIBYTE = 2**30
 # A word of each step's command, in the order of the flow.
@@ -109,6 +111,25 @@ def test_only_a_date_is_an_as_of_date(text: str):
         check(parameters | {"AS_OF_DATE": right})
     with pytest.raises(StepError, match=f"must be a date such as 2026-06-30, not '{text}'"):
         check(parameters | {"AS_OF_DATE": text})
+
+
+def test_a_load_needs_files():
+    with pytest.raises(StepError, match="make load needs files to load"):
+        check({"N_CUSTOMERS": "1", "SEED": "1", "BEGIN": "added"})
+
+
+def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = tmp_path / "server.conf"
+    settings.write_text("spark.connect.grpc.binding.port 15002\n")
+    monkeypatch.setattr("server.settings.WRITTEN", settings)
+    program = "import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, "hive.server2.thrift.port=10000"]) as it:
+        for thrift_port, connect_port in (("10000", "15002"), ("10001", "15002"), ("10000", "1")):
+            ports = {"THRIFT_PORT": thrift_port, "CONNECT_PORT": connect_port}
+            monkeypatch.setattr("server.spark_server.PORTS", ports)
+            same = (thrift_port, connect_port) == ("10000", "15002")
+            assert runs_on_these_ports(it.pid) == same
+        it.kill()
 
 
 @pytest.mark.slow

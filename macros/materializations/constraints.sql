@@ -98,11 +98,10 @@
 
 {#- Takes the measures of the rows that this run has written to a build and runs the checks on them, in one query.
     Returns the measures. If constraints are broken, drops these rows and raises an error that names them. -#}
-{% macro check_constraints(build, columns, checks, is_addition) %}
-    {% set written = customer_behavior.written_rows(build, is_addition) %}
+{% macro check_constraints(build, rows, columns, checks, is_addition) %}
     {% set measured = customer_behavior.measures(columns) %}
     {% set counted = measured + checks.values() | list %}
-    {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ written).rows[0].values() | list %}
+    {% set counts = run_query('select ' ~ counted | join(', ') ~ ' from ' ~ rows).rows[0].values() | list %}
     {% set broken = [] %}
     {% for name, count in zip(checks, counts[measured | length:]) if count %}
         {% do broken.append(name ~ ' (' ~ count ~ (' row)' if count == 1 else ' rows)')) %}

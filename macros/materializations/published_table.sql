@@ -22,7 +22,8 @@
 
     {% set columns = customer_behavior.contract_columns(sql) %}
     {% set is_addition = kept | length > 0 %}
-    {% set checks = customer_behavior.constraint_checks(customer_behavior.written_rows(build, is_addition)) %}
+    {% set rows = customer_behavior.written_rows(build, is_addition) %}
+    {% set checks = customer_behavior.constraint_checks(rows) %}
     {% if live is none %}
         {% do run_query('create database if not exists ' ~ build.schema) %}
     {% endif %}
@@ -33,7 +34,7 @@
         insert into {{ build }} by name
         {{ sql if not customer_behavior.kept_by() else customer_behavior.with_run(sql) }}
     {% endcall %}
-    {% set measured = customer_behavior.check_constraints(build, columns, checks, is_addition) %}
+    {% set measured = customer_behavior.check_constraints(build, rows, columns, checks, is_addition) %}
 
     {% if existing is not none and not existing.is_view %}
         {% do adapter.drop_relation(existing) %}
@@ -104,8 +105,7 @@
 {% endmacro %}
 
 
-{#- A metastore accepts at most 256 characters in a column's comment. It takes a minute to refuse a
-    longer one. -#}
+{#- A metastore accepts at most 256 characters in a column's comment, and refuses a longer one slowly. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}

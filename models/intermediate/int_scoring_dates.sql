@@ -45,7 +45,7 @@ scoring_dates as (
 final as (
     select
         scored_on,
-        date_add(lag(scored_on, 1, date '0000-01-01') over (order by scored_on), 1) as counts_from,
+        date_add(lag(scored_on, 1, date '0001-01-01') over (order by scored_on), 1) as counts_from,
         is_month_end,
         is_holdout_start,
         is_as_of_date

@@ -16,9 +16,8 @@
     date '1970-01-01', date '9999-12-31'
 {%- endset -%}
 
--- 1. Each line gets its keys and its version.
--- 2. The rules on one line reject it: checked_lines.
--- 3. Other lines with the same id reject it: copies, later versions, deletions: classified_lines.
+-- Each line gets its keys and its version. In checked_lines, a rule on the line itself may reject it. In
+-- classified_lines, other lines with its id may reject it: copies, later versions, deletions.
 with raw_transactions as (
     select
         *,
@@ -190,10 +189,14 @@ final as (
         product_category,
         payment_method,
 
-        -- A text that is not a number stays unknown; no text means one unit.
+        -- A quantity that cannot be read stays unknown, and so does that of a broken line. None means one unit.
         cast(
             1000 * case
-                when quantity is not null or unparsed_values is not null then quantity
+                when
+                    quantity is not null
+                    or get_json_object(unparsed_values, '$.quantity') is not null
+                    or get_json_object(unparsed_values, '$.line') is not null
+                    then quantity
                 when amount < 0 then -1
                 else 1
             end as bigint

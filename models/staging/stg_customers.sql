@@ -13,8 +13,8 @@ keyed_customers as (
     where customer_id is not null
 ),
 
--- A source may list a customer more than once: the latest registration counts. Of equal registrations, one
--- with known attributes counts; their order makes every run take the same one, as loading does.
+-- A source may list a customer more than once: the latest registration counts. Of equal registrations, the
+-- row with the greatest values counts, known before unknown, so that every run takes the same one.
 numbered_copies as (
     select
         *,
