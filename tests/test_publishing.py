@@ -221,6 +221,28 @@ class TestReplacing:
         ]
         assert query("select * from publishing_columns.changing") == [("one", 1)]
 
+    def test_a_view_is_replaced_only_after_a_change(self, tiny_project: MakeProject, query: Query):
+        project = tiny_project("publishing_views")
+        project.add_model("below", "select 1 as id", config={"materialized": "table"})
+        sql = "select *, {{ var('factor') }} * id as product from {{ ref('below') }}"
+        project.add_model("above", sql, config={"materialized": "view"})
+
+        def created(*options: str, factor: int = 1) -> str:
+            for result in project.dbt("run", *options, factor=factor).values():
+                assert result.status == "success", result.message
+            return described(query, "publishing_views.above")["Created Time"][0]
+
+        first = created()
+        assert created() == first
+        changed = created(factor=2)
+        assert changed != first
+        assert query("select * from publishing_views.above") == [(1, 2)]
+        project.add_model("below", "select '3' as id", config={"materialized": "table"})
+        below = created(factor=2)
+        assert below != changed
+        assert query("select * from publishing_views.above") == [("3", 6)]
+        assert created("--full-refresh", factor=2) != below
+
     def test_all_but_two_builds_are_dropped_and_no_neighbor_is(
         self, tiny_project: MakeProject, query: Query
     ):

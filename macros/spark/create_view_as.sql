@@ -1,0 +1,24 @@
+{#- Overrides dbt-spark's macro. `create or replace view` drops the view first, so that for a moment it is missing.
+    Therefore a view that has not changed stays. What it is made from includes the code of the models before it, because a
+    view keeps the columns that these had when it was created. -#}
+{% macro spark__create_view_as(relation, sql) -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do assert_columns_equivalent(sql) -%}
+    {%- endif -%}
+    {%- set columns -%}
+        {%- if config.persist_column_docs() -%}
+            ({{ get_persist_docs_column_list(model.columns, get_columns_in_query(sql)) }})
+        {%- endif -%}
+    {%- endset -%}
+    {%- set made_from = local_md5(code_before(model) | join ~ columns ~ comment_clause() ~ sql) -%}
+    {%- set existing = load_cached_relation(relation) -%}
+    {%- set is_same = existing and made_from in existing.information and live_build(existing) is none -%}
+    {%- if is_same and not flags.FULL_REFRESH -%}
+        select 'unchanged'
+    {%- else -%}
+        create or replace view {{ relation }} {{ columns }}
+        {{ comment_clause() }}
+        tblproperties ('made_from' = '{{ made_from }}')
+        as {{ sql }}
+    {%- endif -%}
+{%- endmacro %}
