@@ -189,7 +189,7 @@ final as (
         product_category,
         payment_method,
 
-        -- A quantity that cannot be read stays unknown, and so does that of a broken line. None means one unit.
+        -- A quantity that cannot be read stays unknown, as does that of a broken line. None means one unit.
         cast(
             1000 * case
                 when
