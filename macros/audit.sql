@@ -50,7 +50,8 @@
     rows of the oldest commands. -#}
 {% macro add_to_audit(name, rows) %}
     {% if rows %}
-        {% set table = source('audit', name) %}
+        {# With --empty, a source is a query; its name is not. #}
+        {% set table = source('audit', name).render() %}
         {% set node = graph.nodes['model.customer_behavior.int_as_of_date'] %}
         {% set as_of = adapter.get_relation(node.database, node.schema, node.alias) %}
         {% set values = [] %}
