@@ -29,7 +29,7 @@ export DBT_TARGET_PATH ?= target/$(DBT_SCHEMA_PREFIX)
 export DBT_LOG_PATH ?= logs/$(DBT_SCHEMA_PREFIX)
 endif
 export DBT_SCHEMA_PREFIX
-# What STATE_DIR keeps of an environment ends with its prefix.
+# In STATE_DIR, the names of an environment's lock and record end with its prefix.
 SUFFIX := $(DBT_SCHEMA_PREFIX:%=-%)
 
 PYTHON := .venv/bin/python
@@ -42,12 +42,12 @@ STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" $(PYTHON)
 GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(REPLACE_LOADED),--replace-loaded)
-# The shell reads a path from its environment, so that no character of it has a second meaning.
+# Paths are environment variables, so that the shell does not interpret special characters in them.
 LOAD = $(STEP) -m ml.load --transactions "$$TRANSACTIONS" \
 	$(if $(CUSTOMERS),--customers "$$CUSTOMERS") $(if $(MAPPING),--mapping "$$MAPPING")
 
 LAST_RUN = $(STEP) -m server.last_run
-# What dbt keeps of a project that it has read.
+# dbt's cache of the parsed project.
 PARSED := $(or $(DBT_TARGET_PATH),target)/partial_parse.msgpack
 
 # One lock around all steps of an environment: two runs would build the same tables. Two steps run at a time, or as many as
@@ -60,7 +60,7 @@ LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-pri
 	history profile docs serve pictures setup setup-tests lock audit clean
 
 help:  ## lists the commands
-	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 run:  ## everything that has changed: data, models, personas, lifetime value, the sites; and a summary
 	+@$(LOCKED) needed
@@ -152,7 +152,7 @@ test_all: setup-tests lint  ## the same, and every data set, faults, load, incre
 test_hours: setup-tests  ## fifty kills and thousands of hostile files
 	@$(PYTEST) -m hours
 
-bench: setup-tests  ## times every step at N_CUSTOMERS, next to other implementations; or complete runs AGAINST a commit
+bench: setup-tests  ## times every step at N_CUSTOMERS and other implementations; with AGAINST=COMMIT, complete runs of both
 	@PYTHONPATH=tests $(PYTHON) -m $(if $(AGAINST),tests.bench.against "$(AGAINST)",tests.bench.bench) \
 		--customers "$(N_CUSTOMERS)"
 

@@ -9,7 +9,7 @@ with validation as (
     where customers > 0
 ),
 
--- The mart has only the rate: rounding gives back the exact number of customers.
+-- The mart has only the rate. Rate times customers, rounded, is the exact number of customers who came back.
 repurchases as (
     select
         *,

@@ -1,4 +1,4 @@
--- Which personas are we losing, and how much revenue did they bring?
+-- Which personas are we losing, and how much revenue did their high-risk customers bring?
 --
 -- Read: compare high_risk_share with that of the other personas.
 -- Beware: recency is part of both the persona and the risk, so the two are not independent.

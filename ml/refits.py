@@ -76,7 +76,7 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
         return f"the last fit is {days} days old"
     changed = abs(now.orders - kept.orders) / max(now.orders, 1)
     if changed > rules.refit_share:
-        return f"{changed:.1%} of the orders are new since the last fit"
+        return f"the number of orders has changed by {changed:.1%} since the last fit"
     return None
 
 

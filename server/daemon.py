@@ -89,19 +89,23 @@ class Daemon:
     def stop(self) -> None:
         """Stops it, if it runs, and returns when it is gone."""
         if pid := self.running_pid():
-            os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
-            while self.running_pid():
-                if time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
-                time.sleep(0.1)
+            # It may end between the question whether it runs and the signal.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+                while self.running_pid():
+                    if time.monotonic() > deadline:
+                        os.kill(pid, signal.SIGKILL)
+                    time.sleep(0.1)
             print(f"{self.title} stopped")
         self.pid_file.unlink(missing_ok=True)
 
     def last_error(self) -> str:
         """Returns the line of its log that best explains why it ended."""
         text = self.log_file.read_text(errors="replace")
-        lines = [line for line in text.splitlines() if not line.startswith("\tat ")]
+        lines = [
+            line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")
+        ]
         # When a cluster refuses, the reason comes before exceptions that only follow from it.
         for pattern in (r"Reason:", r"Caused by|Exception|[Ee]rror|Could not", ""):
             matching = [line for line in lines if re.search(pattern, line)]

@@ -108,7 +108,7 @@ def test_a_changed_document_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_every_file_that_a_run_reads_is_compared():
-    """Documents, tests and what only developers need are not."""
+    """Documents, pytest files and the files of development tools are not compared."""
     compared = {name for names in last_run.FILES.values() for name in names}
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True

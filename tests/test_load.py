@@ -5,12 +5,14 @@ import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from string import ascii_letters
 
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,6 +26,7 @@ from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.loading.number_formats import number_evidence, plain_number, recognized_number_format
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
 from ml.loading.sources import read_source, staging
+from ml.loading.time_patterns import READ_LETTERS
 from ml.session import StepError
 
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -308,7 +311,8 @@ def test_expression_that_cannot_be_used_is_refused(spark, expression, message):
 
 def test_message_about_missing_columns_has_a_working_mapping(spark):
     rows = spark.sql(
-        "select 'a' as client, '2026-01-01' as `Order Date`, '2' as Price, 3 as Qty, 1 as quantity"
+        "select 'a' as client, '2026-01-01' as `Order Date`, '2' as UnitPrice, 3 as Qty, "
+        "1 as quantity"
     )
     with pytest.raises(StepError, match="lacks customer_id, ordered_at, amount") as error:
         transactions(rows, None, LOADED_AT)
@@ -514,7 +518,8 @@ def test_date_format_reads_only_times_of_its_pattern(spark, tmp_path, times, pat
         ("%d/%m/%Y %H:%M", "write 'dd/MM/yyyy HH:mm'"),
         ("dd/mm/yyyy", "m is the minute, M the month; write 'dd/MM/yyyy'"),
         ("TT.MM.JJJJ", "'T' is not a letter of Spark's patterns"),
-        ("dd/MM/yyyy hh:mm", "needs a (AM or PM); write 'dd/MM/yyyy HH:mm'"),
+        ("dd.mm.yyyy HH:mm", "m is the minute, M the month; write 'dd.MM.yyyy HH:mm'"),
+        ("dd/MM/yyyy hh:mm", "the letter a (AM or PM); write 'dd/MM/yyyy HH:mm'"),
         ("EEE, d MMM yyyy", "weekdays"),
     ],
 )
@@ -523,6 +528,19 @@ def test_wrong_time_pattern_is_explained(spark, pattern, message):
     with pytest.raises(StepError, match=re.escape(message)) as refused:
         check_expression(source(spark), "transactions", "ordered_at", expression)
     assert "\n" not in str(refused.value)
+
+
+def test_a_pattern_may_have_only_letters_that_spark_reads(spark):
+    def is_read(letter: str) -> bool:
+        pattern = letter * (2 if letter == "V" else 1)
+        try:
+            spark.sql(f"select try_to_timestamp('x', '{pattern}')").collect()
+        except PySparkException:
+            return False
+        return True
+
+    # Spark accepts g and v, too, but does not document them.
+    assert {letter for letter in ascii_letters if is_read(letter)} == {*READ_LETTERS, "g", "v"}
 
 
 def test_repeated_column_is_an_error_only_where_it_is_needed(spark, tmp_path):

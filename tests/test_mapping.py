@@ -6,6 +6,7 @@ import pytest
 
 from ml.loading.formats import Format
 from ml.loading.mapping import read_mapping
+from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.session import StepError
 
 
@@ -71,3 +72,44 @@ def test_yaml_bomb_and_yaml_with_code_are_refused(tmp_path: Path):
     path.write_text("transactions: !!python/object/apply:os.system ['true']")
     with pytest.raises(StepError, match="is not YAML"):
         read_mapping(str(path))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "advice"),
+    [
+        ("%Y-%m-%dT%H:%M:%S", "yyyy-MM-dd'T'HH:mm:ss"),
+        ("%F %T", "yyyy-MM-dd HH:mm:ss"),
+        ("%-d.%m.%Y", "d.MM.yyyy"),
+        ("yyyy-MM-ddTHH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss"),
+        ("DD/mm/yyyy", "dd/MM/yyyy"),
+        ("YYYY-mm-dd", "yyyy-MM-dd"),
+        ("YYYY-DDD", "yyyy-DDD"),
+        ("yyyymmdd HHmm", "yyyyMMdd HHmm"),
+        ("%d.%m.%Y %I:%M", "dd.MM.yyyy HH:mm"),
+    ],
+)
+def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
+    assert pattern_problem(pattern).endswith(f"; write {advice!r}")
+    assert pattern_problem(advice) is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%A %d %B", "100%", "yyyy-Q", "YYYY-ww", "EEE, d MMM yyyy", "TT.MM.JJJJ"]
+)
+def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern: str):
+    assert pattern not in pattern_problem(pattern)
+
+
+@pytest.mark.parametrize(
+    ("sql", "patterns"),
+    [
+        ("to_date(replace(d, '\\'', ''), 'dd/MM/YYYY')", ["dd/MM/YYYY"]),
+        ('try_to_timestamp(concat(d, " )"), "dd")', ["dd"]),
+        ("to_date(d, 'yyyy''T''HH')", ["yyyy'T'HH"]),
+        ("date_format(to_date(d, 'dd'), 'YY')", ["dd"]),
+        ("to_timestamp('2026-01-01')", []),
+        ("to_date(d, 'dd", []),
+    ],
+)
+def test_time_patterns_are_found_in_sql(sql: str, patterns: list[str]):
+    assert list(patterns_in(sql)) == patterns

@@ -23,7 +23,7 @@ MARTS = sorted(
 
 def fingerprint(query: Query, tables: list[str]) -> dict[str, tuple]:
     """Returns the row count of each table and a checksum that does not depend on row order."""
-    # The column `basis` contains the version of the raw data, which differs from load to load.
+    # The column `basis` is a hash of, among others, the version of the raw data.
     columns = dict.fromkeys(("cluster_selection", "lifetime_value_models"), "* except (basis)")
     checksums = "select count(*), bit_xor(xxhash64(*)), sum(hash(*))"
     return {
@@ -58,7 +58,7 @@ def assert_nothing_is_lost(query: Query) -> None:
 
 
 def assert_revenue_agrees(query: Query) -> None:
-    """Asserts that marts of lines have all revenue, and marts of customers all but the guests'."""
+    """Asserts that behavior marts have all revenue, and customer marts all but the guests'."""
     ((everything,),) = query("select sum(amount_cents) from intermediate.int_transactions")
     for mart in ("category", "payment_method", "weekday_hour"):
         ((revenue,),) = query(f"select sum(net_revenue) from marts.purchases_by_{mart}")
@@ -226,7 +226,7 @@ class TestBadInput:
             files[name.split(".")[0]] = str(tmp_path / name)
         result = make("run", *[word.format(**files) for word in arguments], check=False)
         assert result.returncode != 0
-        # What has changed since the last run is no error.
+        # Lines of make, and lines that report changes since the last run, are not errors.
         others = ("make", "Changed since")
         errors = [line for line in result.stderr.splitlines() if not line.startswith(others)]
         assert len(errors) == 1, result.stderr
@@ -243,12 +243,12 @@ def test_as_of_date_leaves_later_lines_out(query: Query):
     )
     assert later > 0
     ((counted,),) = query("select `rows` from marts.data_quality where reason = 'after_as_of_date'")
-    # After that date, one line of each planted pair of duplicates is rejected as a duplicate.
-    ((repeated,),) = query(
+    # A line that is rejected for another reason does not count as after the as-of date.
+    ((rejected,),) = query(
         "select count(*) from staging.rejected_transactions "
         "where date(ordered_at) > date '2025-12-31' and reason not in ('future_dated')"
     )
-    assert counted == later - repeated
+    assert counted == later - rejected
     assert query("select max(last_order_on) <= date '2025-12-31' from marts.customers") == [(True,)]
 
 
@@ -295,7 +295,7 @@ class TestCdnow:
 
 @pytest.fixture(scope="class")
 def lines() -> duckdb.DuckDBPyConnection:
-    """Loads the source into DuckDB and derives from each line what the definitions state."""
+    """Loads the source lines into DuckDB, with amounts and purchases as definitions.md defines."""
     path = DATA / "online_retail.parquet"
     connection = duckdb.connect()
     connection.sql(
@@ -376,7 +376,7 @@ class TestOlist:
 def test_own_files_load_add_and_stay(
     make: Make, query: Query, server: dict[str, str], tmp_path: Path
 ):
-    """Canonical names need no mapping. The next run builds the lines that `make load` adds."""
+    """Canonical column names need no mapping. A run after `make load` builds the added lines."""
     first, more = tmp_path / "first.csv", tmp_path / "more.csv"
     header = "customer_id,ordered_at,amount,product_category\n"
     first.write_text(f"{header}ann,2026-01-05 10:00:00,12.345,books\n,2026-01-06,5,toys\n")

@@ -1,4 +1,4 @@
-"""Tests of kept fits: when they are due, and how customers are scored with them until then."""
+"""Tests of kept fits: when a new fit is due, and how customers are scored until then."""
 
 import json
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ KEPT = Basis(FIT_DAY, 1000, "as it was")
         (30, 1000, "as it was", "the last fit is 30 days old"),
         (-1, 1000, "as it was", "the last fit is as of a later day, 2026-06-10"),
         # 53 of 1053 orders.
-        (1, 1053, "as it was", "5.0% of the orders are new since the last fit"),
-        (1, 950, "as it was", "5.3% of the orders are new since the last fit"),
+        (1, 1053, "as it was", "the number of orders has changed by 5.0% since the last fit"),
+        (1, 950, "as it was", "the number of orders has changed by 5.3% since the last fit"),
         (0, 1000, "replaced", "the code, the seed, the known features or the raw data"),
     ],
 )
@@ -43,7 +43,7 @@ def test_fit_is_kept_until_there_is_a_reason(
     assert found is None if reason is None else str(found).startswith(reason)
 
 
-def test_without_a_fit_there_is_one():
+def test_a_first_fit_is_always_due():
     assert reason_to_fit(None, KEPT, Rules(30, 0.05)) == "there is no earlier fit"
 
 
@@ -62,7 +62,7 @@ def test_stability_index_by_hand(before: list[int], after: list[int], index: flo
     assert stability_index(before, after) == pytest.approx(index)
 
 
-# --- the step, on lines that are added ----------------------------------------------------
+# --- the steps, when lines are added ----------------------------------------------------
 
 FIT_TABLES = ["ml.cluster_selection", "ml.cluster_dimensions", "ml.cluster_centers"]
 MEMBERS = "ml.customer_clusters"
@@ -78,8 +78,8 @@ READ_BY_LIFETIME_VALUE = (
     *("int_backtest_histories", "int_backtest_spend", "int_backtest_outcomes"),
     "int_refit_rules",
 )
-# The distance of each customer to each center, from the tables alone: by the formulas of the model
-# card and of the columns of ml.cluster_dimensions.
+# The distance of each customer to each center, from the tables alone. The formulas are in the
+# model card and in the column descriptions of ml.cluster_dimensions.
 DISTANCES = """
 with known_values as (
     select customer_key, 'orders' as feature, null as level, ln(1 + orders) as value from customers
@@ -143,7 +143,7 @@ coordinates as (
         dimensions.feature,
         dimensions.level,
         case
-            -- A level that the customer never bought is known: its share is 0.
+            -- If a customer has other levels of a mix, the share of a missing one is 0.
             when known_values.value is null and has_mix.feature is not null
                 then -dimensions.average * dimensions.scale
             when known_values.value is null then 0
@@ -246,7 +246,7 @@ class Shop:
         return str(fitted_on), str(as_of)
 
     def assert_all_are_scored(self) -> None:
-        """Each buyer of today has the nearest center."""
+        """Asserts that each customer with an order is in the cluster with the nearest center."""
         rows = self.query(f"select customer_key, cluster, distance_to_center from {MEMBERS}")
         found = {key: (number, distance) for key, number, distance in rows}
         expected = nearest_centers(self.spark)
@@ -256,9 +256,10 @@ class Shop:
 
 
 def predictions(spark: SparkSession) -> dict[int, tuple[float, float, float]]:
-    """P(alive), orders expected in 90 days and churn score of each customer, from the tables alone.
+    """Returns P(alive), the orders expected in 90 days and the churn score of each customer.
 
-    By equation (10) of Fader, Hardie and Lee (2005), without the transformation that the step uses.
+    Reads only tables. Uses equation (10) of Fader, Hardie and Lee (2005), without the
+    transformation that the step uses. P(alive) is one divided by its denominator.
     For MBG/NBD the customer had one more occasion to leave (Batislam, Denizel and Filiztekin 2007).
     """
     (model,) = spark.table(MODELS).where("is_used and model != 'gamma_gamma'").collect()
@@ -295,7 +296,7 @@ def predictions(spark: SparkSession) -> dict[int, tuple[float, float, float]]:
         history = row.repeat_purchase_days, weeks(first, last), weeks(first, row.scored_on)
         ahead = weeks(row.scored_on, row.scored_on + timedelta(90))
         alive, orders = expected(ahead, *history)
-        # The holdout has 90 days of an average season.
+        # The churn score is for 90 days of an average season: weeks without the seasonal index.
         score = round(expected(90 / 7, *history)[1], 6)
         if ranks:
             recency = (row.last_purchase_day - row.observed_days) / 7
@@ -390,17 +391,17 @@ def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Quer
         centers.to_pylist(), key=str
     )
 
-    # A year of orders, and 29 more days: more than a twentieth, but not old.
+    # A year of orders, and 29 more days: over 5% of the orders are new, but the fit is not old.
     shop.load(date(2024, 7, 5), date(2024, 8, 3))
     shop.build()
-    assert "of the orders are new since the last fit" in shop.cluster()
+    assert "the number of orders has changed by" in shop.cluster()
 
     ((customer_id,),) = query(
         "select min(customer_id) from marts.customer_features where orders > 0"
     )
     run_step({**shop.server, "CUSTOMER_ID": customer_id}, "ml.erase")
     shop.build()
-    assert "the raw data were replaced" in shop.cluster()
+    assert "the raw data have changed since the last fit" in shop.cluster()
     assert "the seed" in shop.cluster("--seed", "43")
 
 

@@ -25,6 +25,7 @@ from test_site import SECTIONS, Numbers, shown, text_of
 
 from ml import tables
 from reports import summary
+from reports.charts import do
 from reports.numbers import UNITS
 from reports.page import render
 from reports.query import QUERIES, Relation, relations_of
@@ -380,6 +381,17 @@ def test_a_loss_has_no_percentage_change():
     lines += [line("bert", MONDAY - timedelta(days=number), 0) for number in range(89)]
     assert "brought net revenue of 50, with" in page_of(lines)
     assert "against the 90 days before" not in summary_of(lines)
+
+
+def test_no_retention_has_the_lightest_color():
+    never = SimpleNamespace(amount=0.0, text="0%")
+    rows = [
+        SimpleNamespace(cohort_month=date(2026, 1, 1), months_since=month, retention_rate=never)
+        for month in range(3)
+    ]
+    chart = do.cohorts(rows, 600, "Retention")
+    assert "--step-1" in chart
+    assert "--step-5" not in chart
 
 
 # --- hours ------------------------------------------------------------------------------

@@ -72,7 +72,9 @@ def example_mapping(source: DataFrame, section: str, known: dict[str, str]) -> s
         return next((sql_name(n) for n in names if re.search(f"(?i){pattern}", n)), None)
 
     guesses = {c: likely(LIKELY_NAMES[c]) or f"<your column for {c}>" for c in REQUIRED[section]}
-    if re.search("(?i)price", guesses.get("amount", "")) and (units := likely("quantity|qty|unit")):
+    if re.search("(?i)price", guesses.get("amount", "")) and (
+        units := likely("quantity|qty|unit(?!.?price)")
+    ):
         guesses["amount"] = f"{units} * {guesses['amount']}"
     guesses |= canonical_names(source, section)
     return yaml.safe_dump(
@@ -81,7 +83,7 @@ def example_mapping(source: DataFrame, section: str, known: dict[str, str]) -> s
 
 
 def check_expression(source: DataFrame, section: str, column: str, expression: str) -> None:
-    """Raises StepError unless `expression` is a value of its own row, of a type for `column`."""
+    """Raises StepError unless `expression` uses only its own row and its type fits `column`."""
     what = f"{section}.{column}: {expression}"
     for pattern in patterns_in(expression):
         if problem := pattern_problem(pattern):
@@ -129,7 +131,7 @@ def analysis_problem(error: AnalysisException, source: DataFrame) -> str:
 
 
 def no_rows(source: DataFrame, column: str) -> DataFrame:
-    """Returns the source's columns without rows, in the types that an expression for `column` gets.
+    """Returns the source without rows, with the types that an expression for `column` reads.
 
     Analysis of an expression on it reads no file.
     """
@@ -142,7 +144,7 @@ def no_rows(source: DataFrame, column: str) -> DataFrame:
 
 
 def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
-    """Returns the source columns without which the analyzer refuses `expression`."""
+    """Returns the source columns that `expression` needs: without one, the analyzer refuses it."""
     probe = no_rows(source, column)
 
     def is_needed(name: str) -> bool:
@@ -158,7 +160,10 @@ def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
 
 
 def is_arithmetic(expression: str, names: set[str]) -> bool:
-    """Returns whether an expression is a column, or only arithmetic and casts over columns."""
+    """Returns whether an expression is a column, or simple arithmetic over columns.
+
+    Casts, coalesce, nullif and abs are allowed.
+    """
     rest = expression
     for name in sorted(names, key=len, reverse=True):
         quoted = re.escape(identifier(name))

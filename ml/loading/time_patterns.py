@@ -5,20 +5,29 @@ Spark's patterns: https://spark.apache.org/docs/latest/sql-ref-datetime-pattern.
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
+
+import sqlglot
+from sqlglot.errors import TokenError
+from sqlglot.tokens import TokenType
 
 ISO_DATE = r"^\s*\d{4}-\d{1,2}-\d{1,2}"
 # A name such as BST or CST at the end means several time zones, hours apart. An offset, UTC, or a
 # region such as Europe/Berlin means one.
 ZONE_NAME = r"(?i)(?<![\w/])(?!(?:utc|ut|gmt|z)\s*$)[a-z]{2,5}\s*$"
 
-# Letters of Spark's patterns: those that Spark can read, and those that it can only write.
-READ_LETTERS = "GyMLdQqhHkKmsSaVzOXxZD"
-UNREAD_LETTERS = "EueFWwcBn"
+# Letters of Spark's patterns: those that Spark can read, and those that it refuses to read.
+READ_LETTERS = "GyMLdDhHkKmsSaVzOXxZ"
+UNREAD_LETTERS = "EFqQWwuecABnNp"
 # Spark's letters for the codes of strftime.
 PERCENT_PATTERNS = {
     "%d": "dd", "%m": "MM", "%Y": "yyyy", "%y": "yy", "%H": "HH", "%I": "hh", "%M": "mm",
     "%S": "ss", "%p": "a", "%b": "MMM", "%B": "MMMM", "%f": "SSSSSS", "%z": "XX",
+    "%F": "yyyy-MM-dd", "%T": "HH:mm:ss", "%R": "HH:mm", "%j": "DDD",
+    "%-d": "d", "%-m": "M", "%-H": "H", "%-I": "h", "%-M": "m", "%-S": "s",
 }  # fmt: skip
+# Functions of Spark whose last argument can be a time pattern.
+TIME_FUNCTIONS = re.compile(r"(?i)(?:try_)?to_(?:timestamp|date)(?:_ntz|_ltz)?")
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -26,45 +35,90 @@ def pattern_problem(pattern: str) -> str | None:
 
     Spark accepts some wrong patterns, and then reads a time that the user does not mean.
     """
-    if "%" in pattern:
-        translated = re.sub("%.", lambda m: PERCENT_PATTERNS.get(m[0], m[0]), pattern)
-        return f"Spark's patterns have no %; write '{translated}'"
+    problem, fixed = first_problem(pattern)
+    if problem is None:
+        return None
+    while fixed:
+        advised = fixed
+        further, fixed = first_problem(advised)
+        if further is None:
+            return f"{problem}; write {advised!r}"
+        problem = problem if fixed else further
+    return problem
+
+
+def first_problem(pattern: str) -> tuple[str | None, str | None]:
+    """Returns a problem of a time pattern and the pattern without it.
+
+    Both are None for a good pattern. The second is None if the problem says what to write.
+    """
     letters = re.sub(r"'[^']*'", "", pattern)
+    if "%" in letters:
+        return percent_problem(pattern)
+    if re.search("[dD]T[hHkK]", letters):
+        return "text such as T stands in quotes", re.sub("(?<=[dD])T(?=[hHkK])", "'T'", pattern)
     known = f"{READ_LETTERS}{UNREAD_LETTERS}Y"
     if unknown := next((c for c in letters if c.isalpha() and c not in known), ""):
         return (
             f"'{unknown}' is not a letter of Spark's patterns: the year is y, the month M, the day "
             "d, the hour H, the minute m; write for instance 'dd.MM.yyyy'"
-        )
+        ), None
     if "Y" in letters:
-        fixed = re.sub("D+", lambda m: "d" * len(m[0]), pattern.replace("Y", "y"))
-        return f"Y is the year that a week belongs to; write '{fixed}'"
-    if weekday := next((c for c in letters if c in UNREAD_LETTERS), ""):
+        return "Y is the year that a week belongs to", replaced(pattern, "Y", "y")
+    if unread := next((c for c in letters if c in UNREAD_LETTERS), ""):
         return (
-            f"Spark cannot read '{weekday}' (weekdays, weeks); cut that part off, as in "
+            f"Spark cannot read '{unread}' (weekdays, weeks, quarters); cut that part off, as in "
             "to_timestamp(substring(day, 6), 'dd MMM yyyy')"
-        )
+        ), None
+    if not re.search("[ML]", letters):
+        # An m after an hour is a minute.
+        fixed = replaced(pattern, "m", "M", kept="[hHkK]+(?:'[^']*'|[^A-Za-z'])*m+")
+        if fixed != pattern:
+            return "m is the minute, M the month", fixed
     if "D" in letters and "M" in letters:
-        return f"D is the day of the year; write '{pattern.replace('D', 'd')}'"
-    if "m" in letters and not re.search("[hHkK]", letters) and "M" not in letters:
-        return f"m is the minute, M the month; write '{pattern.replace('m', 'M')}'"
+        return "D is the day of the year", replaced(pattern, "D", "d")
     if re.search("[hK]", letters) and "a" not in letters:
-        fixed = pattern.replace("h", "H").replace("K", "H")
-        return f"h is the hour from 1 to 12 and needs a (AM or PM); write '{fixed}'"
-    return None
+        fixed = replaced(pattern, "[hK]", "H")
+        return "h and K count half a day and need the letter a (AM or PM)", fixed
+    return None, None
 
 
-def patterns_in(expression: str) -> Iterator[str]:
-    """Yields the time patterns that a SQL expression holds as literals."""
-    for call in re.finditer(r"(?i)\b(?:try_)?to_(?:timestamp|date)(?:_ntz|_ltz)?\s*\(", expression):
-        depth, is_text = 1, False
-        for place in range(call.end(), len(expression)):
-            is_text ^= expression[place] == "'"
-            if not is_text:
-                depth += {"(": 1, ")": -1}.get(expression[place], 0)
-            if depth == 0:
-                arguments = expression[call.end() : place]
-                # The pattern is the last argument. In it '' and \' stand for a quote.
-                if pattern := re.search(r",\s*'((?:[^'\\]|\\.|'')*)'\s*$", arguments):
-                    yield pattern[1].replace("''", "'").replace("\\'", "'")
-                break
+def percent_problem(pattern: str) -> tuple[str, str | None]:
+    """Returns the problem of a pattern of strftime, and its translation if every code has one."""
+    problem = "Spark's patterns have no %"
+    codes = re.findall("%-?.?", pattern)
+    if unknown := next((code for code in codes if code not in PERCENT_PATTERNS), ""):
+        return f"{problem}, and no letters for '{unknown}'; write for instance 'dd.MM.yyyy'", None
+    # Letters between the codes are text.
+    parts = re.sub(
+        "(%-?.)|[A-Za-z]+",
+        lambda part: PERCENT_PATTERNS[part[1]] if part[1] else f"'{part[0]}'",
+        pattern,
+    )
+    return problem, parts
+
+
+def replaced(pattern: str, letter: str, new: str, kept: str = "(?!)") -> str:
+    """Replaces what `letter` matches outside of quoted text, and of what `kept` matches."""
+    return re.sub(rf"('[^']*'|{kept})|{letter}", lambda part: part[1] or new, pattern)
+
+
+def patterns_in(sql: str) -> Iterator[str]:
+    """Yields the time patterns that are string literals in calls of TIME_FUNCTIONS."""
+    try:
+        tokens = sqlglot.tokenize(sql, read="spark")
+    except TokenError:  # Spark refuses it with a better message.
+        return
+    calls: list[bool] = []
+    for place, token in enumerate(tokens):
+        if token.token_type == TokenType.L_PAREN:
+            calls.append(bool(place and TIME_FUNCTIONS.fullmatch(tokens[place - 1].text)))
+        elif token.token_type == TokenType.R_PAREN and calls and calls.pop():
+            # 'a''b' is two tokens.
+            texts = [
+                *takewhile(
+                    lambda each: each.token_type == TokenType.STRING, tokens[place - 1 :: -1]
+                )
+            ]
+            if texts and tokens[place - 1 - len(texts)].token_type == TokenType.COMMA:
+                yield "'".join(each.text for each in reversed(texts))

@@ -107,7 +107,7 @@ def cohorts(rows: Iterable[Row], width: int, label: str) -> str:
 
 
 def concentration(rows: Iterable[Row], width: int, label: str) -> str:
-    """Draws the share of revenue by share of customers, best first, against equal shares."""
+    """Draws the cumulative share of revenue by share of customers; dashed: equal shares."""
     data: Data = [{"customers": 0.0, "revenue": 0.0, "text": ""}]
     for row in rows:
         share = row.cumulative_share

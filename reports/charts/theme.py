@@ -86,7 +86,8 @@ def step(value: float, thresholds: Sequence[float]) -> str:
 
 def even_steps(values: Iterable[float]) -> list[float]:
     """Returns thresholds that cut 0 to the greatest value into as many equal parts as steps."""
-    greatest = max(values, default=0)
+    # If all values are 0, none reaches a threshold.
+    greatest = max(values, default=0) or 1
     return [greatest * number / len(STEPS) for number in range(1, len(STEPS))]
 
 

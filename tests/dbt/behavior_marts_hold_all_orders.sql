@@ -1,6 +1,6 @@
--- Fails when a mart of all orders, guests included, has lost some or counts some twice. An order counts in
--- each of its categories and payment methods: there the sum can be higher than the number of orders, but no
--- single row can. Other tests compare the remaining marts with these or with the orders.
+-- Fails when a mart of all orders, guests included, has lost orders, or has other revenue than the orders.
+-- An order counts in each of its categories and payment methods. So in these two marts, the number of orders
+-- is between the largest row and the sum of all rows. Other tests compare the remaining marts.
 with orders as (
     select
         count_if(is_purchase) as orders,

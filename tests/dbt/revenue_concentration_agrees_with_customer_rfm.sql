@@ -28,9 +28,9 @@ final as (
     select
         coalesce(revenue_concentration.decile, expected.decile) as decile,
         revenue_concentration.customers,
-        expected.customers as expected_customers_of_all,
-        totals.net_revenue as net_revenue_of_all,
-        expected.net_revenue as expected_net_revenue_of_all
+        expected.customers as all_customers,
+        totals.net_revenue as total_net_revenue,
+        expected.net_revenue as expected_total_net_revenue
     from revenue_concentration
     full outer join expected on revenue_concentration.decile = expected.decile
     cross join totals

@@ -29,7 +29,7 @@ names as (
             as long_name,
         coalesce(
             cluster_words.recommended_action,
-            'Use the actions of their segments: no trait sets these customers apart.'
+            'No trait sets these customers apart: use the actions of their segments.'
         ) as recommended_action
     from profiles
     left join cluster_words on profiles.cluster = cluster_words.cluster

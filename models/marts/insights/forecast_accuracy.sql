@@ -10,6 +10,7 @@ forecasts as (
         max(value) filter (where metric = 'holdout_orders') as forecast_orders,
         max(value) filter (where metric = 'holdout_orders_low_80') as low_80_orders,
         max(value) filter (where metric = 'holdout_orders_high_80') as high_80_orders,
+        -- The baseline of a forecast is the actual number.
         max(baseline) filter (where metric = 'holdout_orders') as actual_orders
     from evaluation
     where metric like 'holdout_orders%'

@@ -3,7 +3,7 @@ with cohort_retention as (
     select * from {{ ref('cohort_retention') }}
 ),
 
-customers as (
+customers_with_orders as (
     select * from {{ ref('customer_features') }}
     where orders > 0
 ),
@@ -24,7 +24,7 @@ expected as (
         trunc(first_order_on, 'month') as cohort_month,
         count(*) as customers,
         sum(net_revenue) as net_revenue
-    from customers
+    from customers_with_orders
     group by trunc(first_order_on, 'month')
 ),
 
