@@ -8,11 +8,12 @@ import os
 import re
 import sys
 
-PREFIX = f"{name}_" if (name := os.environ.get("DBT_SCHEMA_PREFIX")) else ""
+TARGET = os.environ.get("DBT_TARGET") or "prod"
+PREFIX = f"{name}_" if TARGET != "prod" and (name := os.environ.get("DBT_SCHEMA_PREFIX")) else ""
 # dbt has a default for the prefix. Without it, the steps would read and write the tables of prod.
-if not PREFIX and (target := os.environ.get("DBT_TARGET", "prod")) != "prod":
+if not PREFIX and TARGET != "prod":
     sys.exit(
-        f"error: DBT_TARGET is {target}: set DBT_SCHEMA_PREFIX too, to the prefix of its schemas"
+        f"error: DBT_TARGET is {TARGET}: set DBT_SCHEMA_PREFIX too, to the prefix of its schemas"
     )
 # The raw tables are not among them: all environments read the same.
 SCHEMAS = ("staging", "intermediate", "marts", "reference", "ml", "audit")

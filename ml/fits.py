@@ -100,7 +100,7 @@ def with_seasonal_model(
         if index is None:
             return fits
         if before and is_settled(before, index):
-            # The index of the clock that the model is fitted on.
+            # The model is fitted on the clock of the earlier index, so that one is returned.
             index = before
             break
         fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
@@ -137,6 +137,7 @@ def fit_status(fit: Fit[PurchaseModel] | Fit[SpendModel]) -> str:
 
 
 def correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
-    """Pearson's correlation of counted pairs."""
+    """Pearson's correlation of counted pairs; 0 if one side does not vary."""
     x, y = (values - (weights * values).sum() / weights.sum() for values in (x, y))
-    return float((weights * x * y).sum() / np.sqrt((weights * x**2).sum() * (weights * y**2).sum()))
+    scale = np.sqrt((weights * x**2).sum() * (weights * y**2).sum())
+    return float((weights * x * y).sum() / scale) if scale > 0 else 0.0

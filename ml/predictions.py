@@ -25,13 +25,13 @@ PREDICTED = {
 }
 # A customer is late after a gap longer than those of four in five such customers.
 LATE_BELOW_CHANCE = 0.2
-# An order further ahead is no date to plan with.
+# Nobody can plan with a date that is further ahead.
 MOST_DAYS_AHEAD = 3650
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The models that may be used, as of a day; what needs a missing model is null."""
+    """The models that may be used, as of a day. Without its model, a prediction is null."""
 
     as_of: int  # days since 1970-01-01
     purchases: PurchaseModel | None = None
@@ -102,7 +102,7 @@ def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
     for module in (purchase_models, seasons, churn, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
     schema = ", ".join(f"{name} {type_name}" for name, type_name in PREDICTED.items())
-    # The stubs know no form without the third argument, which type hints replace.
+    # The stubs require a third argument, but pandas_udf takes it from the type hints.
     in_batches = F.pandas_udf(predict, schema)  # type: ignore[call-overload]
     predicted = in_batches(
         "repeat_purchase_days", "last_purchase_day", "observed_days", "repeat_net_cents"

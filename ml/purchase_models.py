@@ -140,11 +140,12 @@ class PurchaseModel:
         An active customer's purchases are taken as negative binomial with shape r + x. This leaves
         out that the customer may drop out in the period, so it is too high rather than too low.
         """
-        if_alive = expected / p_alive
+        # A very small p_alive becomes 0, and with it the expected purchases.
+        if_alive = np.divide(expected, p_alive, out=np.zeros_like(expected), where=p_alive > 0)
         return p_alive * (if_alive + if_alive**2 * (1 / (self.r + x) + 1 - p_alive))
 
     def weeks_to_next_purchase(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Median of the weeks from T to the next purchase; infinite if none is more likely.
+        """Median of the weeks from T to the next purchase; infinite if probably none comes.
 
         An active customer has no purchase in w weeks with chance ((alpha + T) / (alpha + T + w))
         to the power r + x, because lambda ~ gamma(r + x, alpha + T).

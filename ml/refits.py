@@ -1,4 +1,4 @@
-"""Decides whether a fit is kept: customers are scored with it until it is due.
+"""Decides whether the last fit is kept and scores the customers, or a new one is due.
 
 A fit describes the shop, which changes slowly. A new fit for each new line would cost as much as
 the first one, and would move customers from persona to persona without a reason of their own.
@@ -67,7 +67,8 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
         return "there is no earlier fit"
     if kept.content != now.content:
         return (
-            "the code, the seed, the known features or the raw data have changed since the last fit"
+            "the code, the seed, the known features, the backtests or the raw data have changed "
+            "since the last fit"
         )
     days = (now.as_of - kept.as_of).days
     if days < 0:
@@ -76,7 +77,7 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
         return f"the last fit is {days} days old"
     changed = abs(now.orders - kept.orders) / max(now.orders, 1)
     if changed > rules.refit_share:
-        return f"the number of orders has changed by {changed:.1%} since the last fit"
+        return f"there are {now.orders:,} orders, {kept.orders:,} at the last fit"
     return None
 
 

@@ -42,8 +42,8 @@ def write_audiences(
 def write_audience(rows: pa.Table, path: Path) -> None:
     """Writes the customers of one audience as CSV.
 
-    A spreadsheet treats a text that begins with one of = + - @ as a formula, unless an apostrophe
-    precedes it.
+    A spreadsheet treats a text that begins with = + - @, a tab or a carriage return as a formula,
+    unless an apostrophe precedes it.
     """
     for column in ("customer_id", "reason"):
         safe = pc.replace_substring_regex(rows[column], r"^([=+@\t\r-])", r"'\1")

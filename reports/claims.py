@@ -145,7 +145,7 @@ def busiest(hours: Iterable[Row]) -> Row | None:
 
 
 def has_hours(hours: Sequence[Row], timing: Row) -> bool:
-    """Returns whether a tenth of the orders have a time of day, in several hours."""
+    """Returns whether at least a tenth of the orders have a time of day, in several hours."""
     if len({row.hour for row in hours}) < 2:
         return False
     return 10 * timing.timed_orders.value >= timing.orders.value

@@ -80,9 +80,10 @@ def column_lineage(manifest: dict, tables: Tables) -> dict[Column, set[Column]]:
     """
     found: dict[Column, set[Column]] = {}
     for node in manifest["nodes"].values():
-        if node["resource_type"] != "model":
-            continue
         table = table_name(node)
+        # An ephemeral model has no table, and a new one has none until it is built.
+        if node["resource_type"] != "model" or table not in tables:
+            continue
         try:
             sources = computed_from(node["compiled_code"], list(tables[table]), tables)
         except SqlglotError as error:

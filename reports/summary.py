@@ -25,12 +25,12 @@ def query(cursor: hive.Cursor, sql: str) -> list[Row]:
 
 def money(value: Decimal | float | None) -> str:
     """Formats an amount of money, without its cents."""
-    return "-" if value is None else f"{value:,.0f}"
+    return "-" if value is None else f"{value:z,.0f}"
 
 
 def percent(value: float | None) -> str:
     """Formats a fraction as a percentage."""
-    return "-" if value is None else f"{100 * value:.1f}%"
+    return "-" if value is None else f"{100 * value:z.1f}%"
 
 
 def counted(value: float, noun: str) -> str:
@@ -98,7 +98,7 @@ def trend(value: float, previous: float | None) -> str:
     """Describes the change against the window before; empty if its value was not positive."""
     if previous is None or previous <= 0:
         return ""
-    return f" ({100 * (value - previous) / previous:+.1f}% against the {WINDOW_DAYS} days before)"
+    return f" ({100 * (value - previous) / previous:+z.1f}% against the {WINDOW_DAYS} days before)"
 
 
 def no_comparison(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:
@@ -174,7 +174,7 @@ def data_quality(cursor: hive.Cursor) -> str:
 
 
 def row_changes(cursor: hive.Cursor) -> str:
-    """Compares the rows of the marts with the build before; empty after the first one."""
+    """Compares the rows of the marts with the build before; empty after the first build."""
     rows = query(
         cursor,
         "select table_name, rows, previous_rows, is_jump from marts.table_history "

@@ -42,7 +42,8 @@ def check_port(name: str, port: str, command: str = "run") -> None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ServerError(f"{name}: port {port} cannot be used: {error.strerror}") from None
+            other = int(port) + (100 if int(port) < 65436 else -100)
             raise ServerError(
                 f"port {port} is in use by another program; "
-                f"choose a free one, as in: make {command} {name}={int(port) + 100}"
+                f"choose a free one, as in: make {command} {name}={other}"
             ) from None

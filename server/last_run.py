@@ -181,7 +181,7 @@ def scope_of(changed: set[str], manifest: Mapping) -> str:
     - `page`: the sites.
     - `models`: the changed models, what depends on them, and the sites.
     - `data`: all steps. They keep the rows and fits that new lines do not change.
-    - `tables`: all steps. They keep no rows, because somebody may have changed them.
+    - `tables`: all steps. They keep no rows, because a model or somebody has changed them.
     - `everything`: all steps. They keep no fits either, because the code has changed.
     """
     if not changed:

@@ -1,4 +1,4 @@
-"""Runs a command after all others with the same lock: `make run`, `make load`, `make erase`.
+"""Waits for a lock, then runs a command: `make run`, `make load`, `make erase`, `make up`.
 
     python3 -m server.lock FILE COMMAND...
 
@@ -34,7 +34,11 @@ def main(file: str, *command: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python3 -m server.lock FILE COMMAND...")
     try:
         main(*sys.argv[1:])
     except OSError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,8 +3,9 @@
     python -m server.profile_run
 
 Unlike the history server, it sums jobs by step, and separates the time of jobs from that of
-planning and of clients. The last run begins where the step `generate` or `load` last did, or with
-the server. The event log may be that of a running server, or of one that was killed.
+planning and of clients. The report begins with the last step `generate` or `load`, or with the
+server. A run without these steps is reported together with the runs before it. The event log may be
+that of a running server, or of one that was killed.
 """
 
 import sys
@@ -43,9 +44,10 @@ def read(files: list[str]) -> duckdb.DuckDBPyConnection:
 
 
 def short(number: float | None) -> str:
-    """Returns a number of rows or bytes with one decimal and its unit, as in 12.3M."""
+    """Returns a number of rows or bytes from 1,000 on with one decimal and a unit, as in 12.3M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number and number >= size:
+        # 999,950 is rounded to the next unit.
+        if number and number >= 0.99995 * size:
             return f"{number / size:.1f}{unit}"
     return f"{number}" if number else "-"
 
@@ -72,7 +74,7 @@ def report(rows: list[tuple]) -> str:
     return (
         f"{elapsed:.0f} s from {started:%Y-%m-%d %H:%M:%S} to {finished:%H:%M:%S} UTC: "
         f"{in_jobs:.0f} s in jobs, {busy - in_jobs:.0f} s of planning and catalog, "
-        f"{elapsed - busy:.0f} s in clients only (dbt, Python).\n\n"
+        f"{elapsed - busy:.0f} s without a request (dbt, Python, idle).\n\n"
         + table(shown, "<" + ">" * (len(HEADER) - 1))
         + f"\n\nThe {len(shown) - 2} slowest of {len(steps)} steps; steps overlap. "
         "Skew: longest task divided by\n"

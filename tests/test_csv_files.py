@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ml.loading import csv_records, csv_text
 from ml.loading.columns import BROKEN_LINE
+from ml.loading.csv_columns import combine_columns
 from ml.loading.csv_staging import stage_csv
 from ml.loading.files import DataFile, find_files
 from ml.loading.formats import Format
@@ -230,6 +231,16 @@ def test_columns_of_several_files_are_matched_by_name(tmp_path: Path):
         ("b", "d2", "2", "web", None),
         ("c", "d3", "3", None, "north"),
     ]
+
+
+def test_a_folder_with_the_name_of_a_column_does_not_replace_it():
+    header, folders = ["id", "_c2", "date"], ["Date"]
+    columns = combine_columns([header], [folders])
+    assert columns.names == ["id", "_c2", "_c2_", "_c3"]
+    assert columns.places == [[0, 1, 2, 3]]
+    assert columns.repeated == {
+        "date": "'date' (column 3, here _c2_) and 'Date' (folder, here _c3)"
+    }
 
 
 # --- dialects ---------------------------------------------------------------------------

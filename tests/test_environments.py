@@ -62,6 +62,19 @@ def test_steps_of_dev_need_the_prefix():
     assert result.stderr.startswith("error: DBT_TARGET is dev: set DBT_SCHEMA_PREFIX too")
 
 
+@pytest.mark.parametrize("target", ["prod", ""])
+def test_prod_has_plain_names_whatever_the_prefix(target: str):
+    environment = {"PATH": "", "DBT_TARGET": target, "DBT_SCHEMA_PREFIX": "alice"}
+    program = (
+        "from ml.environment import in_environment; print(in_environment('ml.lifetime_value'))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    assert result.stdout == "ml.lifetime_value\n"
+
+
 @pytest.fixture
 def dev(finished_run: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of the developer alice, which is dropped after the test."""

@@ -9,7 +9,7 @@ from conftest import Data, Query, on_data, published
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from ml import purchase_models
+from ml import fits, purchase_models
 from ml.churn import risk_thresholds
 from ml.evaluation import area_under_curve, auc_difference
 from ml.generation.shop import MONTHS
@@ -33,6 +33,22 @@ def histories() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # The file rounds to two digits of a week; purchases are dated by the day.
     t_x, t = (np.rint(7 * customers[name]) / 7 for name in ("recency", "T"))
     return customers["frequency"], t_x, t
+
+
+def test_a_customer_who_is_surely_gone_adds_no_variance():
+    """1,200 purchases in 172 weeks, and none in the 248 weeks since: P(alive) is rounded to 0."""
+    history = tuple(np.array([value]) for value in (1200.0, 172.0, 420.0))
+    model = PurchaseModel(0.6, 3.0, 0.4, 2.5)
+    alive = model.p_alive(*history)
+    assert alive == 0
+    expected = model.expected_purchases(30 / 7, *history, alive)
+    assert model.purchase_variance(expected, history[0], alive) == 0
+
+
+def test_equal_values_are_not_correlated():
+    ones, spends = np.ones(3), np.array([5.0, 7.0, 9.0])
+    assert fits.correlation(ones, spends, ones) == 0
+    assert fits.correlation(spends, 2 * spends, ones) == pytest.approx(1)
 
 
 @pytest.fixture(scope="module")

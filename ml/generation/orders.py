@@ -68,6 +68,7 @@ def later_second(draw: Draws) -> Column:
     """The second of a candidate after the first order."""
     cell = F.col("cell") - 1 + draw.uniform("cell", ORDER)
     week = F.col("week") + F.floor(cell / F.col("candidates_per_week"))
+    # The last candidate of a rare buyer may be centuries later. Its date must be valid.
     week = F.least(week, F.lit(2 * WEEKS))
     return FIRST_SECOND + week * WEEK + second_of_week(draw, ORDER)
 

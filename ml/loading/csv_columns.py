@@ -1,5 +1,6 @@
 """Matches the columns of several CSV files by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -8,36 +9,44 @@ class Columns:
     """The columns of all files of a source."""
 
     names: list[str]
-    # Repeated names in one header, in lowercase, with their positions for a message.
+    # Repeated names in one header, in lowercase, with their places for a message.
     repeated: dict[str, str]
-    # For each file, the positions of its columns in `names`.
+    # For each file, the places of its columns in `names`.
     places: list[list[int]]
 
 
-def unique_names(names: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Returns names that are unique in any letter case, and the repeated ones with their positions.
+def unique_names(
+    header: Sequence[str], folders: Sequence[str] = ()
+) -> tuple[list[str], dict[str, str]]:
+    """Returns names that are unique in any letter case, and the repeated ones with their places.
 
-    A blank or repeated name becomes `_c` and its place, counted from 0.
+    A blank or repeated name becomes `_c` and its place, counted from 0. The names of key=value
+    folders follow those of the header.
     """
+    names = [*header, *folders]
     places: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         places.setdefault(name.lower(), []).append(place)
     taken = {name for name, found in places.items() if name and len(found) == 1}
-    unique, repeated = [], {}
+    unique: list[str] = []
     for place, name in enumerate(names):
-        if name and len(places[name.lower()]) == 1:
-            unique.append(name)
-            continue
-        own = f"_c{place}"
-        while own in taken:
-            own += "_"
-        taken.add(own)
+        own = name
+        if not name or len(places[name.lower()]) > 1:
+            own = f"_c{place}"
+            while own in taken:
+                own += "_"
+            taken.add(own)
         unique.append(own)
-        if name:
-            repeated[name.lower()] = " and ".join(
-                f"{names[each]!r} (column {each + 1}, here _c{each})"
-                for each in places[name.lower()]
-            )
+
+    def described(place: int) -> str:
+        origin = f"column {place + 1}" if place < len(header) else "folder"
+        return f"{names[place]!r} ({origin}, here {unique[place]})"
+
+    repeated = {
+        name: " and ".join(map(described, found))
+        for name, found in places.items()
+        if name and len(found) > 1
+    }
     return unique, repeated
 
 
@@ -50,10 +59,10 @@ def combine_columns(headers: list[list[str]], partitions: list[list[str]]) -> Co
     repeated: dict[str, str] = {}
     own_names = []
     for header, partition in zip(headers, partitions, strict=True):
-        own, repeated_here = unique_names(header)
+        own, repeated_here = unique_names(header, partition)
         repeated |= repeated_here
-        own_names.append([*own, *partition])
-        for name in own_names[-1]:
+        own_names.append(own)
+        for name in own:
             names.setdefault(name.lower(), name)
     order = {name: place for place, name in enumerate(names)}
     places = [[order[name.lower()] for name in own] for own in own_names]

@@ -52,9 +52,9 @@ def read_format(path: str, values: object) -> Format:
 def check_format(path: str, file_format: Format) -> None:
     """Raises StepError for a value that no file can have."""
     delimiter = file_format.delimiter
-    if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n'):
+    if delimiter and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
         raise StepError(
-            f"mapping {path}: format.delimiter must be one character, not {delimiter!r}"
+            f"mapping {path}: format.delimiter must be one ASCII character, not {delimiter!r}"
         )
     for key, allowed in (("decimal", DECIMALS), ("thousands", THOUSANDS)):
         if (value := getattr(file_format, key)) and value not in allowed:
