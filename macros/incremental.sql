@@ -24,7 +24,7 @@
 {% macro code_before(node, found={}) %}
     {% do found.update({node.unique_id: node.checksum.checksum}) %}
     {% for parent in node.depends_on.nodes if parent in graph.nodes and parent not in found %}
-        {% do code_before(graph.nodes[parent], found) %}
+        {% do customer_behavior.code_before(graph.nodes[parent], found) %}
     {% endfor %}
     {{ return(found.values() | sort) }}
 {% endmacro %}

@@ -164,3 +164,24 @@ def test_a_description_of_three_columns_is_a_doc_block():
     assert sum(descriptions.values()) > 400
     repeated = {text for text, times in descriptions.items() if times >= 3 and "doc(" not in text}
     assert repeated == set()
+
+
+def test_macros_that_run_on_models_of_other_projects_name_the_package(manifest: dict):
+    """In a macro, dbt looks up a plain name in the project of the model that it runs on."""
+    macros = {
+        macro["name"]: macro
+        for macro in manifest["macros"].values()
+        if macro["package_name"] == "customer_behavior"
+    }
+    plain = re.compile(rf"(?<![\w.'])(?<!macro )({'|'.join(macros)})\(")
+    folders = ("macros/materializations/", "macros/spark/")
+    to_check = [name for name, macro in macros.items() if macro["path"].startswith(folders)]
+    checked: set[str] = set()
+    while to_check:
+        name = to_check.pop()
+        if name not in checked:
+            checked.add(name)
+            text = macros[name]["macro_sql"]
+            assert plain.findall(text) == [], name
+            to_check += re.findall(r"customer_behavior\.(\w+)\(", text)
+    assert "code_before" in checked

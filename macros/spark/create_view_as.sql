@@ -10,9 +10,9 @@
             ({{ get_persist_docs_column_list(model.columns, get_columns_in_query(sql)) }})
         {%- endif -%}
     {%- endset -%}
-    {%- set made_from = local_md5(code_before(model) | join ~ columns ~ comment_clause() ~ sql) -%}
+    {%- set made_from = local_md5(customer_behavior.code_before(model) | join ~ columns ~ comment_clause() ~ sql) -%}
     {%- set existing = load_cached_relation(relation) -%}
-    {%- set is_same = existing and made_from in existing.information and live_build(existing) is none -%}
+    {%- set is_same = existing and made_from in existing.information and customer_behavior.live_build(existing) is none -%}
     {%- if is_same and not flags.FULL_REFRESH -%}
         select 'unchanged'
     {%- else -%}
