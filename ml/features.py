@@ -27,7 +27,7 @@ NUMERIC_FEATURES = {
     "category_count": ("category_count", 0.1),
     "age": ("age", 2.0),
 }
-# Share of a customer's orders that have a property -> weight if the orders show all of it.
+# Share of a customer's orders that have a property -> weight at a reliability of 1.
 SHARE_FEATURES = {"weekend_order_share": 1.0, "holiday_season_order_share": 1.0}
 # Feature -> table with a customer's orders by level, its column with the level, and weight.
 MIX_FEATURES = {

@@ -1,14 +1,14 @@
 """Forecasts for all customers together: orders and net revenue of a period, with intervals.
 
 An interval shows how far such forecasts were off so far. From each origin of the backtests, the
-same model forecast periods of the same length: months, three months, and twelve. The errors are
+same model has forecast periods of the same length: months, three months, and twelve. The errors are
 taken as log(actual / forecast). The interval is
 
     forecast * exp(+- t * spread)
 
 - The spread is the root mean square of the errors. One more origin is counted in, with an error of
-  PRIOR_ERROR, so that a lucky backtest does not promise a certain future. For twelve months, which
-  few origins can see, that origin has the spread of three months if it is larger.
+  PRIOR_ERROR, so that a lucky backtest does not promise a certain future. Few origins can see
+  twelve months. There, the extra origin has the spread of three months if that is larger.
 - The spread is at least what the model itself expects: customers buy at random, and the fewer there
   are, the more the total varies.
 - t is a quantile of Student's distribution; its degrees of freedom are the origins counted; for
@@ -38,7 +38,10 @@ Totals = dict[str, float]  # orders, and net_revenue if there is a spend model
 
 @dataclass(frozen=True)
 class Period:
-    """A period to forecast, after the day `start` up to the day `end`; `length` is of LENGTHS."""
+    """A period to forecast, after the day `start` up to the day `end`.
+
+    `length` is a key of LENGTHS, or `week` in the evaluation.
+    """
 
     length: str
     start: int
@@ -75,11 +78,16 @@ class Forecaster:
             self.known[until] = np.round(expected, 6)
         return self.known[until]
 
-    def totals(self, period: Period) -> Totals:
-        """Expected orders of all customers in a period, and the expected net revenue."""
+    def expected_in(self, period: Period) -> np.ndarray:
+        """Orders expected of one customer of each history in a period."""
         expected = self.expected_orders(period.end)
         if period.start > self.histories.origin:
             expected = expected - self.expected_orders(period.start)
+        return expected
+
+    def totals(self, period: Period) -> Totals:
+        """Expected orders of all customers in a period, and the expected net revenue."""
+        expected = self.expected_in(period)
         totals = {"orders": float((self.histories.customers * expected).sum())}
         if self.spend is not None:
             totals["net_revenue"] = float((self.spend_per_order(self.spend) * expected).sum())
@@ -93,18 +101,22 @@ class Forecaster:
     def own_spread(self, period: Period) -> Totals:
         """Standard deviation of the totals by the model itself, as a fraction of them."""
         model, customers = self.purchases.fit.model, self.histories.customers
-        weeks = float(self.purchases.clock.weeks(period.start, period.end))
-        expected = model.expected_purchases(weeks, *self.times, self.p_alive)
+        expected = self.expected_in(period)
         variance = model.purchase_variance(expected, self.times[0], self.p_alive)
         orders = (customers * expected).sum()
-        spreads = {"orders": float(np.sqrt((customers * variance).sum()) / orders)}
+        spreads = {"orders": relative_spread(customers * variance, orders)}
         if self.spend is not None:
             # Gamma-Gamma: a customer's spends vary around their mean by mean / sqrt(p).
             value = self.spend_per_order(self.spend) / customers
             of_spend = customers * value**2 * (variance + expected / self.spend.p)
             revenue = (customers * value * expected).sum()
-            spreads["net_revenue"] = float(np.sqrt(of_spend.sum()) / revenue)
+            spreads["net_revenue"] = relative_spread(of_spend, revenue)
         return spreads
+
+
+def relative_spread(variances: np.ndarray, total: float) -> float:
+    """Standard deviation of a sum as a fraction of it; 0 if nothing is expected."""
+    return float(np.sqrt(variances.sum()) / total) if total > 0 else 0.0
 
 
 # --- periods ----------------------------------------------------------------------------

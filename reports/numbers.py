@@ -31,8 +31,9 @@ class Unit:
 
     def text(self, value: int | float | Decimal) -> str:
         """Returns the value for a reader: `1,234`, `12.3%`, `+1.2 points`."""
-        sign = "+" if self.signed and value else ""
         shown = 100 * value if self.percent else value
+        # A change that is rounded to 0 has no sign.
+        sign = "+" if self.signed and round(shown, self.decimals) else ""
         return f"{shown:{sign}z,.{self.decimals}f}{self.suffix}".replace("-", MINUS)
 
 
@@ -92,7 +93,7 @@ class Number:
         return replace(self, value=abs(self.amount), query=query, unit="rate")
 
     def minus(self, other: "Number") -> "Number":
-        """The difference to another rate, in percentage points; null where one of them is null."""
+        """The difference from another rate in percentage points; null if one of them is null."""
         value = None if None in (self.value, other.value) else self.amount - other.amount
         query = f"select ({self.query}) - ({other.query})"
         return replace(self, value=value, query=query, unit="points")

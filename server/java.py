@@ -23,7 +23,7 @@ def find_java() -> str:
 
 
 def system_java() -> str | None:
-    """Returns the home of the java in JAVA_HOME or on the PATH; None if both are too old."""
+    """Returns the home of the java in JAVA_HOME or on the PATH; None if neither is new enough."""
     candidates = []
     if os.environ.get("JAVA_HOME"):
         candidates.append(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
@@ -31,8 +31,16 @@ def system_java() -> str | None:
         candidates.append(Path(on_path))
     for java in candidates:
         if java_major(java) >= OLDEST_JAVA:
-            return str(java.resolve().parent.parent)
+            return java_home(java)
     return None
+
+
+def java_home(java: Path) -> str:
+    """Returns the home of a java executable, which can be the shim of a version manager."""
+    command = [str(java), "-XshowSettings:properties", "-version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    home = re.search(r"java\.home = (.+)", printed.stderr)
+    return home[1] if home else str(java.resolve().parent.parent)
 
 
 def java_major(java: Path) -> int:

@@ -305,6 +305,7 @@ TABLES = {
             bool_or(is_guest) as is_guest,
             min(ordered_at) as ordered_at,
             min(ordered_at)::date as ordered_on,
+            min(ordered_at) filter (where is_purchase)::date as purchased_on,
             bool_or(is_purchase) as is_purchase,
             sum(quantity) as units,
             coalesce(sum(amount) filter (where amount > 0), 0) as gross,
@@ -568,7 +569,7 @@ CUSTOMER_MARTS = {
         later as (
             select customer_id, count(*) as orders
             from orders, as_of
-            where is_purchase and not is_guest and ordered_on > as_of_date - {HOLDOUT_DAYS}
+            where not is_guest and purchased_on > as_of_date - {HOLDOUT_DAYS}
             group by customer_id
         )
 

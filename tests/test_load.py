@@ -453,6 +453,8 @@ NUMBERS = [
     (["12,34,567.00"], Format(), ["1234567.00"]),
     (["$1,234.50", "-$12.00", "$(3.10)"], Format(), ["1234.50", "-12.00", None]),
     (["EUR 5.00", "6.00 EUR", "7.00- EUR"], Format(), ["5.00", "6.00", "-7.00"]),
+    # No cents.
+    (["99,-", "kr 5,\u2013", "7,50"], Format(), ["99.00", "5.00", "7.50"]),
     # Ambiguous: decimals or thousands, two currencies, two decimal signs.
     (["1,234", "5"], Format(), [None, "5.00"]),
     (["$1", "€2"], Format(), [None, None]),
@@ -460,6 +462,8 @@ NUMBERS = [
     # The format of the mapping decides.
     (["1,234", "5"], Format(thousands=","), ["1234.00", "5.00"]),
     (["1,234", "5"], Format(decimal=","), ["1.23", "5.00"]),
+    (["1.234", "-12,50"], Format(thousands="."), ["1234.00", "-12.50"]),
+    (["$1", "€2"], Format(delimiter=";"), [None, None]),
     (["1.234"], Format(decimal=",", thousands="."), ["1234.00"]),
     (
         ["$1,234.50", "(12.50)", "12.50-", "€ 9.99", "1 234,50"],
@@ -564,8 +568,8 @@ def test_file_without_a_needed_column_is_named(spark, tmp_path):
 
 
 UNUSABLE = {
-    "format: {date_format: 'dd/MM/yyyy'}": ["a,13/01/2026,1", "b,05/02/2026,2"],
-    "if the day comes first, format: {date_format: 'MM/dd/yyyy'} if the": ["a,05/02/2026,1"],
+    "format: {date_format: 'd/M/yyyy'}": ["a,13/01/2026,1", "b,05/02/2026,2"],
+    "if the day comes first, format: {date_format: 'M/d/yyyy'} if the": ["a,05/02/2026,1"],
     "2 of 2 lines with an amount that is not": ['a,2026-01-01,"1,500"', "b,2026-01-01,x"],
     "2 of 2 lines with no amount": ["a,2026-01-01,", ",2026-01-01,"],
     "1 of 1 line with no ordered_at": ["a,,1"],
@@ -604,7 +608,7 @@ def test_report_has_unparsed_texts_and_what_would_help(spark, own_database, tmp_
     assert "1 line whose fields cannot be separated" in printed
     assert "such as 'd,2026-01-01'" in printed
     assert "1 line with a time that cannot be read, such as '13.01.2026'" in printed
-    assert "format: {date_format: 'dd.MM.yyyy'}" in printed
+    assert "format: {date_format: 'd.M.yyyy'}" in printed
     assert "1 line with an amount that is not a number, such as '1,500'" in printed
 
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ml.loading.formats import Format
 from ml.loading.mapping import read_mapping
+from ml.loading.proposals import proposal
 from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.session import StepError
 
@@ -87,6 +89,9 @@ def test_yaml_bomb_and_yaml_with_code_are_refused(tmp_path: Path):
         ("YYYY-DDD", "yyyy-DDD"),
         ("yyyymmdd HHmm", "yyyyMMdd HHmm"),
         ("%d.%m.%Y %I:%M", "dd.MM.yyyy HH:mm"),
+        ("yyyy-MM-dd HH:MM:SS", "yyyy-MM-dd HH:mm:ss"),
+        ("MM/dd/yyyy hh:mm A", "MM/dd/yyyy hh:mm a"),
+        ("dd-MON-yyyy", "dd-MMM-yyyy"),
     ],
 )
 def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
@@ -99,6 +104,37 @@ def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
 )
 def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern: str):
     assert pattern not in pattern_problem(pattern)
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "mapping"),
+    [
+        ("ordered_at", ["1/31/2026 9:30:00"], {"format": {"date_format": "M/d/yyyy H:mm:ss"}}),
+        ("ordered_at", ["31/01/2026T10:30"], {"format": {"date_format": "d/M/yyyy'T'H:mm"}}),
+        ("ordered_at", ["5 May 2026"], {"format": {"date_format": "d MMM yyyy"}}),
+        ("updated_at", ["1767225600"], {"updated_at": "timestamp_seconds(cast(day as bigint))"}),
+        ("amount", ["1'234.50"], {"format": {"decimal": ".", "thousands": "'"}}),
+    ],
+)
+def test_a_proposal_is_yaml_for_the_column(column: str, texts: list[str], mapping: dict):
+    proposed = proposal(column, texts).removeprefix("write into the mapping: ")
+    assert yaml.safe_load(proposed.replace("<your column>", "day")) == mapping
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("ordered_at", "Jan  5, 2026"),  # Spark reads no second space
+        ("ordered_at", "1/31/2026, 9:30:00\u202fAM"),
+        ("amount", "(-12.50)"),  # two signs are no number in any format
+    ],
+)
+def test_nothing_is_proposed_where_no_format_helps(column: str, text: str):
+    assert proposal(column, [text]) is None
+
+
+def test_a_proposal_warns_of_several_currencies():
+    assert proposal("amount", ["USD 1.50", "EUR 2.00"]).endswith("; it adds up all currencies")
 
 
 @pytest.mark.parametrize(

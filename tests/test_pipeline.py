@@ -386,7 +386,7 @@ def test_own_files_load_add_and_stay(
     make("load", f"TRANSACTIONS={more}")
     # Generated data replace loaded data only with REPLACE_LOADED=yes.
     printed = make("run", "N_CUSTOMERS=50", "SEED=7").stdout
-    assert f"your data of {first} stay loaded" in printed
+    assert f"your data from {first} stay loaded" in printed
     assert "make run REPLACE_LOADED=yes" in printed
     assert "No personas: too few customers with a purchase." in printed
     customers = "select customer_id, orders, net_revenue, rfm_score from marts.customers order by 1"

@@ -247,6 +247,16 @@ class TestInterval:
         assert low == pytest.approx(1000 * exp(-0.1638), rel=1e-4)
         assert high == pytest.approx(1000 * exp(0.1638), rel=1e-4)
 
+    def test_a_later_month_varies_more_because_fewer_customers_are_active(self):
+        histories, _ = shop(CALENDAR, YEAR, customers=50)
+        fitted = SimpleNamespace(fit=SimpleNamespace(model=SHOP), clock=CALENDAR)
+        forecaster = forecasts.Forecaster(histories, fitted)  # type: ignore[arg-type]
+        near, far = (
+            forecasts.Period("month", histories.origin + day, histories.origin + day + 30)
+            for day in (0, 330)
+        )
+        assert forecaster.own_spread(far)["orders"] > forecaster.own_spread(near)["orders"]
+
     def test_is_never_narrower_than_chance_makes_it(self):
         assert forecasts.interval(10.0, 0.5, (0.1, 3), 0.8) == forecasts.interval(
             10.0, 0.0, (0.5, 3), 0.8

@@ -132,6 +132,19 @@ def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.Monk
         it.kill()
 
 
+def test_java_of_a_version_manager_is_asked_for_its_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shim = tmp_path / "shims" / "java"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{find_java()}/bin/java" "$@"\n')
+    shim.chmod(0o755)
+    home = find_java()
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(shim.parent), prepend=":")
+    assert Path(find_java()).resolve() == Path(home).resolve()
+
+
 @pytest.mark.slow
 def test_a_package_that_is_not_found_is_one_line():
     settings = {"spark.jars.packages": "com.example:no-such-package:1.0"}

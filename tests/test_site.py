@@ -86,10 +86,13 @@ def shown(value: object, unit: str) -> set[str]:
     places = {"price": 2, "rate": 1, "change": 1, "points": 1, "ratio": 2, "score": 3}
     step = Decimal(1).scaleb(-places.get(unit, 0))
     number = Decimal(value) * (100 if unit in ("rate", "change", "points") else 1)
-    sign = "+" if unit in ("change", "points", "gain") and value else ""
+    plus = "+" if unit in ("change", "points", "gain") else ""
     suffix = {"rate": "%", "change": "%", "points": " points"}.get(unit, "")
     rounded = [(number + nudge).quantize(step) for nudge in (-step / 10**6, step / 10**6)]
-    return {f"{each:{sign}z,}{suffix}".replace("-", "\N{MINUS SIGN}") for each in rounded}
+    return {
+        f"{each:{plus if each else ''}z,}{suffix}".replace("-", "\N{MINUS SIGN}")
+        for each in rounded
+    }
 
 
 def answers(spark: SparkSession, queries: set[str]) -> dict[str, object]:
@@ -144,6 +147,11 @@ def test_every_column_of_the_marts_has_a_known_unit():
         for model in yaml.safe_load(file.read_text()).get("models", []):
             for column in model["columns"]:
                 assert unit_of(column) in UNITS, (model["name"], column["name"])
+
+
+@pytest.mark.parametrize("value", [-0.0004, 0, 0.0004])
+def test_a_change_that_is_rounded_to_zero_has_no_sign(value: float):
+    assert UNITS["change"].text(value) == "0.0%"
 
 
 # --- numbers ----------------------------------------------------------------------------

@@ -257,6 +257,7 @@ MISTAKES = [
     ("table:{shop}.none", MAPPING, r"none` cannot be found"),
     ("table:{shop}.lines where true", MAPPING, "is not the name of a table; write it as in"),
     ("table:raw.transactions", MAPPING, "is a table of this project"),
+    ("table:raw", "select * from transactions join customers using (customer_id)", "is a table of"),
     ("table:{shop}.lines", "transactions: {customer_id: who}", "lacks ordered_at, amount"),
     ("table:{shop}.lines", f"{MAPPING}  loaded_at: id\n", "gives string; it must be a timestamp"),
     ("table:{shop}.lines", f"{MAPPING}  loaded_at: at\n", "at names `at`, but the source has only"),

@@ -38,9 +38,8 @@ def defect_carriers(spark: SparkSession, customers: int, draw: Draws, tasks: int
 def dirty_transactions(carriers: DataFrame, draw: Draws) -> DataFrame:
     """One row for each planned dirty row: the raw columns and its `defect`.
 
-    Each row is an order of its own, at the time of the customer's first order, except for defects
-    of the time. A pair of duplicates
-    has only one row here, because the good row and the dirty row are equal.
+    Each row is an order of its own, at the time of the customer's first order unless the defect is
+    in the time. A pair of duplicates has only one row here, because both of its rows are equal.
     """
     extra_orders = first_orders(carriers).withColumn("order_number", F.lit(0))
     has = {defect: F.col("defect") == defect for defect in DEFECTS}

@@ -52,10 +52,10 @@ def check_usable(lines: DataFrame, path: str) -> None:
         return
     counts = lines.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
     reason, rejected = counts[0]
-    column, _ = REASONS[reason]
+    column, condition = REASONS[reason]
     texts = sample_texts(lines.where(F.col("reason") == reason), column)
     example = f", such as {texts[0][:80]!r}" if texts else ""
-    proposed = proposal(column, texts)
+    proposed = proposal(column, texts) if condition == is_unparsed(column) else None
     raise StepError(
         f"no line of {path} can be used, so nothing is replaced: {rejected:,} of "
         f"{counted(sum(number for _, number in counts), 'line')} with {reason}{example}"

@@ -83,7 +83,8 @@ def format_line(**values: str | int) -> str:
     def yaml_text(value: str | int) -> str:
         if isinstance(value, int):
             return str(value)
-        return '"\\t"' if value == "\t" else f"'{value}'"
+        quoted = value.replace("'", "''")
+        return '"\\t"' if value == "\t" else f"'{quoted}'"
 
     pairs = ", ".join(f"{key}: {yaml_text(value)}" for key, value in values.items())
     return f"format: {{{pairs}}}"

@@ -22,7 +22,7 @@ class NumberFormat:
 
     decimal: str = "."
     thousands: str | None = None
-    # False for a mix of currencies, unless the mapping has a `format:`.
+    # False for a mix of currencies, unless the mapping has a decimal sign or thousands.
     has_one_currency: bool = True
 
     def pattern(self, currency: str = CURRENCY) -> str:
@@ -37,7 +37,9 @@ class NumberFormat:
         gap = f"{SPACE}*"
         sign, last_sign = f"({MINUS}|\\+)?", f"({MINUS})?"
         before, after = (r"(\()?", sign, money, sign), (last_sign, money, last_sign, r"(\))?")
-        return gap.join(("^", *before, f"({digits})", *after, "$"))
+        # A minus right after the decimal sign, as in 99,-, stands for no cents.
+        number = f"({digits})(?:(?<={decimal}){MINUS})?"
+        return gap.join(("^", *before, number, *after, "$"))
 
 
 NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sign", "close")
@@ -131,6 +133,8 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
 def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberFormat:
     """Returns the only number format that fits the evidence and the mapping, or that of SQL."""
     decimal = file_format.decimal or recognized_decimal(evidence)
+    if decimal == file_format.thousands:
+        decimal = "," if decimal == "." else "."
     other = "." if decimal == "," else ","
     is_contradicted = other in evidence.decimals and file_format.decimal is None
     thousands = file_format.thousands
@@ -142,7 +146,8 @@ def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberF
             if decimal == "." and "," in evidence.ambiguous:
                 usable |= {","}
         thousands = usable.pop() if len(usable) == 1 else None
-    has_one_currency = len(evidence.currencies) <= 1 or file_format != Format()
+    is_given = bool(file_format.decimal or file_format.thousands)
+    has_one_currency = len(evidence.currencies) <= 1 or is_given
     return NumberFormat(decimal, thousands, has_one_currency)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ml.loading.columns import NUMBERS, TIMES
 from ml.loading.formats import DECIMALS, THOUSANDS, format_line
-from ml.loading.number_formats import PYTHON_CURRENCY, NumberFormat
+from ml.loading.number_formats import PYTHON_CURRENCY, NumberFormat, number_evidence
 
 # Common forms of dates and of times of day as Spark's patterns, in both orders of day and month.
 DATES = (
@@ -33,7 +33,7 @@ def proposal(column: str, texts: list[str]) -> str | None:
     """Returns what to write into the mapping so that `column` reads the texts; None if unclear."""
     proposed = None
     if texts and column in TIMES:
-        proposed = time_proposal(texts)
+        proposed = time_proposal(column, texts)
     elif texts and column in NUMBERS:
         proposed = number_proposal(texts)
     return proposed and f"write into the mapping: {proposed}"
@@ -53,7 +53,7 @@ def number_proposal(texts: list[str]) -> str | None:
 
     def read_texts(form: NumberFormat) -> int:
         pattern = re.compile(form.pattern(PYTHON_CURRENCY))
-        return sum(bool(pattern.match(text)) for text in texts)
+        return sum(is_read(pattern, text) for text in texts)
 
     counts = [read_texts(form) for form in candidates]
     if not (most := max(counts)):
@@ -65,10 +65,21 @@ def number_proposal(texts: list[str]) -> str | None:
             separator = {"thousands": form.thousands} if form.thousands else {}
             line = format_line(decimal=form.decimal, **separator)
             proposals.setdefault(form.decimal, line)
-    return " or ".join(proposals.values())
+    is_mixed = len(number_evidence(texts).currencies) > 1
+    return " or ".join(proposals.values()) + ("; it adds up all currencies" if is_mixed else "")
 
 
-def time_proposal(texts: list[str]) -> str | None:
+def is_read(pattern: re.Pattern[str], text: str) -> bool:
+    """Returns whether a text is a number, as plain_number tests it."""
+    if not (match := pattern.match(text)):
+        return False
+    opened, before, after_currency, _, after, last, closed = match.groups("")
+    return len(opened + before + after_currency + after + last) <= 1 and bool(opened) == bool(
+        closed
+    )
+
+
+def time_proposal(column: str, texts: list[str]) -> str | None:
     """Returns what to write so that the texts are read as times; None if that is unclear.
 
     Proposes both orders of day and month when both fit.
@@ -79,39 +90,34 @@ def time_proposal(texts: list[str]) -> str | None:
     if formats:
         return formats[0]
     if all(re.fullmatch(r"\d{10}", text) for text in texts):
-        return "the mapping's ordered_at as timestamp_seconds(cast(<column> as bigint))"
+        return f"{column}: timestamp_seconds(cast(<your column> as bigint))"
     if all(re.fullmatch(r"\d{13}", text) for text in texts):
-        return "the mapping's ordered_at as timestamp_millis(cast(<column> as bigint))"
+        return f"{column}: timestamp_millis(cast(<your column> as bigint))"
     return None
 
 
 def fitting_patterns(texts: list[str]) -> list[str]:
-    """Returns at most two patterns that read all texts, one for each order of day and month."""
+    """Returns the patterns that read all texts, at most one for each order of day and month."""
 
     def code(letters: re.Match[str]) -> str:
         return PYTHON_LETTERS[letters[0]]
 
-    fitting = []
+    fitting: dict[bool, str] = {}
     for pattern in (date + clock for date in DATES for clock in CLOCKS):
         codes = re.sub("'T'|([yMdHhmsa])\\1*", code, pattern)
         if all(is_time(text, codes) for text in texts):
-            fitting.append(with_zeros(pattern, texts))
-    return fitting[:2]
+            is_day_first = pattern.find("d") < pattern.find("M")
+            fitting.setdefault(is_day_first, pattern)
+    return list(fitting.values())
 
 
 def is_time(text: str, codes: str) -> bool:
-    """Returns whether strptime reads the text by the codes."""
+    """Returns whether strptime reads the text by the codes, and Spark does, too."""
+    # strptime takes any white space for a space, Spark only one space.
+    if re.search(r"\s\s|[^\S ]", text.strip()):
+        return False
     try:
         datetime.strptime(text.strip(), codes)
     except ValueError:
         return False
     return True
-
-
-def with_zeros(pattern: str, texts: list[str]) -> str:
-    """Returns the pattern with two digits for day, month and hour where every text has two."""
-    if all(re.match(r"\d\d\D\d\d\D", text) for text in texts):
-        pattern = re.sub(r"^([dM])(\W)([dM])(?=\W)", r"\1\1\2\3\3", pattern)
-    if all(re.search(r"\D\d\d:", text) for text in texts):
-        pattern = re.sub("([Hh]):", r"\1\1:", pattern)
-    return pattern

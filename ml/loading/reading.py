@@ -53,8 +53,9 @@ def number_columns(source: DataFrame, expressions: dict[str, str]) -> list[str]:
     other: set[str] = set()
     for column in expressions:
         if column in NUMBERS:
-            names = texts & set(named_columns(source, column, expressions[column]))
-            (arithmetic if is_arithmetic(expressions[column], names) else other).update(names)
+            names = set(named_columns(source, column, expressions[column]))
+            group = arithmetic if is_arithmetic(expressions[column], names) else other
+            group.update(names & texts)
     return sorted(arithmetic - other)
 
 

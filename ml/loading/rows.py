@@ -1,4 +1,4 @@
-"""Turns the rows of a source into rows of the raw tables, one for one, by selects over selects.
+"""Turns each row of a source into one row of a raw table, by a chain of selects.
 
 Each select is a list of SQL expressions. So the same selects give the rows of files, which a load
 copies, and the view of a table that stays where it is.

@@ -47,7 +47,7 @@ class View:
 
     @property
     def is_increment(self) -> bool:
-        """Whether the view was there before, and only has new rows: it keeps its version."""
+        """Whether a run has read this view: only its new rows count, and it keeps its version."""
         return "version" in self.properties
 
 
@@ -103,15 +103,15 @@ def open_table(spark: SparkSession, source: Source) -> Table:
     If the mapping is a select over several tables, the source names their schema.
     """
     name, query = table_name(source.path), source.query
-    if name.replace("`", "").lower().split(".")[-2:] in OWN_TABLES:
-        raise StepError(f"{source.path} is a table of this project: name one of your own")
-    if query is None:
-        return Table(source, rows_of(spark, source.path, name), f"select * from {name}")
-    names = {each: f"{name}.{identifier(each)}" for each in sorted(query.tables)}
-    if query.tables == {ALL_FILES}:
-        names = {ALL_FILES: name}
+    names = {ALL_FILES: name}
+    if query and query.tables != {ALL_FILES}:
+        names = {each: f"{name}.{identifier(each)}" for each in sorted(query.tables)}
     for each in names.values():
-        rows_of(spark, source.path, each)
+        if each.replace("`", "").lower().split(".")[-2:] in OWN_TABLES:
+            raise StepError(f"{each} is a table of this project: name one of your own")
+    tables = [rows_of(spark, source.path, each) for each in names.values()]
+    if query is None:
+        return Table(source, tables[0], f"select * from {name}")
     heads = [f"{identifier(key)} as (select * from {each})" for key, each in names.items()]
     sql = f"with {', '.join(heads)} select * from (\n{query.text}\n)"
     rows = checked_query(spark, query, sql)

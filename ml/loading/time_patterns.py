@@ -57,6 +57,10 @@ def first_problem(pattern: str) -> tuple[str | None, str | None]:
         return percent_problem(pattern)
     if re.search("[dD]T[hHkK]", letters):
         return "text such as T stands in quotes", re.sub("(?<=[dD])T(?=[hHkK])", "'T'", pattern)
+    if "MON" in letters:
+        return "the name of a month is MMM", replaced(pattern, "MON", "MMM")
+    if re.search("[hHkKms] ?AM?$", letters):
+        return "AM or PM is the letter a", replaced(pattern, "AM?$", "a")
     known = f"{READ_LETTERS}{UNREAD_LETTERS}Y"
     if unknown := next((c for c in letters if c.isalpha() and c not in known), ""):
         return (
@@ -70,11 +74,17 @@ def first_problem(pattern: str) -> tuple[str | None, str | None]:
             f"Spark cannot read '{unread}' (weekdays, weeks, quarters); cut that part off, as in "
             "to_timestamp(substring(day, 6), 'dd MMM yyyy')"
         ), None
+    hour = "[hHkK]+(?:'[^']*'|[^A-Za-z'])*"
+    fixed = re.sub(f"({hour})(M+)", lambda part: part[1] + "m" * len(part[2]), pattern)
+    if fixed != pattern:
+        return "M is the month, m the minute", fixed
     if not re.search("[ML]", letters):
         # An m after an hour is a minute.
-        fixed = replaced(pattern, "m", "M", kept="[hHkK]+(?:'[^']*'|[^A-Za-z'])*m+")
+        fixed = replaced(pattern, "m", "M", kept=f"{hour}m+")
         if fixed != pattern:
             return "m is the minute, M the month", fixed
+    if "S" in letters and "s" not in letters:
+        return "S is the fraction of a second, s the second", replaced(pattern, "S", "s")
     if "D" in letters and "M" in letters:
         return "D is the day of the year", replaced(pattern, "D", "d")
     if re.search("[hK]", letters) and "a" not in letters:

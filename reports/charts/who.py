@@ -33,7 +33,7 @@ PROFILE = {
 }
 # Both axes of a score map: a cell reaches half a score to each side.
 SCORES = alt.Scale(domain=[0.5, 5.5], nice=False)
-# The axis of a profile goes from the lowest of all (0) to the highest (1), with room for a number.
+# The axis of a profile: 0 is the lowest of all personas, 1 the highest. The rest is for a number.
 PLACES = alt.Scale(domain=[0, 1.25])
 
 moves = partial(
@@ -100,7 +100,7 @@ def profile(persona: Row, personas: Iterable[Row], width: int, label: str) -> st
 def score_map(rows: Sequence[Row], width: int, label: str) -> str:
     """Draws recency by frequency score: color by revenue per customer, customers as text.
 
-    `rows` are all cells, with their segment; lines part the segments.
+    `rows` are all cells, with their segment; lines separate the segments.
     """
     is_broad = width > BROAD
     data = tiles(rows)
