@@ -1,10 +1,10 @@
 -- What will the next twelve months bring from today's customers?
 --
 -- Read: a row per calendar month, and one each for the next 3 and 12 months. Four of five actual values
--- should lie between low_80 and high_80.
+-- should lie between the columns ending in low_80 and high_80.
 -- Beware: customers who are yet to come are not included. The first and the last month are partial unless
--- the as-of date is a month end. No rows: there is no purchase model, or repeating an earlier period
--- forecast better. Revenue is null when there is no model of the spend.
+-- the as-of date is a month end. No rows: there is no purchase model, the last forecast is as of another
+-- date, or repeating an earlier period forecast better. Revenue is null without a model of the spend.
 
 with forecasts as (
     select * from {{ ref('revenue_forecast') }}

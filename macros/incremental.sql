@@ -1,5 +1,6 @@
-{#- Replaces dbt's own macro. An incremental model is rebuilt on `--full-refresh`, and also when its rows come
-    from other raw lines or from other SQL: adding new rows to them would be wrong. -#}
+{#- Replaces dbt's own macro. An incremental model is rebuilt on `--full-refresh`, and also when it was built from
+    other raw lines, or when the file of the model, or of a model or seed before it, has changed: adding new rows
+    would be wrong. A changed macro or variable is not noticed here: `make run` notices it, plain dbt does not. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}

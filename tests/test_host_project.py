@@ -1,5 +1,6 @@
 """A project that has installed this one as a package: tests/host_project."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,6 @@ def test_a_host_builds_tests_and_upgrades(
     ((best,),) = query("select count(*) from shop_marts.best_customers")
     ((champions,),) = query("select count(*) from marts.customers where segment = 'Champions'")
     assert best == champions > 0
+    page = (ROOT / "docs" / "environments.md").read_text()
+    (selection,) = re.findall(r'dbt build --select "(source:[^"]+)"', page)
+    assert "customer_behavior.marts.customers.personas" in host("ls", "--select", selection)

@@ -15,7 +15,7 @@ from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, is_r
 from ml.loading.input_files import InputFile, list_files
 from ml.loading.mapping import Source
 from ml.loading.queries import ALL_FILES, Query
-from ml.loading.sources import NoRowsError, read_source
+from ml.loading.sources import NoRowsError, read_source, uri_of
 from ml.loading.wording import listed
 from ml.session import StepError, engine_message
 from ml.sql_text import identifier
@@ -105,8 +105,8 @@ def stored(rows: DataFrame, folder: Path) -> DataFrame:
         F.col(identifier(name)).cast("string" if isinstance(kind, T.NullType) else kind)
         for name, kind in kinds.items()
     ]
-    rows.select(columns).write.parquet(str(folder))
-    return rows.sparkSession.read.parquet(str(folder))
+    rows.select(columns).write.parquet(uri_of(folder))
+    return rows.sparkSession.read.parquet(uri_of(folder))
 
 
 def tables_of_selects(

@@ -50,6 +50,11 @@ def staging(spark: SparkSession) -> Iterator[Path]:
         yield Path(name)
 
 
+def uri_of(folder: Path) -> str:
+    """Returns the address of a local folder for Spark, whose default file system may be another."""
+    return f"file:{folder.resolve()}"
+
+
 class NoRowsError(StepError):
     """The files of a source have no rows."""
 
@@ -98,13 +103,13 @@ def read_local(
     if has_suffix(data[0].path, PARQUET_SUFFIXES):
         stage_parquet(data, folder)
         # mergeSchema keeps a column that only some of the files have.
-        return spark.read.parquet(str(folder), mergeSchema=True).select("*", number)
+        return spark.read.parquet(uri_of(folder), mergeSchema=True).select("*", number)
     columns = stage_csv(data, source.format, source.covers, folder)
     check_repeated(source, columns.repeated)
     check_every_file_has(source, columns, [file.path for file in data])
     texts = [T.StructField(str(place), T.StringType()) for place in range(len(columns.names))]
     schema = T.StructType([*texts, T.StructField(BROKEN_LINE, T.StringType())])
-    rows = spark.read.schema(schema).parquet(str(folder)).select("*", number)
+    rows = spark.read.schema(schema).parquet(uri_of(folder)).select("*", number)
     return rows.toDF(*columns.names, BROKEN_LINE, FILE_NUMBER)
 
 

@@ -189,7 +189,8 @@ final as (
         product_category,
         payment_method,
 
-        -- A quantity that cannot be read stays unknown, as does that of a broken line. None means one unit.
+        -- Without a quantity, a line has one unit, or -1 if its amount is negative. A quantity that cannot be
+        -- read stays null, as does the quantity of a broken line.
         cast(
             1000 * case
                 when

@@ -28,7 +28,7 @@ final as (
         customers.favorite_payment_method
     from clusters
     inner join customers on clusters.customer_key = customers.customer_key
-    -- Clusters of another as-of date describe customers as they were on that date.
+    -- Clusters of another as-of date are left out: they describe the customers on that date.
     inner join as_of on clusters.as_of_date = as_of.as_of_date
 )
 

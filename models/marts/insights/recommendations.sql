@@ -91,7 +91,7 @@ late_findings as (
         concat(
             {{ counted('count(*)', 'customer') }},
             if(count(*) = 1, ' has', ' have'),
-            ' waited longer since the last order than four in five active customers with the same rhythm do'
+            ' gone longer without an order than four in five active customers with the same rhythm'
         ) as finding,
         count(*) as customers,
         sum(value_at_stake) as value_at_stake
