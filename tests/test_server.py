@@ -122,8 +122,11 @@ def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.Monk
     settings = tmp_path / "server.conf"
     settings.write_text("spark.connect.grpc.binding.port 15002\n")
     monkeypatch.setattr("server.settings.WRITTEN", settings)
-    program = "import time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", program, "hive.server2.thrift.port=10000"]) as it:
+    program = "import time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", program, "hive.server2.thrift.port=10000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as it:
+        # Before its first line, the process may not have its command line yet.
+        it.stdout.readline()
         for thrift_port, connect_port in (("10000", "15002"), ("10001", "15002"), ("10000", "1")):
             ports = {"THRIFT_PORT": thrift_port, "CONNECT_PORT": connect_port}
             monkeypatch.setattr("server.spark_server.PORTS", ports)
