@@ -8,10 +8,11 @@ import os
 import re
 import sys
 
-TARGET = os.environ.get("DBT_TARGET") or "prod"
-PREFIX = f"{name}_" if TARGET != "prod" and (name := os.environ.get("DBT_SCHEMA_PREFIX")) else ""
+TARGET = os.environ.get("DBT_TARGET")
+NAME = "" if TARGET == "prod" else os.environ.get("DBT_SCHEMA_PREFIX")
+PREFIX = f"{NAME}_" if NAME else ""
 # dbt has a default for the prefix. Without it, the steps would read and write the tables of prod.
-if not PREFIX and TARGET != "prod":
+if not PREFIX and TARGET not in (None, "", "prod"):
     sys.exit(
         f"error: DBT_TARGET is {TARGET}: set DBT_SCHEMA_PREFIX too, to the prefix of its schemas"
     )

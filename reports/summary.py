@@ -98,7 +98,9 @@ def trend(value: float, previous: float | None) -> str:
     """Describes the change against the window before; empty if its value was not positive."""
     if previous is None or previous <= 0:
         return ""
-    return f" ({100 * (value - previous) / previous:+z.1f}% against the {WINDOW_DAYS} days before)"
+    change = round(100 * (value - previous) / previous, 1)
+    sign = "+" if change else ""
+    return f" ({change:{sign}z.1f}% against the {WINDOW_DAYS} days before)"
 
 
 def no_comparison(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:

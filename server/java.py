@@ -13,29 +13,27 @@ OLDEST_JAVA = 17
 
 def find_java() -> str:
     """Returns the Java home to use; raises ServerError when there is none."""
-    java_home = system_java() or packaged_java()
-    if not java_home:
+    home = system_java() or packaged_java()
+    if not home:
         raise ServerError(
             f"no Java {OLDEST_JAVA} or newer here, and the packaged one is not installed; "
             "install a JDK, or run: rm .venv/ready && make setup"
         )
-    return java_home
+    return home
 
 
 def system_java() -> str | None:
     """Returns the home of the java in JAVA_HOME or on the PATH; None if neither is new enough."""
-    candidates = []
-    if os.environ.get("JAVA_HOME"):
-        candidates.append(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
-    if on_path := shutil.which("java"):
-        candidates.append(Path(on_path))
-    for java in candidates:
-        if java_major(java) >= OLDEST_JAVA:
-            return java_home(java)
+    given = os.environ.get("JAVA_HOME")
+    if given and java_major(Path(given) / "bin" / "java") >= OLDEST_JAVA:
+        return given
+    on_path = shutil.which("java")
+    if on_path and java_major(Path(on_path)) >= OLDEST_JAVA:
+        return home_of(Path(on_path))
     return None
 
 
-def java_home(java: Path) -> str:
+def home_of(java: Path) -> str:
     """Returns the home of a java executable, which can be the shim of a version manager."""
     command = [str(java), "-XshowSettings:properties", "-version"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -236,10 +236,10 @@ def test_columns_of_several_files_are_matched_by_name(tmp_path: Path):
 def test_a_folder_with_the_name_of_a_column_does_not_replace_it():
     header, folders = ["id", "_c2", "date"], ["Date"]
     columns = combine_columns([header], [folders])
-    assert columns.names == ["id", "_c2", "_c2_", "_c3"]
+    assert columns.names == ["id", "_c2", "_c2_", "_folder_Date"]
     assert columns.places == [[0, 1, 2, 3]]
     assert columns.repeated == {
-        "date": "'date' (column 3, here _c2_) and 'Date' (folder, here _c3)"
+        "date": "'date' (column 3, here _c2_) and 'Date' (folder, here _folder_Date)"
     }
 
 

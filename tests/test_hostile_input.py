@@ -126,8 +126,8 @@ def opened(spark: SparkSession, path: Path) -> DataFrame:
 def number(text: str) -> Decimal:
     """Returns the number of a text, read as in a ledger, with a decimal point."""
     plain = text.strip(AROUND)
-    if plain.endswith(".-"):  # no cents
-        return number(plain[:-1])
+    if plain.endswith((".-", ".--")):  # no cents
+        return number(plain.rstrip("-"))
     if match := re.fullmatch(r"\((.+)\)|([^-]+)-", plain):
         return -number(match[1] or match[2])
     if "$" in plain:

@@ -454,7 +454,7 @@ NUMBERS = [
     (["$1,234.50", "-$12.00", "$(3.10)"], Format(), ["1234.50", "-12.00", None]),
     (["EUR 5.00", "6.00 EUR", "7.00- EUR"], Format(), ["5.00", "6.00", "-7.00"]),
     # No cents.
-    (["99,-", "kr 5,\u2013", "7,50"], Format(), ["99.00", "5.00", "7.50"]),
+    (["99,-", "kr 5,\u2013", "6,--", "8,- kr"], Format(), ["99.00", "5.00", "6.00", "8.00"]),
     # Ambiguous: decimals or thousands, two currencies, two decimal signs.
     (["1,234", "5"], Format(), [None, "5.00"]),
     (["$1", "€2"], Format(), [None, None]),

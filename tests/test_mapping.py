@@ -90,6 +90,8 @@ def test_yaml_bomb_and_yaml_with_code_are_refused(tmp_path: Path):
         ("yyyymmdd HHmm", "yyyyMMdd HHmm"),
         ("%d.%m.%Y %I:%M", "dd.MM.yyyy HH:mm"),
         ("yyyy-MM-dd HH:MM:SS", "yyyy-MM-dd HH:mm:ss"),
+        ("dd/MM/yyyy HH:MM:SS.SSS", "dd/MM/yyyy HH:mm:ss.SSS"),
+        ("DDD/MM/uuuu", "dd/MM/yyyy"),
         ("MM/dd/yyyy hh:mm A", "MM/dd/yyyy hh:mm a"),
         ("dd-MON-yyyy", "dd-MMM-yyyy"),
     ],
@@ -104,6 +106,24 @@ def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
 )
 def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern: str):
     assert pattern not in pattern_problem(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "yyyy-MM-dd HH:mm:ss.SSS",
+        "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+        "yyyyMMddHHmmssSSS",
+        "d MMM yyyy, h:mm a",
+        "HH:mm dd/MM/yyyy",
+        "HH MM/dd/yyyy",
+        "mm:ss",
+        "yyyy-DDD HH:mm",
+        "yyyy\u5e74MM\u6708dd\u65e5",
+    ],
+)
+def test_a_good_time_pattern_is_accepted(pattern: str):
+    assert pattern_problem(pattern) is None
 
 
 @pytest.mark.parametrize(
@@ -126,6 +146,8 @@ def test_a_proposal_is_yaml_for_the_column(column: str, texts: list[str], mappin
     [
         ("ordered_at", "Jan  5, 2026"),  # Spark reads no second space
         ("ordered_at", "1/31/2026, 9:30:00\u202fAM"),
+        ("ordered_at", "13.01.2026 9:5"),
+        ("ordered_at", "202611"),
         ("amount", "(-12.50)"),  # two signs are no number in any format
     ],
 )
@@ -134,7 +156,7 @@ def test_nothing_is_proposed_where_no_format_helps(column: str, text: str):
 
 
 def test_a_proposal_warns_of_several_currencies():
-    assert proposal("amount", ["USD 1.50", "EUR 2.00"]).endswith("; it adds up all currencies")
+    assert proposal("amount", ["USD 1.50", "EUR 2.00"]).endswith(" as if they were one")
 
 
 @pytest.mark.parametrize(

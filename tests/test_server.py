@@ -1,6 +1,7 @@
 """Tests of the server's memory, of the order of a run's steps, and of the check of parameters."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,12 +141,17 @@ def test_java_of_a_version_manager_is_asked_for_its_home(
 ):
     shim = tmp_path / "shims" / "java"
     shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{find_java()}/bin/java" "$@"\n')
+    shim.write_text(
+        "#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\necho '    java.home = /opt/jdk 21' >&2\n"
+    )
     shim.chmod(0o755)
-    home = find_java()
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(shim.parent), prepend=":")
-    assert Path(find_java()).resolve() == Path(home).resolve()
+    assert find_java() == "/opt/jdk 21"
+    # A home that the user gives may be a wrapper, so it stays.
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "wrapper"))
+    shutil.copytree(shim.parent, tmp_path / "wrapper" / "bin")
+    assert find_java() == str(tmp_path / "wrapper")
 
 
 @pytest.mark.slow

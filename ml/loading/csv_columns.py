@@ -20,8 +20,8 @@ def unique_names(
 ) -> tuple[list[str], dict[str, str]]:
     """Returns names that are unique in any letter case, and the repeated ones with their places.
 
-    A blank or repeated name becomes `_c` and its place, counted from 0. The names of key=value
-    folders follow those of the header.
+    A blank or repeated name becomes `_c` and its place, counted from 0. The repeated name of a
+    key=value folder becomes `_folder_` and the name; folders follow the header.
     """
     names = [*header, *folders]
     places: dict[str, list[int]] = {}
@@ -32,7 +32,7 @@ def unique_names(
     for place, name in enumerate(names):
         own = name
         if not name or len(places[name.lower()]) > 1:
-            own = f"_c{place}"
+            own = f"_c{place}" if place < len(header) else f"_folder_{name}"
             while own in taken:
                 own += "_"
             taken.add(own)

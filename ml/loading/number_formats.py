@@ -14,6 +14,7 @@ PYTHON_CURRENCY = CURRENCY.replace(r"\p{Sc}", "[$¢£¤¥֏؋৲৳฿៛₠-₿
 SPACE = r"[ \t\u00a0\u2007\u2009\u202f]"
 SEPARATORS = {" ": SPACE, "'": "['\u2019]", ",": ",", ".": r"\."}
 MINUS = "[-\u2212\u2013]"
+DASH = "[-\u2212\u2013\u2014]"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class NumberFormat:
         gap = f"{SPACE}*"
         sign, last_sign = f"({MINUS}|\\+)?", f"({MINUS})?"
         before, after = (r"(\()?", sign, money, sign), (last_sign, money, last_sign, r"(\))?")
-        # A minus right after the decimal sign, as in 99,-, stands for no cents.
-        number = f"({digits})(?:(?<={decimal}){MINUS})?"
+        # One or two dashes right after the decimal sign, as in 99,- stand for no cents.
+        number = f"({digits})(?:(?<={decimal}){DASH}{{1,2}})?"
         return gap.join(("^", *before, number, *after, "$"))
 
 
@@ -74,6 +75,15 @@ def plain_number(text: str, form: NumberFormat) -> str:
         f"case when translate({text}, '{plain}', '') = '' then {text} "
         f"when {is_number} then {number} else {text} end"
     )
+
+
+def is_number(text: str, form: NumberFormat) -> bool:
+    """Returns whether a text is a number in this format, as plain_number tests it."""
+    if not (match := re.match(form.pattern(PYTHON_CURRENCY), text)):
+        return False
+    part = dict(zip(NUMBER_PARTS, match.groups(""), strict=True))
+    signs = "".join(part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name)
+    return len(signs) <= 1 and len(part["open"]) == len(part["close"])
 
 
 @dataclass
@@ -119,7 +129,7 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
     found = Evidence()
     core = re.compile(
         rf"[\s(+\-\u2212\u2013]*({PYTHON_CURRENCY})?[\s+\-\u2212\u2013]*([\d.,'\u2019\s]*\d[.,]?)"
-        rf"\s*({PYTHON_CURRENCY})?[\s)\-\u2212\u2013]*"
+        rf"(?:\s|{DASH})*({PYTHON_CURRENCY})?(?:[\s)]|{DASH})*"
     )
     for text in texts:
         if not (match := core.fullmatch(text)):

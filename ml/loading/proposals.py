@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ml.loading.columns import NUMBERS, TIMES
 from ml.loading.formats import DECIMALS, THOUSANDS, format_line
-from ml.loading.number_formats import PYTHON_CURRENCY, NumberFormat, number_evidence
+from ml.loading.number_formats import NumberFormat, is_number, number_evidence
 
 # Common forms of dates and of times of day as Spark's patterns, in both orders of day and month.
 DATES = (
@@ -22,6 +22,7 @@ CLOCKS = (
     *("", " H:mm", " H:mm:ss", ", H:mm", ", H:mm:ss", "'T'H:mm", "'T'H:mm:ss"),
     *(" h:mm a", " h:mm:ss a", " h:mma", ", h:mm a", ", h:mm:ss a"),
 )
+MIXED = "; the amounts of all currencies are then added up as if they were one"
 # The codes of strptime for Spark's letters.
 PYTHON_LETTERS = {
     "yyyy": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%m", "dd": "%d",
@@ -52,8 +53,7 @@ def number_proposal(texts: list[str]) -> str | None:
     ]
 
     def read_texts(form: NumberFormat) -> int:
-        pattern = re.compile(form.pattern(PYTHON_CURRENCY))
-        return sum(is_read(pattern, text) for text in texts)
+        return sum(is_number(text, form) for text in texts)
 
     counts = [read_texts(form) for form in candidates]
     if not (most := max(counts)):
@@ -66,17 +66,7 @@ def number_proposal(texts: list[str]) -> str | None:
             line = format_line(decimal=form.decimal, **separator)
             proposals.setdefault(form.decimal, line)
     is_mixed = len(number_evidence(texts).currencies) > 1
-    return " or ".join(proposals.values()) + ("; it adds up all currencies" if is_mixed else "")
-
-
-def is_read(pattern: re.Pattern[str], text: str) -> bool:
-    """Returns whether a text is a number, as plain_number tests it."""
-    if not (match := pattern.match(text)):
-        return False
-    opened, before, after_currency, _, after, last, closed = match.groups("")
-    return len(opened + before + after_currency + after + last) <= 1 and bool(opened) == bool(
-        closed
-    )
+    return " or ".join(proposals.values()) + (MIXED if is_mixed else "")
 
 
 def time_proposal(column: str, texts: list[str]) -> str | None:
@@ -113,11 +103,11 @@ def fitting_patterns(texts: list[str]) -> list[str]:
 
 def is_time(text: str, codes: str) -> bool:
     """Returns whether strptime reads the text by the codes, and Spark does, too."""
-    # strptime takes any white space for a space, Spark only one space.
-    if re.search(r"\s\s|[^\S ]", text.strip()):
+    # strptime is content with other white space, one digit of minutes, and a short yyyyMMdd.
+    if re.search(r"\s\s|[^\S ]|:\d(?!\d)|^\d{5,7}(?!\d)", text.strip(" ")):
         return False
     try:
-        datetime.strptime(text.strip(), codes)
+        datetime.strptime(text.strip(" "), codes)
     except ValueError:
         return False
     return True

@@ -26,6 +26,7 @@ PERCENT_PATTERNS = {
     "%F": "yyyy-MM-dd", "%T": "HH:mm:ss", "%R": "HH:mm", "%j": "DDD",
     "%-d": "d", "%-m": "M", "%-H": "H", "%-I": "h", "%-M": "m", "%-S": "s",
 }  # fmt: skip
+FRACTION = "[.,]S+"
 # Functions of Spark whose last argument can be a time pattern.
 TIME_FUNCTIONS = re.compile(r"(?i)(?:try_)?to_(?:timestamp|date)(?:_ntz|_ltz)?")
 
@@ -59,34 +60,38 @@ def first_problem(pattern: str) -> tuple[str | None, str | None]:
         return "text such as T stands in quotes", re.sub("(?<=[dD])T(?=[hHkK])", "'T'", pattern)
     if "MON" in letters:
         return "the name of a month is MMM", replaced(pattern, "MON", "MMM")
-    if re.search("[hHkKms] ?AM?$", letters):
+    if re.search("[hHkKmsS] ?AM?$", letters):
         return "AM or PM is the letter a", replaced(pattern, "AM?$", "a")
     known = f"{READ_LETTERS}{UNREAD_LETTERS}Y"
-    if unknown := next((c for c in letters if c.isalpha() and c not in known), ""):
+    if unknown := next((c for c in letters if c.isascii() and c.isalpha() and c not in known), ""):
         return (
             f"'{unknown}' is not a letter of Spark's patterns: the year is y, the month M, the day "
             "d, the hour H, the minute m; write for instance 'dd.MM.yyyy'"
         ), None
+    if "u" in letters:
+        return "the year is y", replaced(pattern, "u", "y")
     if "Y" in letters:
         return "Y is the year that a week belongs to", replaced(pattern, "Y", "y")
     if unread := next((c for c in letters if c in UNREAD_LETTERS), ""):
         return (
-            f"Spark cannot read '{unread}' (weekdays, weeks, quarters); cut that part off, as in "
-            "to_timestamp(substring(day, 6), 'dd MMM yyyy')"
+            f"Spark cannot read '{unread}' (such as weekdays, weeks, quarters); cut that part off, "
+            "as in to_timestamp(substring(day, 6), 'dd MMM yyyy')"
         ), None
     hour = "[hHkK]+(?:'[^']*'|[^A-Za-z'])*"
-    fixed = re.sub(f"({hour})(M+)", lambda part: part[1] + "m" * len(part[2]), pattern)
-    if fixed != pattern:
+    fixed = re.sub(f"({hour})(MM?)(?!M)", lambda part: part[1] + "m" * len(part[2]), pattern)
+    if fixed != pattern and (re.search("[ML]", fixed) or not re.search("[yd]", fixed)):
         return "M is the month, m the minute", fixed
-    if not re.search("[ML]", letters):
+    if re.search("[ydD]", letters) and not re.search("[ML]", letters):
         # An m after an hour is a minute.
         fixed = replaced(pattern, "m", "M", kept=f"{hour}m+")
         if fixed != pattern:
             return "m is the minute, M the month", fixed
     if "S" in letters and "s" not in letters:
-        return "S is the fraction of a second, s the second", replaced(pattern, "S", "s")
+        fixed = replaced(replaced(pattern, "SS+", "ss", FRACTION), "S", "s", FRACTION)
+        if fixed != pattern:
+            return "S is the fraction of a second, s the second", fixed
     if "D" in letters and "M" in letters:
-        return "D is the day of the year", replaced(pattern, "D", "d")
+        return "D is the day of the year", replaced(replaced(pattern, "DD+", "dd"), "D", "d")
     if re.search("[hK]", letters) and "a" not in letters:
         fixed = replaced(pattern, "[hK]", "H")
         return "h and K count half a day and need the letter a (AM or PM)", fixed
