@@ -102,7 +102,12 @@ def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["%A %d %B", "100%", "yyyy-Q", "YYYY-ww", "EEE, d MMM yyyy", "TT.MM.JJJJ"]
+    "pattern",
+    [
+        *("%A %d %B", "100%", "yyyy-Q", "YYYY-ww", "EEE, d MMM yyyy", "TT.MM.JJJJ"),
+        # Quotes between letters that belong together.
+        *("MO'x'N", "d'x'TH", "hh:mm A'x'"),
+    ],
 )
 def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern: str):
     assert pattern not in pattern_problem(pattern)

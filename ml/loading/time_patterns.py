@@ -37,9 +37,9 @@ def pattern_problem(pattern: str) -> str | None:
     Spark accepts some wrong patterns, and then reads a time that the user does not mean.
     """
     problem, fixed = first_problem(pattern)
-    if problem is None:
-        return None
-    while fixed:
+    advised = pattern
+    # Quoted text between letters can leave a pattern as it was.
+    while fixed and fixed != advised:
         advised = fixed
         further, fixed = first_problem(advised)
         if further is None:
@@ -77,6 +77,11 @@ def first_problem(pattern: str) -> tuple[str | None, str | None]:
             f"Spark cannot read '{unread}' (such as weekdays, weeks, quarters); cut that part off, "
             "as in to_timestamp(substring(day, 6), 'dd MMM yyyy')"
         ), None
+    return confused_letters(pattern, letters)
+
+
+def confused_letters(pattern: str, letters: str) -> tuple[str | None, str | None]:
+    """Returns what first_problem does, for letters that Spark reads with another meaning."""
     hour = "[hHkK]+(?:'[^']*'|[^A-Za-z'])*"
     fixed = re.sub(f"({hour})(MM?)(?!M)", lambda part: part[1] + "m" * len(part[2]), pattern)
     if fixed != pattern and (re.search("[ML]", fixed) or not re.search("[yd]", fixed)):
@@ -130,10 +135,12 @@ def patterns_in(sql: str) -> Iterator[str]:
             calls.append(bool(place and TIME_FUNCTIONS.fullmatch(tokens[place - 1].text)))
         elif token.token_type == TokenType.R_PAREN and calls and calls.pop():
             # 'a''b' is two tokens.
-            texts = [
-                *takewhile(
-                    lambda each: each.token_type == TokenType.STRING, tokens[place - 1 :: -1]
-                )
-            ]
+            before = reversed(tokens[:place])
+            texts = [each.text for each in takewhile(is_string, before)]
             if texts and tokens[place - 1 - len(texts)].token_type == TokenType.COMMA:
-                yield "'".join(each.text for each in reversed(texts))
+                yield "'".join(reversed(texts))
+
+
+def is_string(token: sqlglot.Token) -> bool:
+    """Returns whether a token is a string literal."""
+    return token.token_type == TokenType.STRING
