@@ -1,47 +1,30 @@
-with customer_months as (
-    select * from {{ ref('int_customer_months') }}
-),
-
-customers as (
-    select
-        customer_key,
-        trunc(first_order_on, 'month') as cohort_month
-    from {{ ref('int_customers') }}
-    where orders > 0
+with cohort_months as (
+    select * from {{ ref('int_cohort_months') }}
+    where cohort_month is not null
 ),
 
 as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
+-- All customers of a cohort ordered in its first month.
 cohorts as (
     select
         cohort_month,
-        count(*) as customers
-    from customers
-    group by cohort_month
-),
-
-customer_activity as (
-    select
-        customers.cohort_month,
-        -- Returns before the first purchase count in month 0, so that no revenue is lost.
-        greatest(cast(months_between(customer_months.month, customers.cohort_month) as int), 0)
-            as months_since,
-        customer_months.orders,
-        customer_months.net_cents
-    from customer_months
-    inner join customers on customer_months.customer_key = customers.customer_key
+        customers
+    from cohort_months
+    where month = cohort_month
 ),
 
 activity as (
     select
         cohort_month,
-        months_since,
-        count_if(orders > 0) as customers,
+        -- Returns before the first purchase count in month 0, so that no revenue is lost.
+        greatest(cast(months_between(month, cohort_month) as int), 0) as months_since,
+        sum(customers) as customers,
         sum(net_cents) as net_cents
-    from customer_activity
-    group by cohort_month, months_since
+    from cohort_months
+    group by cohort_month, greatest(cast(months_between(month, cohort_month) as int), 0)
 ),
 
 -- Every month of every cohort, also months without an active customer.
@@ -57,7 +40,7 @@ calendar as (
     cross join as_of
 ),
 
-cohort_months as (
+retention as (
     select
         calendar.cohort_month,
         calendar.months_since,
@@ -78,7 +61,7 @@ cumulated as (
         *,
         sum(net_cents) over (partition by cohort_month order by months_since)
             as cumulative_cents
-    from cohort_months
+    from retention
 ),
 
 final as (

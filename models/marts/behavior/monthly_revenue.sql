@@ -1,37 +1,32 @@
-with customer_months as (
-    select * from {{ ref('int_customer_months') }}
-),
-
-customers as (
-    select * from {{ ref('int_customers') }}
+with cohort_months as (
+    select * from {{ ref('int_cohort_months') }}
 ),
 
 as_of as (
     select * from {{ ref('int_as_of_date') }}
 ),
 
--- Guests and customers with returns only have no first purchase month, so they are never new. Null-safe
--- (`<=>`), so that the result is false, not null.
-marked_customer_months as (
+-- Guests and customers with returns only are in no cohort, so they are never new. Null-safe (`<=>`), so
+-- that the result is false, not null.
+marked_cohort_months as (
     select
-        customer_months.*,
-        customer_months.month <=> trunc(customers.first_order_on, 'month') as is_first_month
-    from customer_months
-    left join customers on customer_months.customer_key = customers.customer_key
+        *,
+        month <=> cohort_month as is_first_month
+    from cohort_months
 ),
 
 sales as (
     select
         month,
         sum(orders) as orders,
-        count_if(orders > 0 and not is_guest) as customers,
-        count_if(is_first_month) as new_customers,
+        sum(customers) as customers,
+        sum(case when is_first_month then customers else 0 end) as new_customers,
         sum(net_cents) as net_cents,
         sum(case when is_first_month then net_cents else 0 end) as new_customer_cents,
         sum(case when not is_first_month and not is_guest then net_cents else 0 end)
             as returning_customer_cents,
         sum(case when is_guest then net_cents else 0 end) as guest_cents
-    from marked_customer_months
+    from marked_cohort_months
     group by month
 ),
 
