@@ -19,6 +19,9 @@ export SPARK_UI_PORT ?= 4040
 export SITE_PORT ?= 8080
 export HISTORY_PORT ?= 18080
 export STATE_DIR ?= .spark
+# These hold texts of the user: make must not expand a `$` in them.
+$(foreach name,CUSTOMER_ID TRANSACTIONS CUSTOMERS MAPPING SPARK_SETTINGS,\
+	$(eval override $(name) := $$(value $(name))))
 # The environment to build. The schemas of prod have plain names; those of another begin with the prefix.
 export DBT_TARGET ?= prod
 ifeq ($(DBT_TARGET),prod)
@@ -50,8 +53,8 @@ LAST_RUN = $(STEP) -m server.last_run
 # dbt's cache of the parsed project.
 PARSED := $(or $(DBT_TARGET_PATH),target)/partial_parse.msgpack
 
-# One lock around all steps of an environment: two runs would build the same tables. Two steps run at a time, or as many as
-# a -j of the user allows (the jobserver).
+# One lock covers all steps of an environment, because two runs would build the same tables. Two steps run at a time; with
+# -j N, N steps do.
 LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
@@ -71,8 +74,8 @@ load:  ## adds the new files of TRANSACTIONS (and CUSTOMERS) to the loaded data
 erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
 	+@$(LOCKED) BEGIN=erased forgotten
 
-# The flow. BEGIN is the step that changes the raw tables. Without BEGIN, as in `make site`, a step takes
-# the tables as they are, and several goals run one after another, with -j too.
+# The flow. BEGIN is the step that changes the raw tables. Without BEGIN, as in `make site`, a step uses
+# the tables as they are. Several goals then run one after another, even with -j.
 ifeq ($(origin BEGIN),command line)
 up: parameters
 $(BEGIN): up
@@ -120,7 +123,7 @@ $(PARSED): | parameters
 before_ml after_ml:
 	@$(DBT) build --selector $@ $(FULL_REFRESH) --exclude-resource-type unit_test
 
-# Neither reads the other's tables, and each leaves a core idle: they run side by side.
+# These two steps run side by side: neither reads the other's tables, and each leaves a core idle.
 clusters:
 	@$(STEP) -m ml.cluster --seed "$(SEED)" $(if $(FRESH),--fresh)
 
@@ -149,7 +152,7 @@ test: setup-tests lint  ## lint, then the tests that most changes need, on their
 test_all: setup-tests lint  ## the same, and every data set, faults, load, increments, a cluster
 	@$(PYTEST) -m "not hours"
 
-test_hours: setup-tests  ## fifty kills and thousands of hostile files
+test_hours: setup-tests  ## fifty kills and hundreds of hostile files
 	@$(PYTEST) -m hours
 
 bench: setup-tests  ## times every step at N_CUSTOMERS and other implementations; with AGAINST=COMMIT, complete runs of both
@@ -166,8 +169,9 @@ lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 up: setup  ## starts the Spark server and waits until it answers
 	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) up
 
-down: setup  ## stops the Spark server and the history server; the tables stay
-	@$(SERVER) down
+# Without `setup`: a new installation would remove the files of the running server.
+down:  ## stops the Spark server and the history server; the tables stay
+	@if [ -e .venv/ready ]; then $(SERVER) down; fi
 
 status: setup  ## shows what runs where, and with how much memory
 	@$(SERVER) status
@@ -229,6 +233,5 @@ audit: setup  ## checks the pinned packages for known vulnerabilities
 		.venv/bin/uvx pip-audit --require-hashes --disable-pip --requirement $$name.txt || exit 1; \
 	done
 
-clean:  ## stops the server and removes the state: tables, logs, sites
-	@if [ -e .venv/ready ]; then $(SERVER) down; fi
+clean: down  ## stops the server and removes the state: tables, logs, sites
 	@rm -rf "$(STATE_DIR)" target logs

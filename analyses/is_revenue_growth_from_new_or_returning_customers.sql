@@ -22,7 +22,7 @@ final as (
         ) as growth_from_returning_customers,
         cast(months.guest_revenue - year_before.guest_revenue as decimal(18, 2))
             as growth_from_guests,
-        {{ share('months.net_revenue - year_before.net_revenue', 'year_before.net_revenue') }}
+        {{ share('months.net_revenue - year_before.net_revenue', 'abs(year_before.net_revenue)') }}
             as growth_rate
     from months
     inner join months as year_before on months.month = add_months(year_before.month, 12)

@@ -42,7 +42,7 @@ final as (
         {{ share('active_customers', 'customers') }} as retention_rate,
         {{ share('net_revenue', 'customers') }} as revenue_per_customer,
         {{ share('revenue_so_far', 'customers') }} as cumulative_revenue_per_customer,
-        {{ share('revenue_so_far', 'revenue_of_the_year') }} as share_of_the_year
+        {{ share('revenue_so_far', 'greatest(revenue_of_the_year, 0)') }} as share_of_the_year
     from running_totals
 )
 

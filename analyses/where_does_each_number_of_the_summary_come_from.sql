@@ -1,7 +1,7 @@
 -- Where does each number of the executive summary come from, and do the other marts agree?
 --
 -- Read: found_value is the same number computed from the mart found_in. Both found_value and agrees
--- are null for metrics computed only from orders. The lineage site shows their sources.
+-- are null for metrics that no other mart has. The lineage site shows their sources.
 -- Beware: agreement means that two computations give the same number, not that the raw data are right.
 
 with summary as (

@@ -31,7 +31,7 @@ final as (
         {{ share('persona_risks.high_risk_customers', 'persona_risks.customers') }}
             as high_risk_share,
         cast(persona_risks.high_risk_revenue as decimal(18, 2)) as high_risk_revenue,
-        {{ share('persona_risks.high_risk_revenue', 'persona_risks.net_revenue') }}
+        {{ share('persona_risks.high_risk_revenue', 'greatest(persona_risks.net_revenue, 0)') }}
             as high_risk_revenue_share,
         personas.recommended_action
     from persona_risks

@@ -1,5 +1,5 @@
 {#- The thresholds are four columns, such as recency_lowest_2 to recency_lowest_5. If no value earns
-    a score, the threshold of that score is null. A comparison with null is not true, so nobody gets
+    a score or a higher one, its threshold is null. A comparison with null is not true, so nobody gets
     the score. -#}
 {% macro rfm_score_of(value, lowest_value) -%}
     case

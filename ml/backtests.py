@@ -3,8 +3,8 @@
 An origin lies a whole number of holdouts before the as-of date. Everything is done as if it were
 the as-of date: fits, seasons, forecast. Then the forecast of the holdout that follows is compared
 with the actual orders, and with two simple forecasts. One repeats the orders of as many days just
-before the origin, the other those of the same days a year earlier. Each counts only customers who
-were known when the repeated days began.
+before the origin. The other repeats those of the same days a year earlier. Both count only
+customers who had bought before the repeated days.
 """
 
 from collections.abc import Mapping, Sequence
@@ -192,7 +192,12 @@ def reasons(
         found[seasonal] = "no backtest had seen enough months in two years"
     else:
         compared = f"{off_by(seasonal)} {of_origins(seasonal)}, {plain} {off_by(plain, seasonal)}"
-        found[seasonal] = compared if name == seasonal else f"not nearer: {compared}"
+        if name == seasonal:
+            found[seasonal] = compared
+        elif is_better(backtests, seasonal, plain):
+            found[seasonal] = f"not sound, or too far off in the last backtest: {compared}"
+        else:
+            found[seasonal] = f"not nearer: {compared}"
     if simple is not None:
         nearer = f"{simple} was nearer ({off_by(simple, name)})"
         found[name] += f"; no forecast of the total, because {nearer}"

@@ -22,8 +22,8 @@ HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 class ChurnScore:
     """A score for repurchase: purchases expected in some weeks, optionally ranked with recency.
 
-    The weeks are those of an average season, on the model's clock: so a score means the same in a
-    busy season and in a quiet one, and its thresholds hold on any day.
+    The weeks are measured on the model's clock. So a score means the same in any season, and its
+    thresholds hold on any day.
     """
 
     weeks: float

@@ -324,8 +324,8 @@ def find_candidates(customers: DataFrame, seed: int) -> list[Candidate]:
 def log_choice(chosen: Candidate) -> None:
     """Prints the number of clusters and the reason for it."""
     log(
-        f"{chosen.clusters} clusters: {reason(chosen, chosen)} of {CLUSTER_NUMBERS[0]} to "
-        f"{CLUSTER_NUMBERS[-1]}; silhouette {chosen.silhouette:.2f}, "
+        f"{chosen.clusters} clusters (of {CLUSTER_NUMBERS[0]} to {CLUSTER_NUMBERS[-1]}): "
+        f"{reason(chosen, chosen)}; silhouette {chosen.silhouette:.2f}, "
         f"stability {chosen.stability:.2f}, smallest {chosen.smallest_share:.0%}"
     )
 

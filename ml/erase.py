@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from ml.loading import ledger, raw_tables
 from ml.loading.columns import CANONICAL
+from ml.loading.sources import remove_staged_files
 from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
 from ml.tables import is_view, replace_table, set_version, table_properties
@@ -81,6 +82,7 @@ def main() -> None:
         raise StepError("CUSTOMER_ID is not set; as in: make erase CUSTOMER_ID=C0000042")
     spark = start("erase")
     raw_tables.finish_replacements(spark)
+    remove_staged_files(spark)
     # A load that was killed is settled first: without its lines it would look as if it had failed.
     ledger.settle(spark)
     for table, rows in erase(spark, customer_id).items():

@@ -98,8 +98,8 @@ def prior(average: float, repeat_average: float | None, agreement: float | None)
 class Dimension:
     """One coordinate of the space that customers are clustered in, unless its scale is 0.
 
-    A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0, which
-    pulls toward no cluster. The scales make the variance of each feature over the customers equal
+    A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0,
+    that of the average. The scales make the variance of each feature over the customers equal
     to its weight times its reliability; all levels of a categorical feature share the weight.
     Outliers of a number are moved closer.
     """

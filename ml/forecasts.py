@@ -70,7 +70,7 @@ class Forecaster:
     def expected_orders(self, until: int) -> np.ndarray:
         """Orders expected of one customer of each history, from the origin up to the day `until`.
 
-        Without the digits that differ by machine.
+        Rounded, because the last digits differ by machine.
         """
         if until not in self.known:
             weeks = float(self.purchases.clock.weeks(self.histories.origin, until))
@@ -181,7 +181,7 @@ def squared_errors(
             if forecast > 0 and actual[name] > 0:
                 error = np.log(actual[name] / forecast)
                 found.setdefault((period.length, name), []).append(float(error**2))
-    # Without the digits that differ by machine.
+    # Rounded, because the last digits differ by machine.
     return {key: round(float(np.mean(errors)), 9) for key, errors in found.items()}
 
 

@@ -5,7 +5,7 @@ No Spark, no input or output. A customer's history is (x, t_x, T):
 - t_x: weeks from the first purchase to the last one
 - T: weeks from the first purchase to the end of observation
 
-Callers count distinct days, so two purchases on one day are one purchase.
+A purchase here is a day with purchases: callers count two on one day as one.
 
 Sources:
 - BG/NBD: Fader, Hardie and Lee (2005), "Counting your customers" the easy way, Marketing Science
@@ -67,8 +67,8 @@ class PurchaseModel:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Joint log-likelihoods: history and active at T, and history and gone before T.
 
-        Both terms of equation (6) of Fader, Hardie and Lee, without the factor that they share.
-        MBG/NBD is analogous.
+        The logarithms of the two terms of equation (6) of Fader, Hardie and Lee, without the factor
+        that both share. MBG/NBD is analogous.
         """
         c = self.occasions(x)
         stayed = betaln(self.a, self.b + c) - betaln(self.a, self.b)
@@ -138,7 +138,9 @@ class PurchaseModel:
         """Approximate variance of the purchases in a period; `expected` is their expected number.
 
         An active customer's purchases are taken as negative binomial with shape r + x. This leaves
-        out that the customer may drop out in the period, so it is too high rather than too low.
+        out that the customer may drop out in the period. With the parameters of CDNOW and T = 30
+        weeks, the variance of 26 weeks after 3 purchases is 3.4 instead of 3.3. After many
+        purchases it is too low: 31 instead of 53 for 52 weeks after 10 purchases.
         """
         # A very small p_alive becomes 0, and with it the expected purchases.
         if_alive = np.divide(expected, p_alive, out=np.zeros_like(expected), where=p_alive > 0)
@@ -171,8 +173,9 @@ class SpendModel:
     @property
     def degenerate(self) -> bool:
         """True when the data do not determine the parameters."""
-        # With q of at most 1 the mean spend is infinite.
-        return has_extreme_parameter(self.p, self.q, self.gamma) or self.q <= 1
+        # With q of at most 1 the mean spend is infinite. Else it is p * gamma / (q - 1), and gamma
+        # counts in units of it, so that the check is the same in any currency.
+        return self.q <= 1 or has_extreme_parameter(self.p, self.q, (self.q - 1) / self.p)
 
     def log_likelihood(self, x: np.ndarray, spend: np.ndarray) -> np.ndarray:
         """Log-likelihood of the average spend over x purchases (equation 1a)."""

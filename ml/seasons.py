@@ -1,7 +1,7 @@
 """Seasons: how busy each calendar month is, and a clock that runs faster in busy months.
 
 The purchase models assume that a customer's rate of purchases stays the same. Where everybody buys
-more in December, the rate stays the same only in *operational time*: a day counts as much as the
+more in December, the rate is constant only in *operational time*. There, a day is as long as the
 index of its month (1 is the average month). If a customer's rate is a rate common to all, times the
 customer's own factor, purchases come at a constant rate on that clock (time-rescaling theorem;
 Brown, Barbieri, Ventura, Kass and Frank 2002, Neural Computation 14(2), 325-346). Dropout needs no
@@ -147,7 +147,7 @@ def season_effects(actual: np.ndarray, expected: np.ndarray, months: np.ndarray)
             covariance = of_seasons**2 * is_month @ is_month.T
             covariance += np.diag(of_errors**2 + own_variance)
             likelihood, residuals = restricted_likelihood(ratio, line, covariance)
-            # Of equally likely variances, the smallest seasons.
+            # If several variances are equally likely, the one with the smallest seasons wins.
             if likelihood > best + 1e-9:
                 best = likelihood
                 effects = of_seasons**2 * is_month.T @ residuals

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession, is_remote
@@ -96,6 +97,8 @@ def run(main: Callable[[], None]) -> None:
         if "StatusCode.UNAVAILABLE" in str(error):
             sys.exit("error: the Spark server is gone; see server.log in STATE_DIR for the reason")
         sys.exit(f"error: Spark failed: {in_one_line(error)}")
+    except Py4JJavaError as error:  # without Spark Connect
+        sys.exit(f"error: Spark failed: {engine_message(error)}")
     finally:
         gc.collect()
         if session := SparkSession.getActiveSession():

@@ -124,10 +124,12 @@ def pairs(properties: dict[str, str]) -> str:
 
 
 def finish_replacement(spark: SparkSession, table: str) -> None:
-    """Completes a replacement that was killed after it dropped the old table."""
+    """Completes a replacement that was killed, or removes it if the old table is still there."""
     next_table = f"{table}__next"
+    if spark.catalog.tableExists(table):
+        drop(spark, next_table)
     # The version is stored last: a table that has one is complete.
-    if not spark.catalog.tableExists(table) and "version" in table_properties(spark, next_table):
+    elif "version" in table_properties(spark, next_table):
         kind = "view" if is_view(spark, next_table) else "table"
         spark.sql(f"alter {kind} {next_table} rename to {table}")
 

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from ml.environment import in_environment
 from reports.query import Row
 
-# The longest list: a campaign writes to no more customers at once. All lists pass through the
-# driver.
+# A list has at most this many customers. No campaign writes to more at once, and the driver holds
+# all lists in memory.
 LIST_LENGTH = 100_000
 
 
@@ -52,6 +52,6 @@ def write_audience(rows: pa.Table, path: Path) -> None:
 
 
 def file_name(row: Row) -> str:
-    """Names the file of an audience: `audiences/03-at-risk.csv`."""
-    name = re.sub(r"[^a-z0-9]+", "-", row.audience.lower()).strip("-")
+    """Names the file of an audience: `audiences/03-at-risk.csv`; a category may be long."""
+    name = re.sub(r"[^a-z0-9]+", "-", row.audience.lower())[:80].strip("-")
     return f"audiences/{row.priority:02}-{name}.csv"

@@ -27,7 +27,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
-        page.goto(SITE.as_uri())
+        page.goto(SITE.resolve().as_uri())
         for name, (selector, height) in PICTURES.items():
             top = page.evaluate(
                 "selector => document.querySelector(selector).getBoundingClientRect().top", selector

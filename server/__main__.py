@@ -89,7 +89,7 @@ def sql() -> None:
 
 
 def forget() -> None:
-    """Removes the event logs, whose queries may name customers, and starts a new one."""
+    """Removes the event logs, whose queries may name customers, and restarts the server."""
     down()
     shutil.rmtree(EVENTS, ignore_errors=True)
     spark_server.start()
@@ -114,6 +114,8 @@ def main() -> None:
         COMMANDS[parser.parse_args().command]()
     except (ServerError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

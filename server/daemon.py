@@ -90,7 +90,7 @@ class Daemon:
         """Stops it, if it runs, and returns when it is gone."""
         if pid := self.running_pid():
             deadline = time.monotonic() + STOP_SECONDS
-            # It may end between the question whether it runs and the signal.
+            # The process may end after the check and before the signal.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
                 while self.running_pid():

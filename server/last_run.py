@@ -226,8 +226,9 @@ def scope() -> None:
 def record() -> None:
     """Stores the state of this moment as that of the last complete run.
 
-    If files changed during the run, it may have read the earlier ones. Then no record is stored.
+    Stores nothing if files changed during the run, because it may have read their earlier content.
     """
+    STATE_FILE.unlink(missing_ok=True)  # first, because a killed rmtree leaves some of the files
     shutil.rmtree(RECORD, ignore_errors=True)
     wanted = requested()
     begun = json.loads(BEGUN.read_text())

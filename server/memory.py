@@ -38,6 +38,10 @@ def driver_memory() -> str:
     if not size:
         raise ServerError(f"SPARK_DRIVER_MEMORY must be a size such as 4g, not '{text}'")
     wanted = int(size[1]) * (1024 if size[2] == "g" else 1)
+    if available < SMALLEST:
+        raise ServerError(
+            f"this machine has {available} MiB of memory, and the Spark server needs {SMALLEST} MiB"
+        )
     if wanted > available:
         raise ServerError(
             f"SPARK_DRIVER_MEMORY={text} is more than this machine's {available} MiB; "

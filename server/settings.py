@@ -1,7 +1,7 @@
 """The settings that the Spark server starts with, written to STATE_DIR/server.conf.
 
-Settings on a command line are visible to every user of the machine. A metastore's password is one
-of them, so they go to a file that only its owner can read.
+Settings on a command line are visible to every user of the machine. They may contain the password
+of a metastore, so they go to a file that only its owner can read.
 """
 
 import os
@@ -59,7 +59,8 @@ def write_settings() -> Path:
 
 def written_settings() -> dict[str, str]:
     """Returns the settings of the server that runs; its environment may differ from ours."""
-    return dict(re.findall(r"(?m)^(spark\.[^\s=:]+)[\s=:]+(.+?)\s*$", WRITTEN.read_text()))
+    setting = r"(?m)^[ \t]*(spark\.[^\s=:]+)[ \t=:]+(\S.*?)[ \t]*$"
+    return dict(re.findall(setting, WRITTEN.read_text()))
 
 
 def connect_token() -> str:

@@ -22,15 +22,15 @@ KEPT_EVENT_LOGS = 20
 
 def start() -> None:
     """Starts the server, unless it runs, and returns when both of its ports answer."""
-    if SERVER.running_pid() and answers():
-        print(f"Spark server is up: {addresses()}")
-        return
     pid = SERVER.running_pid()
     if pid and not runs_on_these_ports(pid):
         raise ServerError(
             f"the Spark server of {STATE} runs on other ports; name these, or stop it first with: "
             "make down"
         )
+    if pid and answers():
+        print(f"Spark server is up: {addresses()}")
+        return
     SERVER.stop()  # it may run without answering
     for name, port in PORTS.items():
         check_port(name, port)

@@ -57,8 +57,9 @@ spark.driver.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:Tiere
 spark.executor.defaultJavaOptions -Duser.timezone=UTC -XX:+UseParallelGC -XX:TieredStopAtLevel=1
 """
 PARAMETERS = (
-    *("N_CUSTOMERS", "SEED", "AS_OF_DATE", "DBT_SCHEMA_PREFIX"),
-    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "REPLACE", "REPLACE_LOADED", "FRESH"),
+    *("N_CUSTOMERS", "SEED", "AS_OF_DATE", "DBT_SCHEMA_PREFIX", "CUSTOMER_ID", "SPARK_MASTER"),
+    *("TRANSACTIONS", "CUSTOMERS", "MAPPING", "FRESH"),
+    *("REPLACE", "REPLACE_LOADED", "REPLACE_ORDERS"),
 )
 
 

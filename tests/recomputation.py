@@ -545,7 +545,7 @@ CUSTOMER_MARTS = {
                 as customer_share,
             case
                 when (select count(*) from ends) < 2 or not exists (from gains) then null
-                when playbook.segment = 'Prospects' then -(select sum(gained) from gains)
+                when playbook.segment = 'Prospects' then null
                 else coalesce(gained, 0)
             end::bigint as customers_gained,
             money(sum(net_revenue)) as net_revenue,
@@ -761,6 +761,8 @@ BEHAVIOR_MARTS = {
             count(distinct order_no) filter (where is_purchase) as orders,
             sum(quantity)::decimal(18, 3) as units,
             count(distinct customer_id) filter (where is_purchase) as customers,
+            money(coalesce(sum(amount) filter (where amount > 0), 0)) as gross_revenue,
+            money(coalesce(-sum(amount) filter (where amount < 0), 0)) as returned_revenue,
             money(sum(amount)) as net_revenue,
             sum(amount) / nullif(greatest((select sum(amount) from lines), 0), 0)
                 as revenue_share,

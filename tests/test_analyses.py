@@ -105,4 +105,9 @@ def test_answer_has_the_stated_shape_and_comes_in_time(name: str, manifest: dict
 def test_no_mart_disagrees_with_the_summary(manifest: dict, query: Query):
     name = "where_does_each_number_of_the_summary_come_from"
     sql = compiled(manifest, name)["compiled_code"]
-    assert not [row for row in query(sql) if row[4] is False]
+    agrees = {row[0]: row[4] for row in query(sql)}
+    assert {metric for metric, value in agrees.items() if value is not None} == {
+        *("active_customers", "new_customers", "average_customer_value", "customers"),
+        *("lifetime_net_revenue", "high_risk_customers"),
+    }
+    assert False not in agrees.values()

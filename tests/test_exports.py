@@ -201,16 +201,22 @@ def write_events(path: Path) -> Path:
     lamp = {"item_id": "LAMP", "price": 25.0, "quantity": 1}
     # 2026-01-05 10:00:00 UTC in microseconds, and a day.
     at, day = 1_767_607_200_000_000, 86_400_000_000
+    in_part = {"transaction_id": "T1", "refund_value": 30.0}
     events = [
         ("page_view", at, None, "browser1", None, []),
         (
             *("purchase", at, None, "browser1", {"transaction_id": "T1"}),
             [mug | {"item_revenue": 27.0}, lamp],
         ),
-        ("refund", at + day, None, "browser1", {"transaction_id": "T1", "refund_value": 52.0}, []),
+        ("refund", at + day, None, "browser1", {"transaction_id": "T1", "refund_value": 22.0}, []),
+        (
+            *("refund", at + 2 * day, None, "browser1", in_part),
+            [mug | {"item_refund": 27.0}, {"item_id": "CARD", "quantity": 1}],
+        ),
         ("purchase", at + day, "ann", "browser2", {"transaction_id": "T2"}, [lamp]),
         ("purchase", at, None, "browser3", {"transaction_id": "(not set)"}, [lamp]),
         ("purchase", at, None, "browser3", {"purchase_revenue": 9.5}, []),
+        ("purchase", at, None, "browser4", {"transaction_id": "", "purchase_revenue": 4.0}, []),
     ]
     names = "event_name", "event_timestamp", "user_id", "user_pseudo_id", "ecommerce", "items"
     kinds = pyarrow.string(), pyarrow.int64(), *[pyarrow.string()] * 2, ECOMMERCE
@@ -223,13 +229,17 @@ def write_events(path: Path) -> Path:
 
 
 def test_ga4_items_are_lines_and_a_refund_may_have_no_items(load: Load, tmp_path: Path):
+    """An item without a price is a line without an amount: the total is that of all items."""
     columns = "order_id", "customer_id", "cast(ordered_at as string)", "quantity", "amount"
     found = load(write_events(tmp_path / "ga4_events.parquet"), *columns)
     # Without an id of the order, no line is the duplicate of another.
-    assert sorted(row[-1] for row in found if row[0] is None) == money("9.50", "25.00")
+    assert sorted(row[-1] for row in found if row[0] is None) == money("4.00", "9.50", "25.00")
+    first, second = "T1-refund-1767693600000000", "T1-refund-1767780000000000"
     assert [row for row in found if row[0]] == [
         ("T1-0", "T1", "browser1", "2026-01-05 10:00:00", 2, Decimal("27.00")),
         ("T1-1", "T1", "browser1", "2026-01-05 10:00:00", 1, Decimal("25.00")),
-        ("T1-refund-0", "T1-refund", "browser1", "2026-01-06 10:00:00", -1, Decimal("-52.00")),
+        (f"{first}-0", first, "browser1", "2026-01-06 10:00:00", -1, Decimal("-22.00")),
+        (f"{second}-0", second, "browser1", "2026-01-07 10:00:00", -2, Decimal("-27.00")),
+        (f"{second}-1", second, "browser1", "2026-01-07 10:00:00", -1, None),
         ("T2-0", "T2", "ann", "2026-01-06 10:00:00", 1, Decimal("25.00")),
     ]

@@ -21,7 +21,7 @@ def published_cohorts(name: str) -> dict[tuple[str, int], Decimal]:
 
 
 def assert_cohorts_are(query: Query, column: str, expected: dict[tuple[str, int], Decimal]):
-    """Compares the cells that `expected` has; a month after its last data must be empty."""
+    """The cells of `expected` must be equal, and all other cells zero or null."""
     found = {
         (month, months): value
         for month, months, value in query(

@@ -110,6 +110,15 @@ class TestPublishedNumbers:
         assert fit.converged
         assert not fit.degenerate
 
+    def test_gamma_gamma_is_as_sound_in_any_currency(self):
+        """In won, the average purchase of CDNOW costs tens of thousands."""
+        x, spend = repeat_spend_of_cdnow_sample()
+        dollars, won = (
+            purchase_models.fit_spend(x, spend * rate, np.ones(len(x))) for rate in (1, 1400)
+        )
+        assert won.model.gamma == pytest.approx(1400 * dollars.model.gamma, rel=1e-4)
+        assert not won.degenerate
+
     def test_counts_weigh_as_rows_do(self, histories, fit: purchase_models.Fit):
         by_rows = purchase_models.fit_purchases(*histories, np.ones(len(histories[0])))
         assert by_rows.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)

@@ -26,7 +26,7 @@ def mart_rows(state: dict[str, str]) -> dict[str, list[str]]:
 
     The joins and windows of some views need space for a shuffle.
     """
-    shuffled = {"recommended_customers", "data_test_results", "table_history"}
+    shuffled = {"data_test_results", "table_history"}
     with query_function(state) as query:
         return {
             name: sorted(map(str, query(f"select * from marts.{name}")))

@@ -201,7 +201,7 @@ class TestBadInput:
             (["MAPPING=ml/mappings/cdnow.yml"], "needs TRANSACTIONS too"),
             (["TRANSACTIONS=no/such/file.csv"], "no/such/file.csv does not exist"),
             (["TRANSACTIONS={empty}"], "is empty"),
-            (["TRANSACTIONS={without_amount}"], "amount"),
+            (["TRANSACTIONS={without_amount}"], "lacks amount"),
             (["TRANSACTIONS={orders}", "MAPPING={wrong_column}"], "no_such_column"),
         ],
     )

@@ -73,9 +73,12 @@ class TestGenerated:
             assert not any(shuffles), model
         # Without the buckets the same look at the plan finds shuffles.
         query("set spark.sql.sources.bucketing.enabled = false")
-        for model in readers:
-            ((plan,),) = query(f"explain {texts[model]}")
-            assert all(shuffles_before_group_by(plan)), model
+        try:
+            for model in readers:
+                ((plan,),) = query(f"explain {texts[model]}")
+                assert all(shuffles_before_group_by(plan)), model
+        finally:
+            query("reset spark.sql.sources.bucketing.enabled")
 
     def test_no_task_alone_is_given_all_customers(self, server: dict[str, str], query: Query):
         ((customers,),) = query("select count(*) from marts.customers where orders > 0")

@@ -4,6 +4,7 @@ The raw tables come into DuckDB straight from the warehouse's Parquet files, so 
 them and the marts is shared with the project.
 """
 
+import re
 from collections.abc import Callable
 from math import isclose
 from pathlib import Path
@@ -20,6 +21,15 @@ RELATIVE_TOLERANCE = 1e-9
 NOT_RECOMPUTED = {
     *("personas", "recommendations", "recommended_customers", "data_warnings"),
     *MARTS_OF_RUNS,
+}
+COLUMNS_NOT_RECOMPUTED = {
+    "customer_features": {"customer_key"},
+    "customer_segment_history": {"customer_key"},
+    "customers": {
+        *("persona", "p_alive", "expected_orders_90d", "expected_order_value"),
+        *("predicted_value_12m", "expected_next_order_on", "is_late", "value_at_stake"),
+    },
+    "customers_at_risk": {"persona"},
 }
 
 
@@ -80,6 +90,9 @@ def test_mart_equals_its_recomputation(
     mart: str, spark: SparkSession, raw: duckdb.DuckDBPyConnection
 ):
     expected = recompute(raw, mart)
+    if expected:
+        left_out = set(spark.table(f"marts.{mart}").columns) - set(expected[0])
+        assert left_out == COLUMNS_NOT_RECOMPUTED.get(mart, set())
     columns = ", ".join(f"`{column}`" for column in expected[0]) if expected else "*"
     found = spark.sql(f"select {columns} from marts.{mart}").toArrow().to_pylist()
     lines = differences(found, expected, MARTS[mart])
@@ -96,7 +109,8 @@ def test_warnings_are_of_what_the_raw_tables_hold(
     findings = dict(query("select warning, finding from marts.data_warnings"))
     assert findings.keys() == expected.keys()
     for warning, part in expected.items():
-        assert part in findings[warning]
+        # Not a part of a larger number.
+        assert re.search(rf"(?<![\d,.]){re.escape(part)}", findings[warning])
 
 
 @on_data("generated")

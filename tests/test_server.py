@@ -15,6 +15,7 @@ from server.environment import ServerError
 from server.java import find_java
 from server.packages import jars_of_packages
 from server.parameters import check
+from server.settings import written_settings
 from server.spark_server import runs_on_these_ports
 
 GIBIBYTE = 2**30
@@ -112,6 +113,27 @@ def test_only_a_date_is_an_as_of_date(text: str):
         check(parameters | {"AS_OF_DATE": right})
     with pytest.raises(StepError, match=f"must be a date such as 2026-06-30, not '{text}'"):
         check(parameters | {"AS_OF_DATE": text})
+
+
+@pytest.mark.parametrize("arguments", [["CUSTOMER_ID=US$1001"], []])
+def test_make_keeps_a_dollar_sign(arguments: list[str]):
+    environment = {name: value for name, value in os.environ.items() if name not in PARAMETERS}
+    printed = subprocess.run(
+        ["make", "--eval=shown: ; @printenv CUSTOMER_ID", "shown", *arguments],
+        cwd=ROOT,
+        env=environment | {"CUSTOMER_ID": "US$1001", "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout == "US$1001\n"
+
+
+def test_a_setting_ends_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = tmp_path / "server.conf"
+    settings.write_text("spark.jars.packages=\n  spark.master local[4] \nspark.ui.port: 4040\n")
+    monkeypatch.setattr("server.settings.WRITTEN", settings)
+    assert written_settings() == {"spark.master": "local[4]", "spark.ui.port": "4040"}
 
 
 def test_a_load_needs_files():

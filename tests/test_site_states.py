@@ -378,8 +378,10 @@ def test_a_late_line_prevents_comparisons():
 def test_a_loss_has_no_percentage_change():
     before, after = MONDAY, MONDAY + timedelta(days=90)
     lines = [line("anna", before, -100), line("anna", after, 50)]
-    lines += [line("bert", MONDAY - timedelta(days=number), 0) for number in range(89)]
-    assert "brought net revenue of 50, with" in page_of(lines)
+    lines += [line("bert", MONDAY - timedelta(days=number), 0) for number in range(90)]
+    page = page_of(lines)
+    assert "There is no comparison" not in page
+    assert "brought net revenue of 50, with" in page
     assert "against the 90 days before" not in summary_of(lines)
 
 

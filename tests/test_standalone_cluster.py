@@ -43,6 +43,7 @@ def postgres_program(name: str) -> str:
 @pytest.fixture(scope="module")
 def metastore() -> Iterator[str]:
     """Starts a PostgreSQL server with an empty database `metastore`; yields its port."""
+    postgres_program("initdb")  # skips before the folder is there
     # PostgreSQL does not run as root, and its user cannot read pytest's folder.
     folder = Path(tempfile.mkdtemp())
     as_owner = []

@@ -73,8 +73,8 @@ class Comparison:
 def compare(files: list[InputFile], loaded: list[LoadedFile]) -> Comparison:
     """Compares files with the loaded files of the same section, by path.
 
-    A loaded file gets the time that it has now, after a `touch`. So once a load writes it to
-    raw.loads, its content is not compared again.
+    After a `touch`, the row of a loaded file gets the new time. When a load has written that row to
+    raw.loads, the content of the file is not compared again.
     """
     by_path = {file.path: file for file in loaded}
     result = Comparison([], [], [])

@@ -3,9 +3,9 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
+from ml.code_version import code_version
 from ml.loading.columns import WATERMARK
 from ml.loading.files import find_files, is_remote, is_table, locate
 from ml.loading.mapping import Mapping, Source, read_mapping
@@ -71,8 +71,7 @@ def fingerprint(paths: list[str], mapping: str | None) -> str:
     The files at a path with a scheme are unknown here, so the fingerprint differs each time. The
     rows of a table are not part of it.
     """
-    code = {file.name: file for file in files("ml.loading").iterdir() if file.name.endswith(".py")}
-    parts = [code[name].read_text() for name in sorted(code)]
+    parts = [code_version("load.py", "loading", "tables.py")]
     parts.append(Path(mapping).read_text() if mapping else "")
     parts += [query.text for query in read_mapping(mapping).queries.values()]
     for path in paths:

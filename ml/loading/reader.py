@@ -33,7 +33,7 @@ class Reader:
         self.inputs = inputs
         self.folder = folder
         self.loaded_at = loaded_at
-        # No number is used twice: until the models are built again, they have the old ones.
+        # A new file gets a new number: the models keep the old ones until they are built again.
         self.next_number = 1 + max((file.number for file in known), default=0)
 
     def all(self, section: str) -> tuple[DataFrame | View, list[LoadedFile]]:

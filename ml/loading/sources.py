@@ -39,15 +39,23 @@ def staging(spark: SparkSession) -> Iterator[Path]:
 
     It is in the warehouse if that is a local folder, because all executors see the warehouse.
     """
+    remove_staged_files(spark)
+    with TemporaryDirectory(prefix=STAGING_PREFIX, dir=staging_parent(spark)) as name:
+        yield Path(name)
+
+
+def staging_parent(spark: SparkSession) -> Path | None:
+    """Returns the folder for staged files; None for the system's own."""
     warehouse = str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:")
     state = os.environ.get("STATE_DIR")
-    parent = next((Path(each) for each in (warehouse, state) if each and Path(each).is_dir()), None)
-    if parent:
-        # A load that was killed leaves its folder.
+    return next((Path(each) for each in (warehouse, state) if each and Path(each).is_dir()), None)
+
+
+def remove_staged_files(spark: SparkSession) -> None:
+    """Removes the files that a killed load has staged."""
+    if parent := staging_parent(spark):
         for folder in parent.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(folder, ignore_errors=True)
-    with TemporaryDirectory(prefix=STAGING_PREFIX, dir=parent) as name:
-        yield Path(name)
 
 
 def uri_of(folder: Path) -> str:

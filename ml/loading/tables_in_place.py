@@ -107,7 +107,8 @@ def open_table(spark: SparkSession, source: Source) -> Table:
     if query and query.tables != {ALL_FILES}:
         names = {each: f"{name}.{identifier(each)}" for each in sorted(query.tables)}
     for each in names.values():
-        if each.replace("`", "").lower().split(".")[-2:] in OWN_TABLES:
+        *catalog, database, table = each.replace("`", "").lower().split(".")
+        if [database, table] in OWN_TABLES and catalog in ([], ["spark_catalog"]):
             raise StepError(f"{each} is a table of this project: name one of your own")
     tables = [rows_of(spark, source.path, each) for each in names.values()]
     if query is None:
@@ -190,7 +191,9 @@ def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
 
 def content(rows: DataFrame) -> str:
     """Returns a hash of rows, in any order, without their loading time."""
-    names = ", ".join(identifier(name) for name in rows.columns if name != WATERMARK)
-    total = f"sum(cast(xxhash64({names}) as decimal(38,0)))"
+    names = [identifier(name) for name in rows.columns if name != WATERMARK]
+    # xxhash64 leaves out nulls: without the flags, a value could move to an empty column unnoticed.
+    values = ", ".join(f"{name}, {name} is null" for name in names)
+    total = f"sum(cast(xxhash64({values}) as decimal(38,0)))"
     (found,) = rows.selectExpr(f"concat_ws(' ', count(*), {total}) as hash").collect()
     return found.hash

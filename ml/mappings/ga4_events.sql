@@ -6,7 +6,7 @@ with events as (
         events.event_name,
         events.event_timestamp,
         coalesce(events.user_id, events.user_pseudo_id) as customer_id,
-        nullif(events.ecommerce.transaction_id, '(not set)') as order_id,
+        nullif(nullif(trim(events.ecommerce.transaction_id), ''), '(not set)') as order_id,
         events.ecommerce.purchase_revenue,
         events.ecommerce.refund_value,
         events.items
@@ -14,7 +14,7 @@ with events as (
     where events.event_name in ('purchase', 'refund')
 ),
 
--- The refund of a whole order may come without items.
+-- The refund of a whole order may come without items. Only then is the total of the event that of the line.
 items as (
     select
         events.*,
@@ -39,21 +39,22 @@ sales as (
         item_id as product_id,
         item_category as product_category,
         quantity,
-        coalesce(item_revenue, goods, purchase_revenue) as amount
+        coalesce(item_revenue, goods, if(position is null, purchase_revenue, null)) as amount
     from items
     where event_name = 'purchase'
 ),
 
+-- An order can have several refunds.
 refunds as (
     select
-        concat(order_id, '-refund-', coalesce(position, 0)) as transaction_id,
-        concat(order_id, '-refund') as order_id,
+        concat(order_id, '-refund-', event_timestamp, '-', coalesce(position, 0)) as transaction_id,
+        concat(order_id, '-refund-', event_timestamp) as order_id,
         customer_id,
         timestamp_micros(event_timestamp) as ordered_at,
         item_id as product_id,
         item_category as product_category,
         -quantity as quantity,
-        -coalesce(item_refund, goods, refund_value) as amount
+        -coalesce(item_refund, goods, if(position is null, refund_value, null)) as amount
     from items
     where event_name = 'refund'
 ),

@@ -81,7 +81,8 @@ refunds as (
         -least(refunded, subtotal) as amount,
         payment_method
     from orders
-    where refunded > 0
+    -- Without a subtotal the sales of the order are rejected, and so its refund must not count.
+    where refunded > 0 and subtotal is not null
 ),
 
 final as (

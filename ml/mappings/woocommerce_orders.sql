@@ -39,7 +39,7 @@ refunds as (
         customer_id,
         coalesce(nullif(`date of first refund`, ''), `order date`) as ordered_at,
         product_id,
-        '-1' as quantity,
+        if(status = 'refunded', concat('-', quantity), '-1') as quantity,
         concat(
             '-', if(status = 'refunded', `order line total`, `order line total refunded`)
         ) as amount,

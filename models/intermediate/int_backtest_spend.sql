@@ -6,8 +6,8 @@ with histories as (
     where is_sampled
 ),
 
--- Customers who returned all of their repeat purchases are left out: the model knows no spend of 0
--- or less.
+-- Customers who returned all of their repeat purchases are left out: the spend model needs amounts
+-- above 0.
 final as (
     select
         origin_on,

@@ -1,5 +1,6 @@
 """Bars and columns: one number per row, with its text."""
 
+import json
 from collections.abc import Callable, Iterable
 
 import altair as alt
@@ -27,20 +28,22 @@ def bars(
     """
     data = [
         {
+            "row": number,  # not the name: `credit_card` and `credit card` are both shown as words
             "name": name(row),
             "size": max(getattr(row, size).amount, 0),
             "text": text(row) if text else getattr(row, size).text,
         }
-        for row in rows
+        for number, row in enumerate(rows)
     ]
     longest = max((row["size"] for row in data), default=0) or 1
     # The longest bar leaves room for its text.
     room = CHARACTER * max(len(row["text"]) for row in data) + SPACE
     names = min(CHARACTER * max(len(row["name"]) for row in data) + SPACE, width * longest_name)
     domain = longest * (width - names) / max(width - names - room, 60)
-    axis = alt.Axis(labelColor=INK, labelLimit=width * longest_name)
+    labels = f"{json.dumps([row['name'] for row in data])}[datum.value]"
+    axis = alt.Axis(labelColor=INK, labelLimit=width * longest_name, labelExpr=labels)
     chart = base(data).encode(
-        y=alt.Y("name:N", sort=None, axis=axis),
+        y=alt.Y("row:O", sort=None, axis=axis),
         x=alt.X("size:Q", axis=None, scale=alt.Scale(domain=[0, domain])),
     )
     marks = chart.mark_bar(height=12, color=ACCENT)

@@ -62,10 +62,14 @@ def month_axis(months: Sequence[date]) -> alt.X:
     )
 
 
+# As in 1.5M or 2B. The format `~s` writes 2G, and half a unit as 500m.
+AMOUNT = "replace(format(datum.value, abs(datum.value) < 1 ? '~g' : '~s'), 'G', 'B')"
+
+
 def amounts(field: str) -> alt.Y:
     """Returns an axis of large amounts, such as 200k."""
     return alt.Y(
         field,
         scale=alt.Scale(nice=False),
-        axis=alt.Axis(grid=True, tickCount=4, labelExpr="format(datum.value, '~s')"),
+        axis=alt.Axis(grid=True, tickCount=4, labelExpr=AMOUNT),
     )

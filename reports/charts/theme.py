@@ -67,7 +67,7 @@ def svg(chart: Drawing, width: int, height: int, label: str) -> str:
     )
     drawing = vl_convert.vegalite_to_svg(chart.to_dict() | {"config": CONFIG})
     for color, variable in VARIABLES.items():
-        drawing = drawing.replace(color, f"var(--{variable})")
+        drawing = drawing.replace(f'="{color}"', f'="var(--{variable})"')
     drawing = drawing.replace(f'font-family="{FONT}"', "")
     # A screen reader must not announce the parts of a drawing as separate pictures.
     drawing = re.sub(r' (role|aria-roledescription|aria-hidden)="[^"]*"', "", drawing)

@@ -17,7 +17,7 @@ late_line_warning as (
             {{ counted('datediff(last_late_on, last_on)', 'day') }},
             ' after all others',
             if(late_lines = 1, '', concat(' except ', format_number(late_lines - 1, 0))),
-            ', and recency counts back from it.'
+            '.'
         ) as finding,
         concat(
             'Correct the date in the source, or run with AS_OF_DATE=', last_on, ' to leave out later lines.'

@@ -80,6 +80,8 @@ return_findings as (
     cross join days_covered
     where
         categories.product_category <> 'Unknown'
+        -- Nobody can be asked about a category that only guests buy.
+        and categories.customers > 0
         and categories.orders >= {{ var('minimum_sample') }}
         and categories.gross_revenue > 0
         and categories.returned_revenue > 0

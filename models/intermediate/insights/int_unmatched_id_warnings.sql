@@ -1,24 +1,21 @@
-{#- An expression for the mapping that makes ids equal when they are the same number, or the same word
-    except for letter case and surrounding blanks. -#}
-{%- set any_form -%}
-    coalesce(cast(try_cast(customer_id as decimal(20, 0)) as string), lower(trim(customer_id)))
-{%- endset -%}
+{#- An expression for the mapping that makes ids equal when they are the same whole number, or the same
+    word except for letter case and surrounding blanks. -#}
+{%- set any_form =
+    'if(try_cast(customer_id as decimal(38, 6)) % 1 = 0, '
+    ~ 'cast(cast(customer_id as decimal(38, 0)) as string), lower(trim(customer_id)))'
+-%}
 
 with customers as (
     select * from {{ ref('int_customers') }}
 ),
 
--- Ids with an equal key are the same number or the same word, written in different ways.
+-- Ids with an equal key are the same whole number or the same word, written in different ways.
 ids as (
     select
         customer_id,
         is_registered,
         has_orders,
-        xxhash64(
-            coalesce(
-                cast(try_cast(customer_id as decimal(38, 6)) as string), lower(trim(customer_id))
-            )
-        ) as normalized_key
+        xxhash64({{ any_form }}) as normalized_key
     from customers
 ),
 

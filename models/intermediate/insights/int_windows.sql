@@ -16,9 +16,9 @@ data_period as (
     select * from {{ ref('int_data_period') }}
 ),
 
--- The last window always has a row. Earlier windows serve for comparison, so they have a row only
--- if the data cover them in full, up to the last window. Isolated late lines make the as-of date
--- doubtful: then there are no earlier windows.
+-- The last window always has a row. Earlier windows serve for comparison, so they have a row only if
+-- the data begin on or before their first day and reach the day before the last window. Isolated late
+-- lines make the as-of date doubtful: then there are no earlier windows.
 windows as (
     select window_numbers.window_number
     from (select explode(sequence(0, 2)) as window_number) as window_numbers

@@ -1,6 +1,6 @@
 with transactions as (
     select * from {{ ref('int_transactions') }}
-    where is_purchase and product_category is not null
+    where is_purchase and product_category <> 'Unknown'
 ),
 
 orders as (

@@ -68,8 +68,11 @@ final as (
                 ) }}
         end as value_at_stake
     from features
-    left join customer_personas on features.customer_key = customer_personas.customer_key
-    left join predictions on features.customer_key = predictions.customer_key
+    -- The steps may have run before the only order of a customer was deleted.
+    left join customer_personas
+        on features.customer_key = customer_personas.customer_key and features.orders > 0
+    left join predictions
+        on features.customer_key = predictions.customer_key and features.orders > 0
     cross join churn_thresholds
     cross join as_of
 )

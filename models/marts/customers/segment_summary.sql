@@ -59,8 +59,11 @@ final as (
     select
         playbook.segment,
         coalesce(segments.customers, 0) as customers,
-        case when last_month.month_end is not null then coalesce(gains.customers, 0) end
-            as customers_gained,
+        -- No move shows who became a prospect, only who stopped being one.
+        case
+            when last_month.month_end is not null and playbook.segment <> 'Prospects'
+                then coalesce(gains.customers, 0)
+        end as customers_gained,
         {{ share('coalesce(segments.customers, 0)', 'totals.customers') }} as customer_share,
         cast(coalesce(segments.net_revenue, 0) as decimal(18, 2)) as net_revenue,
         -- Shares of a loss, or of no revenue, have no meaning.

@@ -1,5 +1,3 @@
-{{ config(materialized='view', persist_docs={'relation': true, 'columns': true}) }}
-
 with members as (
     select * from {{ ref('int_audience_members') }}
     where audience_type = 'high_value_at_risk'

@@ -57,7 +57,7 @@ lapsed_customers as (
 ),
 
 -- Some customers lapse in every window. This is a finding only if there are fewer active customers
--- than before.
+-- than before, by a tenth of a percent or more.
 lapse_findings as (
     select
         'recently_lapsed' as audience_type,
@@ -81,7 +81,7 @@ lapse_findings as (
         lapsed_customers.value_at_stake
     from active_customers
     cross join lapsed_customers
-    where active_customers.customers < active_customers.previous_customers
+    where round(active_customers.change_rate, 3) < 0
 ),
 
 late_findings as (

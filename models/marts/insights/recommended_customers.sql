@@ -1,5 +1,3 @@
-{{ config(materialized='view', persist_docs={'relation': true, 'columns': true}) }}
-
 with audiences as (
     select * from {{ ref('int_audiences') }}
 ),
@@ -12,7 +10,7 @@ recommendations as (
     select * from {{ ref('recommendations') }}
 ),
 
--- Rows are sorted before they get a text, and only by a query that reads the place.
+-- Rows are sorted before they get a text.
 listed as (
     select /*+ broadcast(audiences), broadcast(recommendations) */
         recommendations.priority,
