@@ -119,7 +119,10 @@ def test_only_a_date_is_an_as_of_date(text: str):
 def test_make_keeps_a_dollar_sign(arguments: list[str]):
     environment = {name: value for name, value in os.environ.items() if name not in PARAMETERS}
     printed = subprocess.run(
-        ["make", "--eval=shown: ; @printenv CUSTOMER_ID", "shown", *arguments],
+        [
+            *("make", "--no-print-directory", "--eval=shown: ; @printenv CUSTOMER_ID", "shown"),
+            *arguments,
+        ],
         cwd=ROOT,
         env=environment | {"CUSTOMER_ID": "US$1001", "MAKEFLAGS": ""},
         capture_output=True,

@@ -221,8 +221,8 @@ def test_a_month_that_is_not_over_is_named(within_month: duckdb.DuckDBPyConnecti
         "12 August 2027",
     ]
     text = text_of(render(tables, {}))
-    assert "The forecast of August 2026 is for the days after 12 August 2026, and is drawn" in text
-    assert "The forecast of August 2027 ends on 12 August 2027; only the table has it." in text
+    assert "The forecast of August 2026 covers only the days after 12 August 2026." in text
+    assert "The forecast of August 2027 ends on 12 August 2027, so it is only in the table." in text
 
 
 def test_the_page_explains_why_there_is_no_forecast(page: Callable[..., str]):
