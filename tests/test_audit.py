@@ -31,7 +31,7 @@ def test_three_runs_leave_their_history(finished_run: dict[str, str], tmp_path: 
 
         make("site")
         assert "These did not pass in the last runs" in page.read_text()
-        assert "planted failure: fail" in page.read_text()
+        assert "planted_<wbr>failure: fail" in page.read_text()
 
         planted.unlink()
         printed = make("run", "FRESH=yes").stdout
