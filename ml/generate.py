@@ -107,7 +107,7 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
         "source": "generated",
         "customers": f"{customers}",
         "seed": f"{seed}",
-        "code": code_version("generate.py", "generation", "tables.py", "loading"),
+        "code": code_version("generate.py", "generation", "tables.py", "loading/columns.py"),
     }
     wanted = outputs(spark, customers, seed)
     if all(

@@ -272,6 +272,7 @@ MISTAKES = [
     ),
     ("table:{shop}.lines", "select id as transaction_id from source", "does not give customer_id"),
     ("table:{shop}", "select * from none", "none` cannot be found"),
+    ("table:no_such_table", MAPPING, "no_such_table.* cannot be found"),
     ("table:{shop}.empty", MAPPING, "empty has no rows"),
     ("table:{shop}.empty", WITH_WATERMARK, "empty has no rows"),
     ("table:{shop}.lines", MAPPING.replace("price", "who"), "no line of .* can be used"),

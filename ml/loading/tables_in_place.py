@@ -107,8 +107,8 @@ def open_table(spark: SparkSession, source: Source) -> Table:
     if query and query.tables != {ALL_FILES}:
         names = {each: f"{name}.{identifier(each)}" for each in sorted(query.tables)}
     for each in names.values():
-        *catalog, database, table = each.replace("`", "").lower().split(".")
-        if [database, table] in OWN_TABLES and catalog in ([], ["spark_catalog"]):
+        parts = each.replace("`", "").lower().split(".")
+        if parts[-2:] in OWN_TABLES and parts[:-2] in ([], ["spark_catalog"]):
             raise StepError(f"{each} is a table of this project: name one of your own")
     tables = [rows_of(spark, source.path, each) for each in names.values()]
     if query is None:
