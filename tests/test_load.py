@@ -694,12 +694,18 @@ def test_loads_replace_and_add_and_repeat_without_duplicates(spark, own_database
     assert capsys.readouterr().out.count("loaded already and has not changed") == 3
 
 
-def test_killed_replacement_is_completed(spark, own_database, tmp_path):
+def test_killed_replacement_is_completed_or_removed(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     load.replace(spark, inputs(path), LOADED_AT)
     next_table = f"{raw_tables.TRANSACTIONS}__next"
     spark.sql(f"alter table {raw_tables.TRANSACTIONS} rename to {next_table}")
     tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
+    assert content(spark, own_database) == [("a", 1, "12")]
+
+    # The old table is still there.
+    spark.sql(f"create table {next_table} using parquet as select 'b' as customer_id")
+    tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
+    assert not spark.catalog.tableExists(next_table)
     assert content(spark, own_database) == [("a", 1, "12")]
 
     # An incomplete table has no version and is not used.
@@ -707,16 +713,6 @@ def test_killed_replacement_is_completed(spark, own_database, tmp_path):
     spark.sql(f"alter table {next_table} unset tblproperties ('version')")
     tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
     assert not spark.catalog.tableExists(raw_tables.TRANSACTIONS)
-
-
-def test_replacement_killed_before_it_was_complete_is_removed(spark, own_database, tmp_path):
-    path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
-    load.replace(spark, inputs(path), LOADED_AT)
-    next_table = f"{raw_tables.TRANSACTIONS}__next"
-    spark.sql(f"create table {next_table} using parquet as select 'b' as customer_id")
-    tables.finish_replacement(spark, raw_tables.TRANSACTIONS)
-    assert not spark.catalog.tableExists(next_table)
-    assert content(spark, own_database) == [("a", 1, "12")]
 
 
 def test_loaded_data_are_not_added_to_generated_data(spark, own_database, tmp_path):
