@@ -1,8 +1,8 @@
 -- Which categories do Champions buy that the other customers do not?
 --
--- Read: an order_share_index of 1.5 means that the category's share of the Champions' orders is 50%
--- larger than its share of all other orders. A category that only Champions buy has no index and is at
--- the end.
+-- Read: an order_share_index of 1.5 means that the category's share is 50% larger among the Champions'
+-- orders than among the orders of the other customers, without guests. An order counts once in each of
+-- its categories. A category without an order of the others has no index and is at the end.
 -- Beware: with fewer than about thirty champion_orders, the index can be chance. It does not show
 -- why customers become Champions.
 

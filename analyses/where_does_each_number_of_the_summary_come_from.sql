@@ -1,7 +1,8 @@
 -- Where does each number of the executive summary come from, and do the other marts agree?
 --
--- Read: found_value is the same number computed from the mart found_in. Both found_value and agrees
--- are null for metrics that no other mart has. The lineage site shows their sources.
+-- Read: found_value is the same number, computed from the mart found_in. For metrics that this query
+-- does not compute again, found_in, found_value and agrees are null. The lineage site shows the sources
+-- of all metrics.
 -- Beware: agreement means that two computations give the same number, not that the raw data are right.
 
 with summary as (
@@ -32,7 +33,7 @@ customer_totals as (
 segment_totals as (
     select
         sum(customers) as customers,
-        coalesce(sum(net_revenue), 0) as net_revenue
+        sum(net_revenue) as net_revenue
     from segments
 ),
 

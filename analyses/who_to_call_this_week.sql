@@ -1,6 +1,7 @@
 -- Which fifty customers should we call this week to protect the most revenue?
 --
--- Read: recency_days far above usual_days_between_orders means that the silence is unusual for them.
+-- Read: recency_days far above average_days_between means that the silence is unusual for them. It is the
+-- average over the days on which the customer ordered.
 -- Beware: value_at_stake is an estimate. Leave out a few customers, chosen at random: only a
 -- comparison with them shows whether calls help.
 
@@ -9,7 +10,11 @@ with customers_at_risk as (
 ),
 
 customers as (
-    select * from {{ ref('customers') }}
+    select
+        customer_id,
+        {{ share('datediff(last_order_on, first_order_on)', '(active_days - 1)') }}
+            as average_days_between
+    from {{ ref('customers') }}
 ),
 
 segments as (
@@ -25,7 +30,7 @@ final as (
         customers_at_risk.net_revenue,
         customers_at_risk.value_at_stake,
         customers_at_risk.recency_days,
-        customers.average_days_between_orders as usual_days_between_orders,
+        customers.average_days_between,
         segments.recommended_action
     from customers_at_risk
     inner join customers on customers_at_risk.customer_id = customers.customer_id

@@ -1,6 +1,6 @@
-{#- The thresholds are four columns, such as recency_lowest_2 to recency_lowest_5. If no value earns
-    a score or a higher one, its threshold is null. A comparison with null is not true, so nobody gets
-    the score. -#}
+{#- There are four thresholds, for example recency_lowest_2 to recency_lowest_5. A threshold is null if no
+    customer earns its score or a higher one. A comparison with null is not true, so the next lower score is
+    tried. -#}
 {% macro rfm_score_of(value, lowest_value) -%}
     case
         when {{ value }} >= {{ lowest_value }}_5 then 5

@@ -151,6 +151,9 @@ def simple_forecasts(known: Known, histories: Histories) -> dict[str, float]:
 # --- choosing ---------------------------------------------------------------------------
 
 
+POOR = "not sound, or too far off,"
+
+
 def mean_error(backtests: Sequence[Backtest], name: str, other: str | None = None) -> float | None:
     """Mean absolute error of a forecast over the origins that it has in common with another."""
     errors = [
@@ -186,16 +189,23 @@ def reasons(
         return f"on average in {origins} backtest{'' if origins == 1 else 's'}"
 
     seasonal = SEASONAL(plain)
-    found = {each: f"less likely than {plain}" for each in PURCHASE_MODELS if each != plain}
+    last = backtests[0].fits.purchases
+    found = {
+        each: f"less likely than {plain}" if last[each].is_sound else f"{POOR} in the last backtest"
+        for each in PURCHASE_MODELS
+        if each != plain
+    }
     found[plain] = f"{off_by(plain)} {of_origins(plain)}"
-    if mean_error(backtests, seasonal) is None:
+    if not any(seasonal in each.fits.purchases for each in backtests):
         found[seasonal] = "no backtest had seen enough months in two years"
+    elif mean_error(backtests, seasonal) is None:
+        found[seasonal] = f"{POOR} in each backtest that had seen enough months in two years"
     else:
         compared = f"{off_by(seasonal)} {of_origins(seasonal)}, {plain} {off_by(plain, seasonal)}"
         if name == seasonal:
             found[seasonal] = compared
         elif is_better(backtests, seasonal, plain):
-            found[seasonal] = f"not sound, or too far off in the last backtest: {compared}"
+            found[seasonal] = f"{POOR} in the last backtest: {compared}"
         else:
             found[seasonal] = f"not nearer: {compared}"
     if simple is not None:

@@ -9,13 +9,17 @@ import re
 import sys
 
 TARGET = os.environ.get("DBT_TARGET")
-NAME = "" if TARGET == "prod" else os.environ.get("DBT_SCHEMA_PREFIX")
+# In lowercase, as dbt writes it.
+NAME = "" if TARGET == "prod" else os.environ.get("DBT_SCHEMA_PREFIX", "").lower()
 PREFIX = f"{NAME}_" if NAME else ""
-# dbt has a default for the prefix. Without it, the steps would read and write the tables of prod.
+# dbt has a default for the prefix, but the PySpark steps have none. Without a prefix, they would
+# read and write the tables of prod.
 if not PREFIX and TARGET not in (None, "", "prod"):
     sys.exit(
         f"error: DBT_TARGET is {TARGET}: set DBT_SCHEMA_PREFIX too, to the prefix of its schemas"
     )
+if not re.fullmatch(r"\w*", NAME):
+    sys.exit(f"error: DBT_SCHEMA_PREFIX must be letters, digits and _, not '{NAME}'")
 # The raw tables are not among them: all environments read the same.
 SCHEMAS = ("staging", "intermediate", "marts", "reference", "ml", "audit")
 TABLE = re.compile(rf"(?<![\w.])(?=(?:{'|'.join(SCHEMAS)})\.\w)")

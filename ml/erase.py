@@ -31,13 +31,15 @@ IN_BROKEN_LINE = (
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     """Rewrites the raw tables without the customer; returns how many rows each table loses.
 
-    Lines whose fields cannot be separated go, too, if their text has the id anywhere.
+    Lines whose fields cannot be separated go, too, if their text has the id as a word of its own.
 
-    The tables keep their properties, so that the next run does not load or generate them again. In
-    a table that stays where it is, its owner must delete the customer's rows first. Then its view
-    counts as changed. Raises StepError when it still has such rows, and when there is nothing to
-    erase.
+    The tables keep their properties, so that the next run does not load or generate them again. The
+    owner of a table that stays where it is must delete the customer's rows there first. The view of
+    such a table then counts as changed. Raises StepError when the table still has such rows, and
+    when there is nothing to erase.
     """
+    if not raw_tables.exist(spark):
+        raise StepError("nothing is loaded yet: there is nothing to erase")
     erased = spark.createDataFrame([(customer_id,)], "id string")
 
     def joined(table: str, kind: str) -> DataFrame:
@@ -79,14 +81,15 @@ def main() -> None:
     """Erases the customer that the environment names."""
     customer_id = os.environ.get("CUSTOMER_ID")
     if not customer_id:
-        raise StepError("CUSTOMER_ID is not set; as in: make erase CUSTOMER_ID=C0000042")
+        raise StepError("CUSTOMER_ID is not set; as in: CUSTOMER_ID=C0000042 make erase")
     spark = start("erase")
     raw_tables.finish_replacements(spark)
     remove_staged_files(spark)
-    # A load that was killed is settled first: without its lines it would look as if it had failed.
+    # First, a load that was killed is settled. Perhaps all its lines are of this customer. Without
+    # them, the load would look as if it had failed.
     ledger.settle(spark)
     for table, rows in erase(spark, customer_id).items():
-        log(f"{table}: {rows:,} rows erased")
+        log(f"{table}: {counted(rows, 'row')} erased")
     log("Erase the customer in your files, too: a load that replaces everything reads them again")
 
 

@@ -60,7 +60,7 @@ class Prior:
     (1973), "Proportions with extraneous variance: single and independent samples", JASA 68, 46-54.
     """
 
-    average: float  # of all orders, between 0 and 1
+    average: float  # of the customers' shares, between 0 and 1
     correlation: float  # between two orders of a customer; above 0, and 1 if they are always alike
 
     @property
@@ -83,9 +83,9 @@ class Prior:
 def prior(average: float, repeat_average: float | None, agreement: float | None) -> Prior | None:
     """Estimates how a share differs between customers; None if not more than by chance.
 
-    `average` is the share of all orders, and `repeat_average` that of the orders of customers with
-    two or more. `agreement` is the chance that two orders of a customer both have the property.
-    The last two are None if nobody has two orders.
+    `average` is that of the customers' shares, and `repeat_average` that of customers with two or
+    more orders. `agreement` is the chance that two orders of such a customer both have the
+    property. The last two are None if nobody has two orders.
     """
     if repeat_average is None or agreement is None or not 0 < repeat_average < 1:
         return None
@@ -279,6 +279,11 @@ def count_and_content(values: DataFrame) -> tuple[int, int]:
     return customers, content
 
 
+def rounded(measure: Column) -> Column:
+    """An aggregate of doubles without the last digits, which depend on the order of the rows."""
+    return F.round(measure, 9)
+
+
 # --- shares of few orders ---------------------------------------------------------------
 
 
@@ -288,19 +293,23 @@ def orders_with(name: str) -> Column:
 
 
 def share_priors(values: DataFrame) -> dict[str, Prior]:
-    """How the shares differ between customers, without those that differ only by chance."""
+    """How the shares differ between customers, without those that differ only by chance.
+
+    Each customer counts the same. If each order or pair of orders did, a few customers with many
+    orders would decide for all others.
+    """
     orders = F.col("order_count")
-
-    def ratio(part: Column, whole: Column) -> Column:
-        return F.try_divide(F.sum(part), F.sum(whole))
-
     measures = []
     for name in SHARE_FEATURES:
         part = orders_with(name)
+        of_customer = {
+            "average": part / orders,
+            "repeat": F.when(orders > 1, part / orders),
+            "agreement": F.try_divide(part * (part - 1), orders * (orders - 1)),
+        }
         measures += [
-            ratio(part, orders).alias(f"average_{name}"),
-            ratio(F.when(orders > 1, part), F.when(orders > 1, orders)).alias(f"repeat_{name}"),
-            ratio(part * (part - 1), orders * (orders - 1)).alias(f"agreement_{name}"),
+            rounded(F.avg(value)).alias(f"{measure}_{name}")
+            for measure, value in of_customer.items()
         ]
     (row,) = values.agg(*measures).collect()
     priors = {
@@ -345,13 +354,12 @@ def dimensions(
     """
     columns = value_columns(levels, priors)
     in_one = F.array(*[value for _, _, value in columns])
-    # Rounded, since a sum of doubles depends on the order of the rows in its last digits.
     measures = (
         values.select(F.posexplode(in_one).alias("place", "value"))
         .groupBy("place")
         .agg(
             *[
-                F.coalesce(F.round(measure("value"), 9), F.lit(0.0))
+                F.coalesce(rounded(measure("value")), F.lit(0.0))
                 for measure in (F.avg, F.stddev_pop)
             ]
         )

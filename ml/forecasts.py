@@ -6,13 +6,14 @@ taken as log(actual / forecast). The interval is
 
     forecast * exp(+- t * spread)
 
-- The spread is the root mean square of the errors. One more origin is counted in, with an error of
-  PRIOR_ERROR, so that a lucky backtest does not promise a certain future. Few origins can see
-  twelve months. There, the extra origin has the spread of three months if that is larger.
+- The spread is the root mean square of the errors. A period without orders or revenue has no error
+  and is left out. An extra origin with an error of PRIOR_ERROR counts, too. Without it, one lucky
+  backtest would make the interval too narrow. Few origins are twelve months old. So for twelve
+  months, the error of the extra origin is the spread of three months if that is larger.
 - The spread is at least what the model itself expects: customers buy at random, and the fewer there
   are, the more the total varies.
-- t is a quantile of Student's distribution; its degrees of freedom are the origins counted; for
-  twelve months, those of three months.
+- t is a quantile of Student's distribution. Its degrees of freedom are the number of origins, the
+  extra one included. For twelve months, they are those of the three-month forecasts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +51,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Forecaster:
-    """Forecasts the customers known at an origin."""
+    """Forecasts what the customers known at an origin will buy."""
 
     histories: Histories
     purchases: FittedPurchases
@@ -129,9 +130,12 @@ def month_end(day: date, months: int) -> date:
 
 
 def months_after(day: date, months: int) -> date:
-    """The same day of a later month, or its last day; from a month end to a month end."""
+    """The same day of a later month, or the last day of that month if it is shorter.
+
+    A month end leads to a month end.
+    """
     last = month_end(day, months)
-    return last if day == month_end(day, 0) else min(last, last.replace(day=min(day.day, last.day)))
+    return last if day == month_end(day, 0) else last.replace(day=min(day.day, last.day))
 
 
 def periods_ahead(origin: int) -> Iterator[Period]:
@@ -150,13 +154,16 @@ def periods_ahead(origin: int) -> Iterator[Period]:
         end = min(number(month_end(as_of, months)), last)
         if end > start:
             yield Period("month", start, end)
-        start = max(end, origin)
+        start = end
     yield Period("3 months", origin, number(months_after(as_of, 3)))
     yield Period("12 months", origin, last)
 
 
 def periods_seen(origin: int, until: int) -> Iterator[Period]:
-    """Periods after an origin that are over: months one after another, 90 days, and a year."""
+    """Periods after an origin that end by the day `until`.
+
+    Up to twelve of 30 days, one after another; one of 90 days; one of 365 days.
+    """
     for length, days in LENGTHS.items():
         last = origin + (365 if length == "month" else days)
         for end in range(origin + days, min(last, until) + 1, days):

@@ -2,11 +2,15 @@
 
 A model makes predictions only if its fits to the as-of date and to the start of the holdout are
 sound, and its forecast of the holdout (orders or spend per order) was off by at most half of the
-actual value. Of two such plain models the likelier one is used. That is fair: both have four
-parameters and the same data. Its seasonal form replaces it only if its forecasts were nearer in the
-backtests. The forecast of all orders together is left out if repeating an earlier period was
-nearer. The risk of churn is evaluated separately: a score replaces recency only if it predicts
-repurchase in the holdout better, by more than two standard errors of the difference.
+actual value.
+
+If both plain models (BG/NBD and MBG/NBD) pass, the likelier one is used. That is fair: both have
+four parameters and the same data. The seasonal form of this model replaces it only if the seasonal
+forecasts were nearer in the backtests. The forecast of all orders together is left out if repeating
+an earlier period was nearer.
+
+The risk of churn is evaluated separately: a score replaces recency only if it predicts repurchase
+in the holdout better, by more than two standard errors of the difference.
 """
 
 from collections.abc import Sequence
@@ -52,7 +56,7 @@ class Chosen:
 class Findings:
     """The fits, how they did in the backtests, and what may be used of them."""
 
-    backtests: Sequence[Backtest]  # the start of the holdout first
+    backtests: Sequence[Backtest]  # the latest origin first
     final: Fits
     evaluation: list[tuple[int, EvaluationRow]]  # with the origin of each row
     chosen: Chosen = Chosen()
@@ -60,7 +64,7 @@ class Findings:
 
 
 def checked_spend(backtest: Backtest, name: str) -> tuple[Backtest, list[EvaluationRow]]:
-    """Evaluates the spend model with a purchase model; its status tells if its forecast is off."""
+    """Evaluates the spend model with a purchase model, and marks it if its forecast was off."""
     spend = backtest.fits.spend
     if spend is None or not spend.is_sound:
         return backtest, []

@@ -37,7 +37,8 @@ def start(step: str) -> SparkSession:
     # The client logs errors of the engine with stack traces; run() prints them as one line.
     for logger in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
-    # For a request over Connect, the Spark UI shows little but the user, so that is the step.
+    # For a request over Connect, the Spark UI shows little more than the name of the user. So the
+    # name of the step is given as the user.
     if "SPARK_REMOTE" in os.environ:
         os.environ["SPARK_USER"] = step
         check_server(os.environ["SPARK_REMOTE"])
@@ -49,7 +50,8 @@ def start(step: str) -> SparkSession:
         # By default the client silently retries for ten minutes when the server is gone.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    # What a step reads into arrays must fit into spark.driver.maxResultSize, compressed.
+    # Spark compresses the rows that a step collects, so that they fit into
+    # spark.driver.maxResultSize.
     spark.conf.set("spark.sql.execution.arrow.compression.codec", "zstd")
     describe(spark, "read")
     return spark
@@ -57,13 +59,13 @@ def start(step: str) -> SparkSession:
 
 def check_server(remote: str) -> None:
     """Raises StepError when nothing answers at a Connect address such as sc://localhost:15002."""
-    address = urlsplit(remote)
     try:
+        address = urlsplit(remote)
         socket.create_connection((address.hostname, address.port or 15002), timeout=10).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no port, such as abc or 99999
+        reason = getattr(error, "strerror", None) or error
         raise StepError(
-            f"no Spark server answers at {remote} ({error.strerror or error}); "
-            "start it with: make up"
+            f"no Spark server answers at {remote} ({reason}); start it with: make up"
         ) from error
 
 
@@ -120,7 +122,7 @@ def engine_message(error: Exception) -> str:
     """Returns the first line of an engine error, without its code and its position."""
     # Without Spark Connect, an error inside a task comes as a bare Java exception.
     line = first_line(str(getattr(error, "java_exception", error))) or type(error).__name__
-    return re.sub(r"^.*\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE:.*$", "", line)
+    return re.sub(r"^.*?\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE:.*$", "", line)
 
 
 def first_line(text: str) -> str:

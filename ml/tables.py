@@ -35,7 +35,7 @@ TRANSACTIONS_COLUMNS = """
     is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
     replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',
-    file_number int comment 'Number of the file in raw.loads; null for generated data.',
+    file_number int comment 'Number of the file in raw.loads; null without a file.',
     loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
 """
 

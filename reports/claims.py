@@ -38,8 +38,8 @@ def enough(number: Number) -> bool:
 def telling(share: Number, count: Number) -> bool:
     """Returns whether a share of `count` customers or orders is worth showing.
 
-    If some customers return more than they bought, the share of the others can exceed 1. The page
-    would show a share below 0.05% as 0.
+    A share above 1 is not: it occurs if others return more than they bought. A share below 0.05% is
+    not either: the page would show it as 0.
     """
     return enough(count) and share.value is not None and 0.0005 <= share.amount <= 1
 
@@ -47,7 +47,8 @@ def telling(share: Number, count: Number) -> bool:
 def outstanding(decile: Row, buyers: Number) -> bool:
     """Returns whether the best deciles, up to this one, brought more than their share.
 
-    The best tenth brought more than 10%. Where all customers brought the same, none are the best.
+    For the best tenth, this means more than 10%. If all customers brought the same, no tenth is the
+    best.
     """
     share = decile.cumulative_share
     return telling(share, buyers) and share.amount > decile.decile / 10

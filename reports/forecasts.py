@@ -68,7 +68,7 @@ def kept_since(tables: SimpleNamespace) -> str | None:
 
 
 def of_last_origin(rows: Sequence[Row]) -> list[Row]:
-    """Returns what was forecast at the start of the holdout."""
+    """Returns the rows of the last origin, which is the start of the holdout."""
     last = max((row.origin_on for row in rows), default=None)
     return [row for row in rows if row.origin_on == last]
 
@@ -102,10 +102,11 @@ def backtests(rows: Sequence[Row], model: str | None) -> list[Row]:
 
 
 def compare(rows: Sequence[Row], model: str | None) -> Row | None:
-    """Compares the errors of a model with those of the simple forecast that did best against it.
+    """Compares the mean error of a model with that of a simple forecast.
 
-    Both are means over the origins that have both forecasts. Without a simple forecast, `repeated`
-    is None. Returns None when the error of no forecast is known.
+    Of the simple forecasts, it takes the one that beats the model by most, or loses by least. Each
+    mean is over the origins that have both forecasts. Without a simple forecast, `repeated` is
+    None. Returns None without a model, or if none of its errors is known.
     """
     own = errors(rows, model)
     if model is None or not own:

@@ -10,22 +10,33 @@ import sys
 from pathlib import Path
 
 from ml.environment import PREFIX
-from ml.session import run
+from ml.session import StepError, run
 from reports import column_lineage
 from reports.project import TARGET, TEMPLATES, run_dbt
 
 
 def read_manifest() -> dict:
-    """Reads dbt's manifest; dbt wrote it with the tables, or writes it now."""
+    """Reads dbt's manifest; dbt wrote it with the tables, or writes it now.
+
+    Raises StepError when dbt builds another environment.
+    """
     file = TARGET / "manifest.json"
-    if file.exists():
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        schemas = {node["schema"] for node in manifest["nodes"].values()}
-        # Another target may have written it.
-        if f"{PREFIX}marts" in schemas:
-            return manifest
-    run_dbt("parse")
+    # Another target may have written it.
+    if not is_of_this_environment(file):
+        run_dbt("parse")
+        if not is_of_this_environment(file):
+            raise StepError(
+                f"dbt builds other schemas than {PREFIX}marts: set DBT_TARGET and DBT_SCHEMA_PREFIX"
+            )
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def is_of_this_environment(manifest: Path) -> bool:
+    """Returns whether dbt wrote this manifest for the schemas of this environment."""
+    if not manifest.exists():
+        return False
+    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
+    return f"{PREFIX}marts" in {node["schema"] for node in nodes.values()}
 
 
 def write(folder: Path) -> None:

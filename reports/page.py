@@ -69,7 +69,7 @@ def render(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
 
 
 def single_rows(tables: SimpleNamespace) -> dict[str, Row]:
-    """Returns the row of each query that always has one."""
+    """Returns the single row of each query that always has exactly one row."""
     names = ("as_of", "totals", "period", "timing", "all_categories", "lines")
     return {name: getattr(tables, name)[0] for name in names}
 
@@ -128,8 +128,7 @@ def trust(tables: SimpleNamespace) -> dict[str, object]:
 def verdicts(models: Sequence[Row]) -> list[Row]:
     """Returns a row for each model: the verdict on its fit before the holdout and on its last fit.
 
-    Fits to earlier days serve the backtests only. Without a reason for any model, that column is
-    left out.
+    Fits to earlier days serve the backtests only. If no model has a reason, `reason` is None.
     """
     *_, holdout, last = [None, None, *sorted({row.fitted_until for row in models})]
     fits = {(row.model, row.fitted_until): row for row in models}
@@ -158,7 +157,10 @@ def by_size(rows: Iterable[Row], key: str) -> list[Row]:
 
 
 def last_cohorts(rows: Iterable[Row]) -> list[Row]:
-    """Returns the last MOST_COHORTS cohorts with a month after the first, and as many months."""
+    """Returns the rows of the last MOST_COHORTS cohorts, up to MOST_COHORTS months after the first.
+
+    A cohort without a complete month after its first one is left out.
+    """
     rows = list(rows)
     seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MOST_COHORTS:]
     return [row for row in rows if row.cohort_month in seen and row.months_since <= MOST_COHORTS]

@@ -204,9 +204,12 @@ def text(cursor: hive.Cursor) -> str:
 
 def main() -> None:
     port = os.environ.get("THRIFT_PORT") or "10000"
-    ui_port = os.environ.get("SPARK_UI_PORT") or "4040"
     with hive.connect("localhost", int(port), username="summary") as connection:
-        print(f"\n{text(connection.cursor())}\n")
+        cursor = connection.cursor()
+        print(f"\n{text(cursor)}\n")
+        # The server may have been started with another SPARK_UI_PORT.
+        cursor.execute("set spark.ui.port")
+        ((_, ui_port),) = cursor.fetchall()
     print(
         "Where to look next\n"
         + table(

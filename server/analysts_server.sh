@@ -4,8 +4,8 @@
 #     server/analysts_server.sh SETTINGS_FILE
 #
 # Spark has no permissions of its own: a user who may send it a query can use all permissions of its process. So this
-# process has almost none. It sees Java, Spark, marts and seeds, all read-only, and a /tmp that is deleted when it ends. It
-# has no rights on the machine. Give its account on the metastore the right to read, and no other.
+# process has almost none. It sees Java, Spark, marts, seeds and audit, all read-only, and a /tmp that is deleted when it
+# ends. It has no rights on the machine. Give its account on the metastore the right to read, and no other.
 set -euo pipefail
 
 fail() {
@@ -41,7 +41,8 @@ done
 for path in "$spark_home" "$java_home" /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/java-*; do
     visible+=(--ro-bind-try "$path" "$path")
 done
-for database in marts marts_builds reference; do
+# Marts about runs and tests are views of audit.
+for database in marts marts_builds reference audit; do
     visible+=(--ro-bind-try "$warehouse/$database.db" "$warehouse/$database.db")
 done
 class_path=$(setting 'spark\.driver\.extraClassPath')

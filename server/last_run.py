@@ -50,7 +50,7 @@ FILES = {
         "models/staging/_sources.yml",
     ),
 }
-# The raw data are compared by themselves, and `dbt test` between two runs adds to the audit.
+# The raw data have a hash of their own. `dbt test` between two runs adds to the audit.
 NOT_COMPARED = {"raw", f"{PREFIX}audit"}
 NAMES = {
     "parameters": "the parameters",
@@ -181,8 +181,8 @@ def scope_of(changed: set[str], manifest: Mapping) -> str:
     - `page`: the sites.
     - `models`: the changed models, what depends on them, and the sites.
     - `data`: all steps. They keep the rows and fits that new lines do not change.
-    - `tables`: all steps. They keep no rows, because a model or somebody has changed them.
-    - `everything`: all steps. They keep no fits either, because the code has changed.
+    - `tables`: all steps, without kept rows, because a model or a table has changed.
+    - `everything`: all steps. They keep a fit only if it was to the same data and by the same code.
     """
     if not changed:
         return "nothing"

@@ -55,7 +55,7 @@ def check_environment(parameters: Mapping[str, str]) -> None:
 
 
 def check(parameters: Mapping[str, str]) -> None:
-    """Raises StepError for the first parameter with a wrong value; an empty one counts as unset."""
+    """Raises StepError for the first parameter with a wrong value."""
     check_environment(parameters)
     whole_number("N_CUSTOMERS", parameters["N_CUSTOMERS"], least=1)
     whole_number("SEED", parameters["SEED"])

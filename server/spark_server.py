@@ -25,8 +25,8 @@ def start() -> None:
     pid = SERVER.running_pid()
     if pid and not runs_on_these_ports(pid):
         raise ServerError(
-            f"the Spark server of {STATE} runs on other ports; name these, or stop it first with: "
-            "make down"
+            f"the Spark server of {STATE} runs on other ports; set THRIFT_PORT and CONNECT_PORT to "
+            "its ports, or stop it first with: make down"
         )
     if pid and answers():
         print(f"Spark server is up: {addresses()}")
@@ -41,7 +41,7 @@ def start() -> None:
 
 
 def runs_on_these_ports(pid: int) -> bool:
-    """Returns whether the server of this process was started with the ports of our environment."""
+    """Returns whether this server was started with our THRIFT_PORT and CONNECT_PORT."""
     thrift_port = f"hive.server2.thrift.port={PORTS['THRIFT_PORT']}"
     connect_port = written_settings().get("spark.connect.grpc.binding.port")
     return thrift_port in command_line(pid).split() and connect_port == PORTS["CONNECT_PORT"]
@@ -51,7 +51,7 @@ def addresses() -> str:
     """Returns the three addresses of the server, as one line."""
     return (
         f"Thrift localhost:{PORTS['THRIFT_PORT']}, Connect localhost:{PORTS['CONNECT_PORT']}, "
-        f"UI http://localhost:{PORTS['SPARK_UI_PORT']}"
+        f"UI http://localhost:{written_settings()['spark.ui.port']}"
     )
 
 
@@ -97,7 +97,8 @@ def server_command() -> list[str]:
     thrift_settings = {
         "hive.server2.thrift.bind.host": "127.0.0.1",
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
-        # A client that went away without closing its session holds resources for an hour at most.
+        # A session without an open statement ends an hour after its last use, even if its client
+        # went away without closing it.
         "hive.server2.session.check.interval": "1m",
         "hive.server2.idle.session.timeout": "1h",
     }
@@ -110,7 +111,7 @@ def server_command() -> list[str]:
 
 
 def server_environment() -> dict[str, str]:
-    """Returns the environment of the server's process; the settings must be written."""
+    """Returns the environment of the server's process; call `write_settings` first."""
     java_home = find_java()
     jars = jars_of_packages(written_settings(), java_home)
     environment = os.environ | {

@@ -145,6 +145,7 @@ select
         when own_reason is not null then own_reason
         when transaction_id is not null and copy > 1 then 'duplicate_transaction_id'
         when transaction_id is not null and version < latest then 'superseded'
+        when is_deleted then 'deleted'
         when loaded_at < order_came_again_at and not exists (
             from came_again
             where
@@ -153,7 +154,6 @@ select
                 and came_again.customer_id is not distinct from usable.customer_id
                 and came_again.loaded_at = usable.order_came_again_at
         ) then 'superseded'
-        when is_deleted then 'deleted'
     end as reason
 from usable
 """

@@ -18,8 +18,9 @@ from ml.loading import csv_records, csv_text
 from ml.loading.columns import BROKEN_LINE
 from ml.loading.csv_columns import combine_columns
 from ml.loading.csv_staging import stage_csv
-from ml.loading.files import DataFile, find_files
+from ml.loading.files import DataFile, find_files, locate
 from ml.loading.formats import Format
+from ml.loading.input_files import list_local
 from ml.session import StepError
 
 EMPTY_FORMAT = Format()
@@ -243,6 +244,12 @@ def test_a_folder_with_the_name_of_a_column_does_not_replace_it():
     }
 
 
+def test_folders_of_one_name_in_other_letter_case_are_two_columns():
+    columns = combine_columns([["id"]], [["Date", "date"]])
+    assert columns.names == ["id", "_folder_Date", "_folder_date_"]
+    assert columns.places == [[0, 1, 2]]
+
+
 # --- dialects ---------------------------------------------------------------------------
 
 ROWS = [("Zoë", "2024-01-05", "10,50"), ("Bo", "2024-01-06", "2")]
@@ -271,9 +278,11 @@ def test_compressed_files_and_carriage_returns_are_read(tmp_path: Path):
     content = b"customer_id,ordered_at,amount\ra,d,1\rb,d,2\r"
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content))
     assert staged(tmp_path)[1] == [("a", "d", "1"), ("b", "d", "2")]
-    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content)[:-9])
-    with pytest.raises(StepError, match=r"data\.csv\.gz cannot be read"):
-        staged(tmp_path)
+    compressed = gzip.compress(content)
+    for damaged in (compressed[:-9], compressed[:14] + b"\xff" * 16 + compressed[30:]):
+        (tmp_path / "data.csv.gz").write_bytes(damaged)
+        with pytest.raises(StepError, match=r"data\.csv\.gz cannot be read"):
+            staged(tmp_path)
 
 
 def test_csv_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -299,6 +308,33 @@ def test_uncertain_dialect_is_proposed(tmp_path: Path, content: str, message: st
         return
     with pytest.raises(StepError, match=re.escape(message)):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sound", "broken"),
+    [
+        # Most lines end in a delimiter, and one has a value there.
+        (
+            ["a,d,1,x,", "b,d,2,y,", "c,d,3,z,call back", "e,d,4,w"],
+            [("a", "d", "1", "x"), ("b", "d", "2", "y"), ("e", "d", "4", "w")],
+            ["c,d,3,z,call back"],
+        ),
+        # The first and the last field have line breaks. The line between has all fields.
+        (['"Ann\nLee",2024-01-01,1,"x\ny"'], [("Ann\nLee", "2024-01-01", "1", "x\ny")], []),
+    ],
+)
+def test_a_line_is_sound_or_kept_as_broken(
+    tmp_path: Path, lines: list[str], sound: list[tuple], broken: list[str]
+):
+    _, found, kept = read(tmp_path, HEADER + "".join(f"{line}\n" for line in lines))
+    assert (sorted(found), kept) == (sound, broken)
+
+
+@pytest.mark.parametrize("before", ["Report\r\n", "sep=,\r\n"])
+def test_a_header_without_a_line_end_is_no_row(tmp_path: Path, before: str):
+    names, found, broken = read(tmp_path, f"{before}customer_id,ordered_at,amount,größe")
+    assert names == ["customer_id", "ordered_at", "amount", "größe"]
+    assert (found, broken) == ([], [])
 
 
 def test_given_format_wins(tmp_path: Path):
@@ -332,6 +368,25 @@ def test_other_files_of_a_folder_are_ignored_and_named(tmp_path: Path):
     found = find_files(str(tmp_path))
     assert [file.path.name for file in found.files] == ["orders.csv"]
     assert found.ignored == [".hidden.csv", "README.txt", "orders.xlsx", "sub/more.csv"]
+
+
+def test_links_to_folders_are_followed_and_each_file_is_read_once(tmp_path: Path):
+    inbox, archive = tmp_path / "inbox", tmp_path / "archive"
+    for folder in (inbox, archive):
+        folder.mkdir()
+    (archive / "old.csv").write_text("x")
+    (inbox / "a.csv").write_text("x")
+    (inbox / "latest.csv").symlink_to(inbox / "a.csv")
+    (inbox / "month=2026-09").symlink_to(archive)
+    (archive / "back=1").symlink_to(inbox)
+    found = [Path(file.path).relative_to(tmp_path) for file in list_local(str(inbox))]
+    assert found == [Path("inbox/a.csv"), Path("archive/old.csv")]
+
+
+def test_a_file_address_is_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert locate("file:sales.csv") == locate("sales.csv") == str(tmp_path / "sales.csv")
+    assert locate("file:///inbox/a%20b.csv") == "/inbox/a b.csv"
 
 
 def test_spreadsheet_is_refused_with_advice(tmp_path: Path):

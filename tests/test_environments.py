@@ -51,15 +51,23 @@ def test_the_site_reads_the_manifest_of_its_own_environment(
         assert lineage_site.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
 
 
-def test_steps_of_dev_need_the_prefix():
-    """They would read and write the tables of prod."""
-    environment = {"PATH": "", "DBT_TARGET": "dev"}
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        # They would read and write the tables of prod.
+        ({}, "DBT_TARGET is dev: set DBT_SCHEMA_PREFIX too"),
+        # dbt would build john_doe_marts.
+        ({"DBT_SCHEMA_PREFIX": "john.doe"}, "DBT_SCHEMA_PREFIX must be letters, digits and _"),
+    ],
+)
+def test_steps_of_dev_need_a_prefix_that_dbt_takes_as_it_is(prefix: dict[str, str], message: str):
+    environment = {"PATH": "", "DBT_TARGET": "dev"} | prefix
     command = [sys.executable, "-c", "import ml.environment"]
     result = subprocess.run(
         command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("error: DBT_TARGET is dev: set DBT_SCHEMA_PREFIX too")
+    assert result.stderr.startswith(f"error: {message}")
 
 
 @pytest.mark.parametrize(

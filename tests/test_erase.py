@@ -73,6 +73,12 @@ def test_unknown_customer_is_an_error_and_erases_nothing(spark: SparkSession, ra
     assert spark.table("test_erase.transactions").count() == 4
 
 
+def test_nothing_loaded_is_an_error(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loaded, "TRANSACTIONS", "test_erase.no_table")
+    with pytest.raises(session.StepError, match="nothing is loaded yet"):
+        erase.erase(spark, "ann")
+
+
 def test_a_broken_line_with_the_id_in_its_text_is_erased(spark: SparkSession, raw_tables: None):
     texts = {"5": "x,ann,too,many", "6": "x,annette,too,many", "7": r"(a\E+,5", "8": "Müllerö,5"}
     rows = [

@@ -24,7 +24,7 @@ PREFIX = "shop_customer_behavior_"
 
 @pytest.fixture
 def sales(query: Query) -> Iterator[None]:
-    """The host's own table: the lines of the data set, with other names of columns."""
+    """The host's own tables: those of the data set, with other names of columns."""
     query("create database shop_warehouse")
     query(
         "create table shop_warehouse.sales using parquet as select transaction_id as line_number, "
@@ -76,8 +76,8 @@ def edit(file: Path, old: str, new: str) -> None:
 def test_a_host_builds_tests_and_upgrades(
     host: Callable[..., str], query: Query, data: Data, tmp_path: Path
 ):
-    """Some models of the host have names of the package; the package's hooks do not run on them."""
-    # An earlier version of the package: a mart is a plain table, and a table has another column.
+    """A model of the host has the name of a mart. The package's hooks skip the host's models."""
+    # An earlier version of the package: a mart is a plain table, and a column has another name.
     mart = tmp_path / "package/models/marts/behavior/repeat_purchase.sql"
     sources = tmp_path / "package/models/staging/_sources.yml"
     versions = [(file, file.read_text()) for file in (mart, sources)]

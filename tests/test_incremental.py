@@ -359,7 +359,7 @@ def test_dbt_alone_builds_on_a_schema_of_its_own(
 ):
     """The view is that of the page on mappings: new rows are checked, and no others."""
     page = (ROOT / "ml" / "mappings" / "README.md").read_text()
-    (view,) = re.findall(r"(?s)```sql\n(create view shop_raw.*?);\n```", page)
+    (view,) = re.findall(r"(?s)```sql\ncreate database shop_raw;\n(create view .*?);\n```", page)
     query(view)
     for batch, day in enumerate(("2026-01-03", "2026-01-04"), start=1):
         build_staging(server, "--vars", "{raw_schema: shop_raw}")

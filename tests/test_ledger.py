@@ -241,6 +241,18 @@ def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.Cap
     ]
 
 
+def test_an_empty_file_of_customers_does_not_stop_the_first_lines(shop: Shop, tmp_path: Path):
+    write(shop.inbox, "1.csv", "a,2026-01-01,1")
+    people = tmp_path / "people.csv"
+    people.write_text("customer_id,age\n")
+    shop.load(customers=people)
+    assert shop.lines() == [("a", 1)]
+    assert shop.files() == [("1.csv", 1, 1), ("people.csv", 0, 1)]
+    people.write_text("customer_id,age\na,30\n")
+    shop.load(customers=people)
+    assert [row.age for row in shop.spark.table(raw_tables.CUSTOMERS).collect()] == [30]
+
+
 def test_a_changed_file_is_an_error_or_replaces_its_own_lines(shop: Shop):
     first = write(shop.inbox, "1.csv", "a,2026-01-01,1", "b,2026-01-01,2")
     write(shop.inbox, "2.csv", "c,2026-01-02,3")

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy.integrate import quad
 from scipy.stats import beta
 
 from ml import fits, purchase_models
+from ml.backtests import reasons
 from ml.churn import risk_thresholds
 from ml.evaluation import area_under_curve, auc_difference
 from ml.generation.shop import MONTHS
@@ -234,6 +236,53 @@ def test_parameters_of_a_simulation_come_back():
     fit = purchase_models.fit_purchases(x, t_x, t, np.ones(size), first_may_be_last=True)
     found = list(fit.parameters.values())
     assert found == pytest.approx([0.6, 7.0, 0.9, 2.0], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "errors", "expected"),
+    [
+        (
+            {"bg_nbd": "forecast off", "mbg_nbd": "converged"},
+            [{"bg_nbd": 0.52, "mbg_nbd": -0.48}],
+            {
+                "bg_nbd": "not sound, or too far off, in the last backtest",
+                "mbg_nbd": "off by 48.0% on average in 1 backtest",
+                "seasonal_mbg_nbd": "no backtest had seen enough months in two years",
+            },
+        ),
+        (
+            {"bg_nbd": "converged", "mbg_nbd": "converged", "seasonal_mbg_nbd": "forecast off"},
+            [{"bg_nbd": 0.3, "mbg_nbd": 0.1}],
+            {
+                "bg_nbd": "less likely than mbg_nbd",
+                "seasonal_mbg_nbd": (
+                    "not sound, or too far off, in each backtest that had seen enough months in "
+                    "two years"
+                ),
+            },
+        ),
+        (
+            {"bg_nbd": "converged", "mbg_nbd": "converged", "seasonal_mbg_nbd": "converged"},
+            [{"mbg_nbd": 0.1, "seasonal_mbg_nbd": 0.2}, {"mbg_nbd": -0.3}],
+            {
+                "mbg_nbd": "off by 20.0% on average in 2 backtests",
+                "seasonal_mbg_nbd": (
+                    "not nearer: off by 20.0% on average in 1 backtest, mbg_nbd off by 10.0%"
+                ),
+            },
+        ),
+    ],
+)
+def test_reasons_say_why_a_model_is_not_used(
+    statuses: dict[str, str], errors: list[dict[str, float]], expected: dict[str, str]
+):
+    fit = purchase_models.Fit(PurchaseModel(1, 1, 1, 1), -1.0, converged=True)
+    purchases = {
+        name: fits.Fitted(name, fit, 1_000, 500, status) for name, status in statuses.items()
+    }
+    tested = [SimpleNamespace(fits=fits.Fits(0, purchases, None), errors=each) for each in errors]
+    found = reasons(tested, plain="mbg_nbd", name="mbg_nbd", simple=None)
+    assert found == found | expected
 
 
 def test_auc_of_few_customers_by_hand():

@@ -218,12 +218,16 @@ def test_time_of_a_text_is_iso_and_utc_or_unparsed(spark):
         "31.01.2026": (None, "31.01.2026"),
         # Names that mean one time zone, and names that mean several.
         "2026-01-31 09:30:00 UTC": ("2026-01-31 09:30:00", None),
+        "2026-01-31 09:30:00UTC": ("2026-01-31 09:30:00", None),
         "2026-01-31 09:30:00 GMT+2": ("2026-01-31 07:30:00", None),
         "2026-01-31T09:30:00.000+0200": ("2026-01-31 07:30:00", None),
         "2026-01-31 09:30:00 America/New_York": ("2026-01-31 14:30:00", None),
         **{
-            f"2026-06-01 10:00:00 {zone}": (None, f"2026-06-01 10:00:00 {zone}")
-            for zone in ("BST", "CST", "IST", "PST", "EST", "ist", "MIT", "SST", "PM")
+            f"2026-06-01 10:00:00{zone}": (None, f"2026-06-01 10:00:00{zone}")
+            for zone in (
+                *(" BST", " CST", " IST", " PST", " EST", " ist", " MIT", " SST", " PM"),
+                *("BST", "EST"),
+            )
         },
         "": (None, None),
         None: (None, None),
@@ -465,6 +469,7 @@ NUMBERS = [
     (["1.234", "-12,50"], Format(thousands="."), ["1234.00", "-12.50"]),
     (["$1", "€2"], Format(delimiter=";"), [None, None]),
     (["1.234"], Format(decimal=",", thousands="."), ["1234.00"]),
+    (["1.234", "950"], Format(decimal=","), ["1234.00", "950.00"]),
     (
         ["$1,234.50", "(12.50)", "12.50-", "€ 9.99", "1 234,50"],
         Format(decimal=".", thousands=","),

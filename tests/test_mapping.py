@@ -41,6 +41,7 @@ from ml.session import StepError
         ("just words", "must be a map"),
         ("", "must be a map"),
         ("a: b: {", "is not YAML"),
+        ("transactions: {ordered_at: 2026-02-30}", "is not YAML"),
     ],
 )
 def test_mapping_file_that_cannot_be_used_is_refused(tmp_path, text, message):
@@ -69,8 +70,12 @@ def test_yaml_bomb_and_yaml_with_code_are_refused(tmp_path: Path):
     levels = ["a0: &a0 [lol, lol]"] + [
         f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)
     ]
-    path.write_text("\n".join([*levels, "transactions: {amount: *a11}"]))
-    with pytest.raises(StepError, match="unknown section 'a0'"):
+    path.write_text("\n".join(["format:", *[f"  {level}" for level in levels]]))
+    with pytest.raises(StepError, match="unknown key 'a0'"):
+        read_mapping(str(path))
+    delimiters = [line.split(": ", 1)[1] for line in levels]
+    path.write_text(f"format: {{delimiter: [{', '.join(delimiters)}]}}")
+    with pytest.raises(StepError, match="delimiter must be a text in quotes, not a list"):
         read_mapping(str(path))
     path.write_text("transactions: !!python/object/apply:os.system ['true']")
     with pytest.raises(StepError, match="is not YAML"):
@@ -105,7 +110,7 @@ def test_an_advised_time_pattern_is_good(pattern: str, advice: str):
     "pattern",
     [
         *("%A %d %B", "100%", "yyyy-Q", "YYYY-ww", "EEE, d MMM yyyy", "TT.MM.JJJJ"),
-        # Quotes between letters that belong together.
+        # Quoted text splits letters that a rule looks for, such as MON.
         *("MO'x'N", "d'x'TH", "hh:mm A'x'"),
     ],
 )
@@ -149,7 +154,7 @@ def test_a_proposal_is_yaml_for_the_column(column: str, texts: list[str], mappin
 @pytest.mark.parametrize(
     ("column", "text"),
     [
-        ("ordered_at", "Jan  5, 2026"),  # Spark reads no second space
+        ("ordered_at", "Jan  5, 2026"),  # Spark does not accept two spaces
         ("ordered_at", "1/31/2026, 9:30:00\u202fAM"),
         ("ordered_at", "13.01.2026 9:5"),
         ("ordered_at", "202611"),

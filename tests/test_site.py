@@ -247,7 +247,8 @@ class TestWords:
         self, tables: SimpleNamespace
     ):
         left_out = "the table has the largest 50", "Only the 200 most frequent categories"
-        assert not any(words in text_of(render(tables, {})) for words in left_out)
+        text = text_of(render(tables, {}))
+        assert not any(words in text for words in left_out)
         with_number(tables.all_categories[0], "categories", 4070)
         text = text_of(render(tables, {}))
         assert "of 4,070; the table has the largest 50" in text
@@ -409,7 +410,7 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A page that fails the test on a request off this machine or an error on its console."""
+    """A page. The test fails if it requests another address, or if its console has an error."""
     opened = browser.new_page()
     wrong = []
     opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
@@ -434,8 +435,8 @@ def test_the_page_is_accessible_on_screen_and_phone(page: Page, address: str):
         findings = Axe().run(page).response["violations"]
         assert not [each for each in findings if each["impact"] in ("serious", "critical")]
         if width == 1280:
-            # On a phone a wide table may scroll; here it would look cut off. A closed `details`
-            # hides its table.
+            # On a phone, a wide table may scroll. At this width, it would look cut off. A closed
+            # `details` hides its table.
             cut = """tables => tables.filter(each =>
                 !each.closest('details:not([open])') && each.scrollWidth > each.clientWidth
             ).length"""

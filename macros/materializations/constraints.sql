@@ -60,8 +60,8 @@
     {% endfor %}
     {% set names = columns | join(', ') %}
     {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
-    {# With several arguments, count ignores rows with a null. The keys have a query of their own: beside a
-       count(distinct), Spark would compute all other counts per key. #}
+    {# With several arguments, count ignores rows with a null. Distinct keys are counted in a subquery. With
+       count(distinct) in the same query, Spark would first group all other counts by key. #}
     {% set repeated = 'count({0}) - (select count({0}) from (select distinct {0} from {1}))'
         .format(quoted | join(', '), rows) %}
     {% if constraint.type == 'not_null' %}

@@ -164,8 +164,9 @@
 {% endmacro %}
 
 
-{#- Drops the previous builds, which a run keeps for queries that still read them, and the tables of
-    `dbt test --store-failures`. Their schema may also hold tables of others. -#}
+{#- A run keeps the previous build for queries that still read it. This macro drops these builds, and the
+    tables of `dbt test --store-failures`. It drops those one by one, because their schema may hold other
+    tables too. -#}
 {% macro drop_earlier_builds() %}
     {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') %}
     {% for node in tests | selectattr('package_name', 'equalto', 'customer_behavior') %}

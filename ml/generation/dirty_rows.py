@@ -9,7 +9,8 @@ from ml.generation.orders import first_orders
 from ml.generation.profiles import profiles
 from ml.generation.shop import DAY, LAST_SECOND
 
-# Customer number i carries one extra order with the defect at place i % DEFECT_EVERY, if any.
+# Let place be i % DEFECT_EVERY. If DEFECTS has this place, counted from 1, customer number i has an
+# extra order with that defect.
 DEFECT_EVERY = 500
 DEFECTS = (
     "missing_timestamp",

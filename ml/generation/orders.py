@@ -36,12 +36,13 @@ def orders(people: DataFrame, draw: Draws, until: int) -> DataFrame:
 def candidates(people: DataFrame, draw: Draws, end: Column) -> DataFrame:
     """Candidates for the orders of each customer, at the highest intensity.
 
-    Time is cut into cells. One candidate is expected per cell, and each cell has a Poisson number
-    of them. Cell 0 is the first order. Order numbers grow with the cells, with gaps.
+    Time is cut into cells. The number of candidates in a cell is a Poisson draw with mean 1. Cell 0
+    is the first order. Order numbers grow with the cells, with gaps.
     """
     holiday = F.col("holiday_share")
     busiest = (1 - holiday) * max(MONTHS) + holiday * max(HOLIDAY_MONTHS)
-    # Whole weeks, because a candidate moves within its week. Those that end outside are dropped.
+    # Whole weeks, because later_second moves a candidate within its week. `orders` drops those that
+    # are then before the first order or after the end.
     weeks = F.floor((end - FIRST_SECOND) / WEEK) + 1 - F.col("week")
     in_cell = F.when(F.col("cell") == 0, 1).otherwise(poisson_of_one(F.col("cell_draw")))
     cells = (

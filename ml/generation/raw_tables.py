@@ -57,7 +57,8 @@ def raw_transactions(
         dirty.where(F.col("defect") == "duplicate_transaction_id"),
     ]
     rows = reduce(DataFrame.unionAll, [part.select(*TRANSACTION_NAMES) for part in parts])
-    # Added after the union: Spark then sees a single value, and does not sort by it to write.
+    # The table is partitioned by loaded_at. It is added after the union, so Spark sees one constant
+    # and does not sort the rows by it before it writes them.
     loaded_at = F.timestamp_seconds(F.lit(LAST_SECOND))
     quantity = F.col("quantity").cast("decimal(18,3)")
     unknown = {

@@ -9,7 +9,7 @@ class Columns:
     """The columns of all files of a source."""
 
     names: list[str]
-    # Repeated names in one header, in lowercase, with their places for a message.
+    # Names that one file has several times, in lowercase -> a text with their places, for messages.
     repeated: dict[str, str]
     # For each file, the places of its columns in `names`.
     places: list[list[int]]
@@ -21,7 +21,7 @@ def unique_names(
     """Returns names that are unique in any letter case, and the repeated ones with their places.
 
     A blank or repeated name becomes `_c` and its place, counted from 0. The repeated name of a
-    key=value folder becomes `_folder_` and the name; folders follow the header.
+    key=value folder becomes `_folder_` and the name. Names of folders come after the header's.
     """
     names = [*header, *folders]
     places: dict[str, list[int]] = {}
@@ -33,9 +33,9 @@ def unique_names(
         own = name
         if not name or len(places[name.lower()]) > 1:
             own = f"_c{place}" if place < len(header) else f"_folder_{name}"
-            while own in taken:
+            while own.lower() in taken:
                 own += "_"
-            taken.add(own)
+            taken.add(own.lower())
         unique.append(own)
 
     def described(place: int) -> str:

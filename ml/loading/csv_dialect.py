@@ -3,6 +3,7 @@
 import codecs
 import csv
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,12 @@ def recognize(path: Path, file_format: Format, covers: Covers) -> Dialect:
     with open_stream(path) as stream:
         try:
             start = stream.read(HEAD)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise StepError(f"{path} cannot be read: {error}") from error
     encoding = recognize_encoding(start, file_format)
     if encoding in ("utf-8", "utf-8-sig"):
-        # The head may end in the middle of a character.
-        check_utf8(path, start[: start.rfind(b"\n") + 1] or start[:-4], 0)
+        # The head may end in the middle of a character. `text_below` checks the last line, too.
+        check_utf8(path, start[: max(start.rfind(b"\n"), start.rfind(b"\r")) + 1], 0)
     head = codecs.getincrementaldecoder(encoding)("replace").decode(start)
     lines = re.split("\r\n|\n|\r", head.removeprefix("\ufeff"))[:HEAD_LINES]
     if len(start) == HEAD:
@@ -73,7 +74,7 @@ def recognize_lines(
     skipped = file_format.skip_lines or 0
     delimiters = [file_format.delimiter] if file_format.delimiter else list(DELIMITERS)
     # Excel writes the delimiter into a first line of its own.
-    if lines and (mark := re.fullmatch("sep=(.)", lines[0].strip('"'))) and skipped == 0:
+    if lines and (mark := re.fullmatch("sep=([ !#-~\t])", lines[0].strip('"'))) and skipped == 0:
         delimiters, skipped = [mark[1]], 1
     while skipped < len(lines) and not lines[skipped].strip():
         skipped += 1
@@ -107,8 +108,9 @@ def header_by_shape(
 ) -> tuple[str, int]:
     """Returns the delimiter that gives the most fields per line, and the place of the header.
 
-    No line has the required columns. So the header counts only if it is the first line; otherwise
-    StepError proposes what to write into the mapping.
+    This is called if no line has the required columns. If the shape of the lines shows that the
+    first line is the header, it is used. If a later line looks like the header, StepError proposes
+    what to write into the mapping.
     """
     shapes = {each: shape(lines, skipped, each) for each in delimiters}
     widest = max(width for width, _ in shapes.values())
@@ -164,7 +166,10 @@ def header_at(lines: list[str], place: int, delimiter: str) -> tuple[list[str], 
 
 
 def common_width(names: list[str], rows: list[list[str]]) -> int:
-    """Returns the usual number of fields; it exceeds the names if the other fields are blank."""
+    """Returns the usual number of fields in a line.
+
+    It is larger than the number of names if most lines end in blank fields.
+    """
     widths = {len(row) for row in rows if len(row) >= len(names) and not any(row[len(names) :])}
     return max(widths, default=len(names), key=lambda width: sum(len(r) == width for r in rows))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ml.loading.csv_dialect import Dialect, is_typed
 from ml.loading.csv_text import LINE_END
 
-# The longest record, in bytes. A longer one is taken to have an open quote.
+# The longest record of several lines, in bytes. A longer one is taken to have an open quote.
 MOST_RECORD = 2**20
 
 
@@ -88,9 +88,10 @@ class Framer:
     def is_sound(self, record: bytes) -> bool:
         """Returns whether a record of several lines has swallowed no other record.
 
-        A swallowed line has all fields of a record. But if only the first field of a sound record
-        spans lines, the record's last line has all fields, too. So the last line counts as
-        swallowed only if the first line also has all fields.
+        A swallowed line looks like a whole record: it has all fields. The last line of a sound
+        record can look so, too, if the first field has a line break. Then the first line does not
+        have all fields. So a last line counts as swallowed only if the first line also has them.
+        A line with a quote that is not doubled is not swallowed: it ends or begins a field.
         """
         if len(record) > MOST_RECORD:
             return False
@@ -98,7 +99,8 @@ class Framer:
         if not self.dialect.fits(next(csv.reader(text, delimiter=self.dialect.delimiter))):
             return False
         first, *between, last = re.split(LINE_END, record.rstrip(b"\r\n"))
-        if any(self.is_own_record(line) for line in between):
+        without_quote = (line for line in between if b'"' not in line.replace(b'""', b""))
+        if any(self.is_own_record(line) for line in without_quote):
             return False
         return not (self.is_own_record(first) and self.is_own_record(last))
 

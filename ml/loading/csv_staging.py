@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -63,7 +64,13 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
             broken.append(row.text)
         return "skip"
 
-    table = parse_records(block.records, dialect, set_aside)
+    table = parse_records(block.records, dialect.delimiter, dialect.width, set_aside)
+    if any(is_filled(column) for column in table.columns[count:]):
+        # Some record has more values than the header has names, so each longer one is set aside.
+        fitting.clear()
+        broken[len(block.broken) :] = []
+        table = parse_records(block.records, dialect.delimiter, count, set_aside)
+    table = table.select(range(count))
     schema = pa.schema([*table.schema, (BROKEN_LINE, pa.string())])
     parts = [table.append_column(BROKEN_LINE, pa.nulls(len(table), pa.string()))]
     for rows in ([[*fields, None] for fields in fitting], [[None] * count + [t] for t in broken]):
@@ -73,24 +80,31 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     return pa.concat_tables(parts)
 
 
+def is_filled(column: pa.ChunkedArray) -> bool:
+    """Returns whether a text is not blank."""
+    return pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py() is True
+
+
 def parse_records(
-    records: bytes, dialect: Dialect, set_aside: Callable[[pyarrow.csv.InvalidRow], str]
+    records: bytes,
+    delimiter: str,
+    width: int,
+    set_aside: Callable[[pyarrow.csv.InvalidRow], str],
 ) -> pa.Table:
     """Returns the fields of records as texts; `set_aside` gets records of another width."""
-    names = [str(place) for place in range(dialect.width)]
-    header_places = names[: len(dialect.names)]
+    names = [str(place) for place in range(width)]
     if not records.strip():
-        return pa.schema([(name, pa.string()) for name in header_places]).empty_table()
+        return pa.schema([(name, pa.string()) for name in names]).empty_table()
     return pyarrow.csv.read_csv(
         pa.BufferReader(records),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=len(records) + 1, column_names=names),
         pyarrow.csv.ParseOptions(
-            delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=set_aside
         ),
         pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), null_values=[], check_utf8=False
         ),
-    ).select(header_places)
+    )
 
 
 def in_order(
@@ -113,7 +127,7 @@ def write_parquet(
     width: int,
     target: Path,
 ) -> None:
-    """Writes the rows of one file, its columns at `places` of `width`; the others are null."""
+    """Writes the rows of one file. Its columns go to `places`; the others, of `width`, are null."""
     schema = pa.schema([(str(n), pa.string()) for n in range(width)] + [(BROKEN_LINE, pa.string())])
     with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=False) as writer:
         for table in tables:

@@ -16,7 +16,7 @@ from ml.session import StepError
 CHUNK = 16 * 2**20
 # A file that unpacks to more than this many times its size is a bomb; real files reach ten times.
 MOST_COMPRESSION = 200
-LINE_END = rb"(?:\r\n|\n|\r)"
+LINE_END = rb"(?>\r\n|\n|\r)"
 
 
 def open_stream(path: Path) -> gzip.GzipFile | io.BufferedReader:

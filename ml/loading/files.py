@@ -1,6 +1,8 @@
 """Finds the files that a path names. Every character of a path is literal: no patterns."""
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,7 +45,6 @@ class Found:
     """The data files at a path, all of one kind, and the names of the ignored files."""
 
     files: list[DataFile]
-    is_csv: bool
     ignored: list[str] = field(default_factory=list)
 
 
@@ -60,7 +61,7 @@ def table_name(path: str) -> str:
 def locate(path: str) -> str:
     """Returns `path` absolute on this machine; a table or another scheme (s3a://...) unchanged."""
     if path.startswith("file:"):
-        return url2pathname(urlsplit(path).path)
+        path = url2pathname(urlsplit(path).path)
     return path if is_remote(path) or is_table(path) else str(Path(path).absolute())
 
 
@@ -98,23 +99,20 @@ def find_file(path: Path) -> Found:
     """Returns the file that the user names; raises StepError when it is not a data file."""
     if has_suffix(path, SPREADSHEET_SUFFIXES):
         raise StepError(f"{path} is a spreadsheet: save the sheet as CSV UTF-8 and load that")
-    is_csv = has_suffix(path, (*CSV_SUFFIXES, *TEXT_SUFFIXES))
-    if not is_csv and not has_suffix(path, PARQUET_SUFFIXES):
+    if not has_suffix(path, (*CSV_SUFFIXES, *TEXT_SUFFIXES, *PARQUET_SUFFIXES)):
         raise StepError(
             f"{path} must be a .csv file (or .tsv, .txt, .csv.gz), a .parquet file or a folder of "
             "either"
         )
-    return Found([DataFile(path)], is_csv)
+    return Found([DataFile(path)])
 
 
 def find_in_folder(top: Path) -> Found:
     """Returns the data files of a folder and of its key=value folders; see find_files."""
     data: list[DataFile] = []
     ignored = []
-    for file in sorted(top.rglob("*")):
+    for file in sorted(files_below(top)):
         parts = file.relative_to(top).parts
-        if not file.is_file():
-            continue
         is_plain = file.name[0] not in "._" and all("=" in part for part in parts[:-1])
         if is_plain and has_suffix(file, (*CSV_SUFFIXES, *PARQUET_SUFFIXES)):
             data.append(DataFile(file, parts[:-1]))
@@ -126,4 +124,23 @@ def find_in_folder(top: Path) -> Found:
     kinds = {has_suffix(file.path, CSV_SUFFIXES) for file in data}
     if len(kinds) > 1:
         raise StepError(f"{top} holds both .csv and .parquet files: give a folder of one kind")
-    return Found(data, kinds.pop(), ignored)
+    return Found(data, ignored)
+
+
+def files_below(top: Path) -> Iterator[Path]:
+    """Yields the files of a folder and its subfolders, also of links to folders.
+
+    Raises StepError for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise StepError(f"{error.filename} cannot be read: {error.strerror}")
+
+    seen = set()
+    for folder, folders, names in os.walk(top, onerror=refuse, followlinks=True):
+        # A link can lead back to a folder above it.
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (path for name in names if (path := Path(folder, name)).is_file())

@@ -41,7 +41,8 @@ def read_format(path: str, values: object) -> Format:
         is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         if not (is_number if key == "skip_lines" else isinstance(value, str) and value):
             kind = "a number of lines" if key == "skip_lines" else "a text in quotes"
-            raise StepError(f"mapping {path}: format.{key} must be {kind}, not {value!r}")
+            given = f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)
+            raise StepError(f"mapping {path}: format.{key} must be {kind}, not {given}")
     file_format = Format(**values)
     if file_format.delimiter in ("tab", "\\t"):
         file_format = replace(file_format, delimiter="\t")

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -22,8 +21,10 @@ from ml.loading.files import (
 from ml.loading.wording import counted, listed
 from ml.session import StepError, engine_message, log
 
-# Hadoop's pattern for the names of CSV files.
-CSV_PATTERN = f"*{{{','.join(CSV_SUFFIXES)}}}"
+# Hadoop's pattern for the names of CSV files, in any letter case.
+CSV_PATTERN = "*{{{}}}".format(
+    ",".join("".join(f"[{c}{c.upper()}]" if c != "." else c for c in name) for name in CSV_SUFFIXES)
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Comparison:
 def compare(files: list[InputFile], loaded: list[LoadedFile]) -> Comparison:
     """Compares files with the loaded files of the same section, by path.
 
-    After a `touch`, the row of a loaded file gets the new time. When a load has written that row to
-    raw.loads, the content of the file is not compared again.
+    A file that was only touched counts as loaded. Its row in the result has the new time. Once a
+    load has written that row to raw.loads, the content is not read again.
     """
     by_path = {file.path: file for file in loaded}
     result = Comparison([], [], [])
@@ -158,17 +159,21 @@ def list_files(spark: SparkSession, path: str) -> list[InputFile]:
 def list_local(path: str) -> list[InputFile]:
     """Returns the data files at a path of this machine, and prints which others are ignored.
 
-    Their paths have no links, so that a file has the same path wherever the user starts.
+    Their paths have no links, so that a file has the same path wherever the user starts, and is
+    read once if it has several names.
     """
     found = find_files(path)
     if found.ignored:
         log(f"{path}: ignored, not data files: {listed(found.ignored, NAMED_FILES)}")
-    files = []
+    files: dict[str, InputFile] = {}
     for data in found.files:
         status = data.path.stat()
-        resolved = str(Path(data.path).resolve())
-        files.append(InputFile(resolved, status.st_size, status.st_mtime_ns // 1000, data))
-    return files
+        resolved = str(data.path.resolve())
+        if resolved in files:
+            log(f"{data.path} is another name of {resolved}, which is read once")
+            continue
+        files[resolved] = InputFile(resolved, status.st_size, status.st_mtime_ns // 1000, data)
+    return list(files.values())
 
 
 def list_remote(spark: SparkSession, path: str) -> list[InputFile]:

@@ -89,7 +89,8 @@ def read_mapping(path: str | None) -> Mapping:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise StepError(f"mapping {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # ValueError: a day that does not exist, such as 2026-02-30, or bytes that are not UTF-8.
+    except (yaml.YAMLError, ValueError) as error:
         raise StepError(f"mapping {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise StepError(

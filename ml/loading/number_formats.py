@@ -49,7 +49,7 @@ NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sig
 def plain_number(text: str, form: NumberFormat) -> str:
     """Returns SQL for the text of a number as SQL reads it (`-1234.50`), any other text unchanged.
 
-    As in a ledger, a number in parentheses or before a minus is negative.
+    As in a ledger, `(12.50)` and `12.50-` are negative.
     """
     pattern = quote(form.pattern())
     part = {
@@ -150,11 +150,10 @@ def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberF
     thousands = file_format.thousands
     if thousands is None and not is_contradicted:
         usable = evidence.thousands - {decimal}
-        if decimal in evidence.decimals:
-            if decimal == "," and not usable:
-                usable = {"."}
-            if decimal == "." and "," in evidence.ambiguous:
-                usable |= {","}
+        if decimal == "," and not usable:
+            usable = {"."}
+        if decimal == "." and "." in evidence.decimals and "," in evidence.ambiguous:
+            usable |= {","}
         thousands = usable.pop() if len(usable) == 1 else None
     is_given = bool(file_format.decimal or file_format.thousands)
     has_one_currency = len(evidence.currencies) <= 1 or is_given

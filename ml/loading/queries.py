@@ -32,7 +32,8 @@ class Query:
     def covers(self, names: list[str]) -> bool:
         """Returns whether a header with these names is that of a table that the select reads.
 
-        Of several tables, a column without the name of its table can belong to each.
+        If the select reads several tables, a column may belong to any of them. So two known names
+        are enough.
         """
         found = self.columns & {name.lower() for name in names}
         if len(self.tables) == 1:

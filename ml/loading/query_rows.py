@@ -50,7 +50,7 @@ def read_rows(
     )
     if not is_remote(source.path):
         rows = stored(rows, folder / "rows-of-select")  # no table has a hyphen in its name
-    # isEmpty reads no column but BROKEN_LINE, which Spark refuses for a CSV file.
+    # isEmpty would read only BROKEN_LINE. Spark refuses that for a CSV file, so one row is taken.
     if not rows.take(1):
         raise NoRowsError(f"{source.query.path} gives no rows from {source.path}")
     return rows
@@ -126,15 +126,17 @@ def tables_of_selects(
         )
     found: dict[str, tuple[int, InputFile]] = {}
     for number, file in numbered:
-        name = table_name(Path(file.path))
+        # The user's name for the file; its path has no links.
+        name = table_name(file.data.path if file.data else Path(file.path))
         if name in query.tables and name in found:
             other = found[name][1].path
             raise StepError(f"{other} and {file.path} are both the table {name}: rename one")
         found[name] = number, file
     if missing := sorted(query.tables - set(found)):
         raise StepError(
-            f"{query.path} reads {', '.join(missing)}; {source.path} has the tables "
-            f"{listed(sorted(found), NAMED_TABLES)}, or each file as `{ALL_FILES}`"
+            f"{query.path} reads {', '.join(missing)}; the files to load are the tables "
+            f"{listed(sorted(found), NAMED_TABLES)}, or each file as `{ALL_FILES}`; with a select "
+            "over several tables, load all files together with make run TRANSACTIONS=..."
         )
     return [{name: found[name] for name in sorted(query.tables)}]
 
@@ -192,7 +194,7 @@ def check_deterministic(spark: SparkSession, sql: str) -> None:
 
 
 def check_columns(query: Query, section: str, columns: list[str]) -> None:
-    """Raises StepError unless the columns are canonical, without repeats, and none is missing."""
+    """Raises StepError unless all columns are canonical, and each required one is there, once."""
     names = [name.lower() for name in columns]
     known = ", ".join(CANONICAL[section])
     if unknown := [name for name in columns if name.lower() not in CANONICAL[section]]:

@@ -156,10 +156,11 @@ def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
     """Removes the files of a killed addition whose partition the table does not know."""
     if not exist(spark):
         return
-    partition = f"partition (loaded_at = timestamp'{loaded_at:%Y-%m-%d %H:%M:%S}')"
+    partition = f"partition (loaded_at = {utc_literal(loaded_at)})"
     nulls = ", ".join("null" for name in RAW_TYPES if name != TRANSACTIONS_PARTITION)
-    # Dropping a partition removes its files only if the table knows it. Overwriting it by no rows
-    # removes the files first, so that a kill between the two statements shows none of their lines.
+    # `drop partition` removes files only of a partition that the table knows. So the partition is
+    # first overwritten with no rows, which removes the files. If the process is killed before the
+    # drop, the table shows none of their lines.
     spark.sql(f"insert overwrite {TRANSACTIONS} {partition} select {nulls} from range(0)")
     spark.sql(f"alter table {TRANSACTIONS} drop if exists {partition}")
 

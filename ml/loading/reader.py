@@ -13,7 +13,9 @@ from ml.loading.query_rows import read_rows
 from ml.loading.raw_tables import no_customers, raw_table
 from ml.loading.report import report_customers
 from ml.loading.rows import customers, one_per_customer, transactions
+from ml.loading.sources import NoRowsError
 from ml.loading.tables_in_place import View, view_of
+from ml.session import log
 from ml.tables import table_properties
 
 
@@ -33,22 +35,28 @@ class Reader:
         self.inputs = inputs
         self.folder = folder
         self.loaded_at = loaded_at
-        # A new file gets a new number: the models keep the old ones until they are built again.
+        # Numbers are not used again: the models have the old ones until they are built again.
         self.next_number = 1 + max((file.number for file in known), default=0)
 
     def all(self, section: str) -> tuple[DataFrame | View, list[LoadedFile]]:
         """Returns what the raw table of a section is to hold, and the rows for raw.loads.
 
-        For a table in place these are a view, and no rows. Raises as `lines` and
-        `people` do.
+        For a table in place it returns a view, and no rows for raw.loads. Files of customers may
+        have no rows. Otherwise raises as `lines` and `people` do.
         """
         path = self.inputs.paths().get(section)
         if path is None:
             return no_customers(self.spark), []
         if self.inputs.is_in_place(section):
             return self.view(section), []
-        read = self.lines if section == "transactions" else self.people
-        return read(list_files(self.spark, path))
+        files = list_files(self.spark, path)
+        if section == "transactions":
+            return self.lines(files)
+        try:
+            return self.people(files)
+        except NoRowsError as error:
+            log(f"{error}: customers are known from their orders only")
+            return no_customers(self.spark), self.record(section, files, None)
 
     def view(self, section: str) -> View:
         """Returns the view of a table in place; raises StepError when no row can be used."""
@@ -57,7 +65,7 @@ class Reader:
         view = view_of(self.spark, source, self.loaded_at, known)
         if section == "customers":
             report_customers(view.new_rows, source.path)
-        # A few new rows may all be wrong.
+        # New rows are not checked: they can be few, and all of them can be wrong.
         elif not view.is_increment:
             check_usable(view.new_rows, source.path)
         return view
@@ -96,7 +104,6 @@ class Reader:
         """Returns the rows for raw.loads of files just read; `rows` is None if all are empty."""
         counted = rows.groupBy("file_number").count().collect() if rows is not None else []
         counts = dict(map(tuple, counted))
-        check_unchanged(files)
         recorded = [
             LoadedFile(
                 number,
@@ -111,5 +118,7 @@ class Reader:
             )
             for number, file in enumerate(files, self.next_number)
         ]
+        # After the checksums, which read the files once more.
+        check_unchanged(files)
         self.next_number += len(files)
         return recorded

@@ -67,7 +67,8 @@ def without_ansi(spark: SparkSession) -> None:
     """
     spark.conf.set("spark.sql.ansi.enabled", "false")
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
-    # Java interprets methods of more than 8000 bytes: Spark must not fuse operators beyond that.
+    # Java does not compile a method of more than 8000 bytes, so it runs slowly. With this limit,
+    # Spark generates no such methods.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
 
 
@@ -196,9 +197,9 @@ def watermark(expressions: dict[str, str]) -> list[str]:
 def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) -> Selects:
     """Returns one row per source row: VALUE + column for every expression, and the extra columns.
 
-    Typed columns also have TEXT + column, the text in the source ('abc'; of several columns
-    'Quantity=3, UnitPrice=abc'; null for a constant), and FILLED + column, whether every source
-    column that the expression names is filled.
+    A typed column also has TEXT + column and FILLED + column. TEXT is the text in the source:
+    'abc', or 'Quantity=3, UnitPrice=abc' for several columns, or null for a constant. FILLED is
+    true if every source column that the expression names is filled.
     """
     numbers = [column for column in expressions if column in NUMBERS]
     others = [column for column in expressions if column not in NUMBERS]
@@ -253,8 +254,9 @@ def all_filled(names: list[str]) -> str:
 
 
 def converted(rows: Selects, expressions: dict[str, str], reading: Reading) -> Selects:
-    """Returns TYPED + column for all but the watermark, UNPARSED for those in CONVERSIONS, extras.
+    """Returns TYPED + column for each column but the watermark, and the extra columns.
 
+    Each column in CONVERSIONS also has UNPARSED + column.
     UNPARSED is the text in the source if the column cannot hold the value. Each step is a select of
     its own, so that Spark computes a value only once, even if a later step uses it twice.
     """

@@ -134,8 +134,8 @@ def check_repeated(source: Source, repeated: dict[str, str]) -> None:
 def check_every_file_has(source: Source, columns: Columns, paths: list[Path]) -> None:
     """Raises StepError when a file lacks a column that others have and a required one needs."""
     for path, own in zip(paths, columns.places, strict=True):
+        names = [columns.names[each] for each in own]
         for place, name in enumerate(columns.names):
-            names = [columns.names[each] for each in own]
             if place not in own and source.needs(name) and not source.covers(names):
                 raise StepError(
                     f"{path} has no column {name}, which other files of the folder have"

@@ -47,7 +47,10 @@ class View:
 
     @property
     def is_increment(self) -> bool:
-        """Whether a run has read this view: only its new rows count, and it keeps its version."""
+        """Whether an earlier run has read this view.
+
+        If so, only rows that are new since then count, and the view keeps its version.
+        """
         return "version" in self.properties
 
 
@@ -70,7 +73,7 @@ class Table:
         return next(map(sql_name, names), None)
 
     def newest(self, after: str | None) -> str | None:
-        """Returns the last value of the watermark after `after`, as a text; None without a row.
+        """Returns the greatest watermark after `after`, as a text; None if no row is later.
 
         Raises StepError for a type other than a time and, if `after` is None, for a null.
         """

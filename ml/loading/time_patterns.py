@@ -14,7 +14,7 @@ from sqlglot.tokens import TokenType
 ISO_DATE = r"^\s*\d{4}-\d{1,2}-\d{1,2}"
 # A name such as BST or CST at the end means several time zones, hours apart. An offset, UTC, or a
 # region such as Europe/Berlin means one.
-ZONE_NAME = r"(?i)(?<![\w/])(?!(?:utc|ut|gmt|z)\s*$)[a-z]{2,5}\s*$"
+ZONE_NAME = r"(?i)(?<![A-Za-z_/])(?!(?:utc|ut|gmt|z)\s*$)[a-z]{2,5}\s*$"
 
 # Letters of Spark's patterns: those that Spark can read, and those that it refuses to read.
 READ_LETTERS = "GyMLdDhHkKmsSaVzOXxZ"

@@ -9,7 +9,8 @@ cohort_purchases as (
     select * from {{ ref('int_cohort_purchases') }}
 ),
 
--- The origins, and the days before the periods that the two simple forecasts repeat.
+-- The origins, and two more days for each: one holdout and 365 days earlier. The two simple forecasts
+-- repeat the purchases after these days.
 starts as (
     select origin_on as known_on from origins
     union

@@ -55,8 +55,8 @@ running_totals as (
     window customer_history as (partition by revenue.customer_key order by revenue.scored_on)
 ),
 
--- A total is valid until the customer's next interval with a line. The scoring dates in between
--- repeat it.
+-- A total holds until the next scoring date that has a new line of the customer. The scoring dates between
+-- the two repeat it.
 final as (
     select /*+ broadcast(scoring_dates) */
         running_totals.customer_key,

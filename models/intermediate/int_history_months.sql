@@ -28,7 +28,8 @@ month_ends as (
     where as_of_date is not null
 ),
 
--- A line that came or was superseded after the published history changes the month ends from its day on.
+-- A line changes all month ends from its day on if it was loaded or superseded after the last published
+-- history.
 changed_lines as (
     select
         ordered_on,

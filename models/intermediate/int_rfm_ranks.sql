@@ -25,8 +25,8 @@ distinct_values as (
         metric,
         value,
         cast(sign(value) * floor(100 * ln(1 + abs(value))) as bigint) as bin_number,
-        -- Not `count(*)`. Spark replaces the sum of a `count(*)` by a count of the rows, so the bins would
-        -- not share this aggregate, and the customers would be aggregated twice.
+        -- Not `count(*)`: Spark would replace its sum in `bins` by a count of the rows of `measures`.
+        -- Then `bins` could not reuse this aggregate, and Spark would aggregate the customers twice.
         count(value) as customers
     from measures
     where value is not null

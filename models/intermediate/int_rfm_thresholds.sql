@@ -5,8 +5,8 @@ with ranks as (
     from {{ ref('int_rfm_ranks') }}
 ),
 
--- The formulas of the docs r_score, f_score and m_score. `div` divides whole numbers exactly;
--- `greatest` avoids a division by zero where there is only one customer.
+-- models/definitions.md explains the formulas (r_score, f_score, m_score). `div` divides whole numbers
+-- exactly; `greatest` avoids a division by zero where there is only one customer.
 scored_values as (
     select
         scored_on,

@@ -65,6 +65,8 @@ lines_of_replaced_orders as (
         on
             accepted_lines.order_key = replaced_orders.order_key
             and accepted_lines.loaded_at < replaced_orders.replaced_at
+    -- A deletion stays one: nothing of it counts.
+    where accepted_lines.rejection_reason is null
 ),
 
 replaced_ids as (
@@ -77,7 +79,8 @@ replaced_ids as (
     group by order_key, line_key
 ),
 
--- Lines that the newest load of their order lacks. The ids that it repeats are in superseded_versions.
+-- Lines that are missing from the newest load of their order. If that load has the id, the versions of the
+-- id decide.
 lines_absent_from_new_order as (
     select
         lines_of_replaced_orders.line_key,

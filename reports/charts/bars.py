@@ -28,7 +28,8 @@ def bars(
     """
     data = [
         {
-            "row": number,  # not the name: `credit_card` and `credit card` are both shown as words
+            # A number, because two rows can show the same name: `credit_card` and `credit card`.
+            "row": number,
             "name": name(row),
             "size": max(getattr(row, size).amount, 0),
             "text": text(row) if text else getattr(row, size).text,

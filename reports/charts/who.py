@@ -33,7 +33,8 @@ PROFILE = {
 }
 # Both axes of a score map: a cell reaches half a score to each side.
 SCORES = alt.Scale(domain=[0.5, 5.5], nice=False)
-# The axis of a profile: 0 is the lowest of all personas, 1 the highest. The rest is for a number.
+# The axis of a profile: 0 is the lowest of all personas, 1 the highest. A number is written right
+# of 1.
 PLACES = alt.Scale(domain=[0, 1.25])
 
 moves = partial(

@@ -65,8 +65,9 @@ def months_ahead(
 ) -> str:
     """Draws the actual months as columns, then a forecast for each month with its intervals.
 
-    Without a forecast of revenue, both are of orders. The forecast of the rest of a month stands on
-    what the month brought so far. A last month that is forecast in part is left out.
+    Without a forecast of revenue, columns and forecast show orders. If the first month has begun,
+    its forecast is drawn on top of what the month brought so far. The last month is then incomplete
+    and is left out.
     """
     if ahead[0].starts_on.day > 1:
         ahead = ahead[:-1]

@@ -31,7 +31,7 @@ averages as (
     from profiles
 ),
 
--- A category or payment method is that of a cluster if it is the favorite of its customers.
+-- A customer counts in one category and one payment method only: the favorite ones.
 member_levels as (
     select
         cluster,

@@ -29,7 +29,7 @@ memberships as (
     from customers
     where recency_days div {{ var('window_days') }} = 1
     union all
-    -- With a high risk they belong to other audiences, or are probably gone.
+    -- Late customers with a high risk are left out: other audiences have them, or they are probably gone.
     select
         'late' as audience_type,
         cast(null as string) as subject,

@@ -51,8 +51,8 @@ suspect_ids as (
     where ids.orders > 0
 ),
 
--- The ids in words, most orders first, and as a mapping that leaves them out. A SQL string needs a
--- backslash before each backslash and quote.
+-- Two texts: the ids in words, most orders first, and an expression for the mapping that turns them into
+-- guests. A SQL string needs a backslash before each backslash and quote.
 id_lists as (
     select
         warning,
@@ -132,7 +132,7 @@ dominant_warning as (
     where warning = 'dominant_id'
 ),
 
--- Counted without the texts, because Spark sorts all rows for the smallest text of a group.
+-- This step reads no id as text. To find the smallest text of a group, Spark would sort all rows.
 repeated_keys as (
     select normalized_key
     from ids

@@ -68,7 +68,7 @@ final as (
                 ) }}
         end as value_at_stake
     from features
-    -- The steps may have run before the only order of a customer was deleted.
+    -- The results of the PySpark steps may be older than the deletion of a customer's only order.
     left join customer_personas
         on features.customer_key = customer_personas.customer_key and features.orders > 0
     left join predictions

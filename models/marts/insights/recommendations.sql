@@ -57,7 +57,7 @@ lapsed_customers as (
 ),
 
 -- Some customers lapse in every window. This is a finding only if there are fewer active customers
--- than before, by a tenth of a percent or more.
+-- than before, by a tenth of a percent or more after rounding.
 lapse_findings as (
     select
         'recently_lapsed' as audience_type,

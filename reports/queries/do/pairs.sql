@@ -7,6 +7,7 @@ select
     lift,
     lowest_category_orders
 from marts.category_affinity
-where antecedent < consequent and orders_both >= {{ var('minimum_sample') }} and lift > 1
+-- A lift that the page shows as 1.00 is chance.
+where antecedent < consequent and orders_both >= {{ var('minimum_sample') }} and lift >= 1.005
 order by lift desc, antecedent asc, consequent asc
 limit 50

@@ -1,4 +1,4 @@
--- Also tests that pass now: a rule that fails from time to time deserves a look.
+-- The list also has tests that pass now, because a rule that fails from time to time deserves a look.
 select
     run,
     test,
