@@ -1,10 +1,11 @@
 """Backtests: what the models would have forecast at earlier origins, and which of them to use.
 
 An origin lies a whole number of holdouts before the as-of date. Everything is done as if it were
-the as-of date: fits, seasons, forecast. Then the forecast of the holdout that follows is compared
-with the actual orders, and with two simple forecasts. One repeats the orders of as many days just
-before the origin. The other repeats those of the same days a year earlier. Both count only
-customers who had bought before the repeated days.
+the as-of date: fits, seasons, forecast. One thing is known too early: a return counts on the day of
+its order, also if it came after the origin. Then the forecast of the holdout that follows is
+compared with the actual orders, and with two simple forecasts. One repeats the orders of the days
+just before the origin, as many as the holdout has. The other repeats those of the same days a year
+earlier. Both count only customers who had bought before the repeated days.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ from ml.forecasts import (
     interval,
     spread,
     squared_errors,
-    together,
 )
 from ml.histories import Histories, Outcomes, RepeatSpend
 from ml.seasons import DailyPurchases
@@ -282,20 +282,23 @@ def evaluate_mean_errors(backtests: Sequence[Backtest]) -> list[EvaluationRow]:
     ]
 
 
-def evaluate_intervals(
-    backtests: Sequence[Backtest], name: str, errors: Mapping[int, Mapping[tuple[str, str], float]]
-) -> list[tuple[int, EvaluationRow]]:
+def evaluate_intervals(backtests: Sequence[Backtest], name: str) -> list[tuple[int, EvaluationRow]]:
     """The 80% interval of each origin's orders, from the errors of the other origins."""
+    known = [each for each in backtests if name in each.forecasters]
+    errors = {
+        each.histories.origin: float(np.log(each.actual / each.forecasts[name]) ** 2)
+        for each in known
+        if each.actual > 0 and each.forecasts[name] > 0
+    }
     rows = []
-    for backtest in backtests:
-        histories = backtest.histories
-        found = backtest.forecasters.get(name)
-        others = together(each for origin, each in errors.items() if origin != histories.origin)
-        if found is None or not others:
+    for backtest in known:
+        histories, found = backtest.histories, backtest.forecasters[name]
+        others = [error for origin, error in errors.items() if origin != histories.origin]
+        if not others:
             continue
         period = Period("3 months", histories.origin, histories.holdout_ends)
-        own, of_backtests = found.own_spread(period)["orders"], spread(others, "3 months", "orders")
-        forecast = found.totals(period)["orders"]
+        of_backtests = spread({("3 months", "orders"): others}, "3 months", "orders")
+        own, forecast = found.own_spread(period)["orders"], backtest.forecasts[name]
         low, high = interval(forecast, own, of_backtests, 0.8)
         for limit, value in (("low", low), ("high", high)):
             metric = f"holdout_orders_{limit}_80"

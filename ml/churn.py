@@ -11,10 +11,9 @@ from ml.histories import Histories
 from ml.purchase_models import PurchaseModel
 from ml.seasons import DAYS_PER_WEEK
 
-# The risk depends on the share of the other customers who had a better score at the start of the
-# holdout, in fifths. From the first limit on, the risk is high. Below the second limit, it is low.
-# By recency, the scores 1 and 2 are high risk, and the scores 4 and 5 are low risk. Ties count in
-# the customer's favor.
+# The risk depends on how many of the other customers had a better score at the start of the
+# holdout. Three fifths or more: high. Fewer than two fifths: low. So for recency, r_score 1 and 2
+# are high, and 4 and 5 are low. Ties count in the customer's favor.
 HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 
 

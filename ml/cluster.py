@@ -351,6 +351,8 @@ def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen:
         DIMENSIONS: fit.space.rows(),
         CENTERS: center_rows(fit),
     }
+    # A run that is killed leaves no scores of the fit before.
+    spark.sql(f"truncate table {MEMBERS}")
     tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
     save(spark, tables, fit.run_id, fit.basis.as_of)
 

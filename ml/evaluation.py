@@ -199,5 +199,6 @@ def evaluate_spend(forecaster: Forecaster, spend: SpendModel) -> Iterator[Evalua
 
 
 def is_off(forecast: float, actual: float) -> bool:
-    """True if a forecast of the holdout is too far from the actual value."""
-    return abs(forecast - actual) > GREATEST_FORECAST_ERROR * actual
+    """True if a forecast of the holdout is too far from the actual value, or not a number."""
+    is_near = abs(forecast - actual) <= GREATEST_FORECAST_ERROR * actual
+    return not is_near

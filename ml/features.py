@@ -17,8 +17,8 @@ CUSTOMERS = in_environment("marts.customer_features")
 CATEGORIES = in_environment("intermediate.int_customer_categories")
 PAYMENT_METHODS = in_environment("intermediate.int_customer_payment_methods")
 
-# Feature -> SQL over the columns of marts.customer_features, and weight. Clusters are numbered by
-# their centers in the order of these features, descending: cluster 1 buys most often.
+# Feature -> SQL over the columns of marts.customer_features, and weight. Clusters are sorted by
+# their centers, feature by feature in this order, highest first. So cluster 1 buys most often.
 NUMERIC_FEATURES = {
     "orders": ("ln(1 + orders)", 0.1),
     "recency_days": ("ln(1 + recency_days)", 0.1),
@@ -73,7 +73,7 @@ class Prior:
         return (with_property + self.strength * self.average) / (orders + self.strength)
 
     def reliability(self, variance: float) -> float:
-        """How much of the variance between customers their orders show, from 0 to 1.
+        """The part of the variance of the true shares that the orders reveal, from 0 to 1.
 
         `variance` is that of the expected shares.
         """
@@ -81,7 +81,7 @@ class Prior:
 
 
 def prior(average: float, repeat_average: float | None, agreement: float | None) -> Prior | None:
-    """Estimates how a share differs between customers; None if not more than by chance.
+    """Estimates how much a share differs between customers; None if only by chance.
 
     `average` is that of the customers' shares, and `repeat_average` that of customers with two or
     more orders. `agreement` is the chance that two orders of such a customer both have the
@@ -99,9 +99,9 @@ class Dimension:
     """One coordinate of the space that customers are clustered in, unless its scale is 0.
 
     A customer's coordinate is `(value - average) * scale`. An unknown value has coordinate 0,
-    that of the average. The scales make the variance of each feature over the customers equal
-    to its weight times its reliability; all levels of a categorical feature share the weight.
-    Outliers of a number are moved closer.
+    that of the average. The scales make the variance of each feature over the customers whose
+    value is known equal to its weight times its reliability; all levels of a categorical feature
+    share the weight. Then outliers of a number are moved closer.
     """
 
     feature: str

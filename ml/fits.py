@@ -45,11 +45,11 @@ FittedPurchases = Fitted[PurchaseModel]
 
 @dataclass(frozen=True)
 class Fits:
-    """The models, fitted to what was known on one day; no spend model for too few repeat buyers."""
+    """The models, fitted to what was known on one day."""
 
     origin: int
     purchases: dict[str, FittedPurchases]
-    spend: Fitted[SpendModel] | None
+    spend: Fitted[SpendModel] | None  # None for too few repeat buyers
     index: SeasonalIndex | None = None  # without one there is no seasonal model
 
     @property

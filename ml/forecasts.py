@@ -9,7 +9,7 @@ taken as log(actual / forecast). The interval is
 - The spread is the root mean square of the errors. A period without orders or revenue has no error
   and is left out. An extra origin with an error of PRIOR_ERROR counts, too. Without it, one lucky
   backtest would make the interval too narrow. Few origins are twelve months old. So for twelve
-  months, the error of the extra origin is the spread of three months if that is larger.
+  months, the extra origin has the larger of two errors: PRIOR_ERROR and the spread of three months.
 - The spread is at least what the model itself expects: customers buy at random, and the fewer there
   are, the more the total varies.
 - t is a quantile of Student's distribution. Its degrees of freedom are the number of origins, the
@@ -100,24 +100,24 @@ class Forecaster:
         return spend.total_expected_spend(known.x, known.spend, known.customers)
 
     def own_spread(self, period: Period) -> Totals:
-        """Standard deviation of the totals by the model itself, as a fraction of them."""
+        """Standard deviation of the logarithm of the totals, by the model itself."""
         model, customers = self.purchases.fit.model, self.histories.customers
         expected = self.expected_in(period)
         variance = model.purchase_variance(expected, self.times[0], self.p_alive)
         orders = (customers * expected).sum()
-        spreads = {"orders": relative_spread(customers * variance, orders)}
+        spreads = {"orders": spread_of_logarithm(customers * variance, orders)}
         if self.spend is not None:
             # Gamma-Gamma: a customer's spends vary around their mean by mean / sqrt(p).
             value = self.spend_per_order(self.spend) / customers
             of_spend = customers * value**2 * (variance + expected / self.spend.p)
             revenue = (customers * value * expected).sum()
-            spreads["net_revenue"] = relative_spread(of_spend, revenue)
+            spreads["net_revenue"] = spread_of_logarithm(of_spend, revenue)
         return spreads
 
 
-def relative_spread(variances: np.ndarray, total: float) -> float:
-    """Standard deviation of a sum as a fraction of it; 0 if nothing is expected."""
-    return float(np.sqrt(variances.sum()) / total) if total > 0 else 0.0
+def spread_of_logarithm(variances: np.ndarray, total: float) -> float:
+    """Standard deviation of the logarithm of a sum, as if lognormal; 0 if nothing is expected."""
+    return float(np.sqrt(np.log1p(variances.sum() / total**2))) if total > 0 else 0.0
 
 
 # --- periods ----------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 Orders here are purchase days: two orders of one day are one.
 
 An origin is a day that a forecast starts from. The driver gets only counts of customers with the
-same history at an origin. A shop of any size has few distinct histories, so a fit costs little more
-for a hundred times the customers. The fits use a sample of the customers, chosen by a hash of
-the customer; the forecasts are for all of them. Days are counted from 1970-01-01.
+same history at an origin. The number of distinct histories grows more slowly than that of
+customers, so a fit costs little more for a hundred times the customers. The fits use a sample of
+the customers, chosen by a hash of the customer; the forecasts are for all of them. Days are counted
+from 1970-01-01.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,7 +79,7 @@ class RepeatSpend:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Later purchases of the customers known on a day, per day of purchase."""
+    """What the customers who were known on a day bought afterward: sums by day of purchase."""
 
     day: np.ndarray
     orders: np.ndarray
@@ -93,6 +94,11 @@ class Outcomes:
 def to_date(day: int) -> date:
     """The date of a day counted from 1970-01-01."""
     return date.fromordinal(date(1970, 1, 1).toordinal() + day)
+
+
+def to_day(of: date) -> int:
+    """The day of a date, counted from 1970-01-01."""
+    return of.toordinal() - date(1970, 1, 1).toordinal()
 
 
 def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:

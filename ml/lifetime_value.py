@@ -43,6 +43,7 @@ from ml.histories import (
     read_histories,
     read_outcomes,
     read_spend,
+    to_day,
 )
 from ml.model_choice import EXPECTED_DAYS, Chosen, Findings, find
 from ml.predictions import Predictor, predict_customers
@@ -99,7 +100,10 @@ def orders_are_off(spark: SparkSession, chosen: Chosen, fitted_on: date, as_of: 
     """A reason to fit if the orders since the fit were far from the expected ones, or None."""
     if chosen.purchases is None:
         return None
-    expected = chosen.expected_orders * (as_of - fitted_on).days / EXPECTED_DAYS
+    # On the model's clock: a busy month has more of the expected orders.
+    start, clock = to_day(fitted_on), chosen.purchases.clock
+    passed, ahead = (clock.weeks(start, end) for end in (to_day(as_of), start + EXPECTED_DAYS))
+    expected = chosen.expected_orders * float(passed / ahead)
     ((came,),) = spark.sql(
         f"select coalesce(sum(purchase_days), 0) from {COHORTS} "
         f"where first_purchase_on <= date'{fitted_on}' and ordered_on > date'{fitted_on}'"
@@ -125,8 +129,10 @@ def save_fit(spark: SparkSession, findings: Findings, run_id: str, basis: Basis)
         EVALUATION: evaluation_rows(findings, spark.table(SEGMENTS).collect()),
         MODELS: model_rows(findings, basis),
     }
-    # This table stays empty until all others are complete, so a run that is killed leaves no fit.
-    spark.sql(f"truncate table {MODELS}")
+    # MODELS stays empty until all others are complete, so a run that is killed leaves no fit. Nor
+    # does it leave scores of the fit before.
+    for table in (MODELS, FORECAST, PREDICTIONS):
+        spark.sql(f"truncate table {table}")
     tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
     save(spark, tables, run_id, basis.as_of)
 
@@ -210,12 +216,13 @@ def main() -> None:
     require_tables(spark, READ)
     started = time.monotonic()
     as_of, days_back = read_origins(spark)
-    method = run_name(code_version(*CODE), days_back)
+    rules = read_rules(spark)
+    method = run_name(code_version(*CODE), days_back, rules.fit_customers)
     now = Basis(as_of, purchase_days(spark), run_name(method, origin_of_lines(spark)))
     customers, *others = content(spark, (CUSTOMERS, COHORTS, SEGMENTS))
     fit_id = run_name(customers, others, as_of, method)
     kept_id, kept = stored_fit(spark, MODELS) or ("", None)
-    reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, read_rules(spark))
+    reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, rules)
     # Another fit to the same data would be the same.
     if kept_id == fit_id:
         reason = None

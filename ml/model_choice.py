@@ -100,9 +100,13 @@ def find(known: Known) -> Findings:
     for forecaster in tested[0].forecasters.values():
         rows += evaluate_purchases(forecaster, outcomes)
     rows += backtests.evaluate_simple_forecasts(tested[0])
+    # Before the statuses: a forecast that was too far off counts in the mean.
+    rows += backtests.evaluate_mean_errors(tested)
     tested = [backtests.with_statuses(tested[0]), *tested[1:]]
     if plain is None:
-        return Findings(tested, final, evaluation(tested, rows))
+        reasons = dict.fromkeys(PURCHASE_MODELS, f"{backtests.POOR} in the last backtest")
+        reasons[SPEND_MODEL] = "no purchase model is used"
+        return Findings(tested, final, evaluation(tested, rows), reasons=reasons)
     return choose(known.now, tested, final, plain, rows)
 
 
@@ -121,6 +125,9 @@ def choose(
     spend_model = final.spend.fit.model if final.spend is not None and is_usable else None
     errors = backtests.errors_of(tested, name, final.origin)
     simple = backtests.better_simple_forecast(tested, name)
+    reasons = backtests.reasons(tested, plain, name, simple)
+    if not is_usable:
+        reasons[SPEND_MODEL] = f"{backtests.POOR} in the last backtest"
     of_backtests = together(errors.values()) if simple is None else None
     next_days = Period("month", final.origin, final.origin + EXPECTED_DAYS)
     expected = Forecaster(now, final.purchases[name]).totals(next_days)["orders"]
@@ -129,11 +136,11 @@ def choose(
         final,
         [
             *evaluation(tested, [*rows, *churn_rows, *spend_rows]),
-            *backtests.evaluate_intervals(tested, name, errors),
+            *backtests.evaluate_intervals(tested, name),
             *backtests.evaluate_errors(name, errors),
         ],
         Chosen(final.purchases[name], spend_model, churn_score, of_backtests, expected),
-        backtests.reasons(tested, plain, name, simple),
+        reasons,
     )
 
 
@@ -142,9 +149,8 @@ def evaluation(
 ) -> list[tuple[int, EvaluationRow]]:
     """The rows of all origins; `rows` are those of the latest origin."""
     last, *earlier = tested
-    of_last = [*rows, *backtests.evaluate_mean_errors(tested)]
     return [
-        *((last.histories.origin, row) for row in of_last),
+        *((last.histories.origin, row) for row in rows),
         *(
             (each.histories.origin, row)
             for each in earlier

@@ -23,7 +23,7 @@ PREDICTED = {
     "days_to_next_order": "double",
     "is_late": "boolean",
 }
-# A customer is late after a gap longer than those of four in five such customers.
+# A customer is late if four in five such active customers would have bought again by now.
 LATE_BELOW_CHANCE = 0.2
 # Nobody can plan with a date that is further ahead.
 MOST_DAYS_AHEAD = 3650

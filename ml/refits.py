@@ -1,7 +1,7 @@
 """Decides whether the last fit is kept and scores the customers, or a new one is due.
 
 A fit describes the shop, which changes slowly. A new fit for each new line would cost as much as
-the first one, and would move customers from persona to persona without a reason of their own.
+the first one, and would move customers to other personas although they did nothing new.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Basis:
     """What a fit depends on."""
 
     as_of: date
-    orders: int  # of all customers, or their purchase days
+    orders: int  # of all customers; for the purchase models, their purchase days
     content: str  # hash of all that must not differ: code, parameters, origin of the lines
 
 
@@ -36,12 +36,13 @@ class Rules:
 
     refit_days: int
     refit_share: float
+    fit_customers: int
 
 
 def read_rules(spark: SparkSession) -> Rules:
     """Reads the variables from the model that holds them."""
     (row,) = spark.table(RULES).collect()
-    return Rules(row.refit_days, float(row.refit_share))
+    return Rules(row.refit_days, float(row.refit_share), row.fit_customers)
 
 
 def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
@@ -67,8 +68,8 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
         return "there is no earlier fit"
     if kept.content != now.content:
         return (
-            "the code, the seed, the known features, the backtests or the raw data have changed "
-            "since the last fit"
+            "the code, the seed, the known features, the backtests, the size of the sample or the "
+            "raw data have changed since the last fit"
         )
     days = (now.as_of - kept.as_of).days
     if days < 0:

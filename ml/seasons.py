@@ -2,10 +2,11 @@
 
 The purchase models assume that a customer's rate of purchases stays the same. Where everybody buys
 more in December, the rate is constant only in *operational time*. There, a day is as long as the
-index of its month (1 is the average month). If a customer's rate is a rate common to all, times the
-customer's own factor, purchases come at a constant rate on that clock (time-rescaling theorem;
-Brown, Barbieri, Ventura, Kass and Frank 2002, Neural Computation 14(2), 325-346). Dropout needs no
-change, because it depends on purchases, not on time.
+index of its month (1 is the average month). Suppose that a customer's rate is the product of two
+factors: the season, which all share, and the customer's own constant. Then purchases come at a
+constant rate on that clock (time-rescaling theorem; Brown, Barbieri, Ventura, Kass and Frank 2002,
+Neural Computation 14(2), 325-346). Dropout needs no change, because it depends on purchases, not on
+time.
 
 The index of a month compares the repeat purchases that came in it with those that the model
 expected. A single year cannot tell a season from chance, growth or a model that is off. So the
@@ -30,6 +31,8 @@ DAYS_PER_WEEK = 7
 FEWEST_MONTHS_SEEN_TWICE = 6
 # A month with fewer days in the data tells too little.
 FEWEST_DAYS_OF_MONTH = 10
+# So does a month of few customers, such as the years after a single early order.
+FEWEST_EXPECTED = 1
 # Standard deviations, of seasons and of errors, that the likelihood is computed for.
 DEVIATIONS = (0.0, *np.geomspace(0.02, 1.0, 18))
 
@@ -106,7 +109,7 @@ def seasonal_index(
     expected = expected_by_month(purchases, model, clock, np.append(starts[:1], ends))
     place = np.searchsorted(ends, purchases.day)
     actual = np.bincount(place, weights=purchases.repeat_purchases, minlength=len(ends))
-    usable = (ends - starts >= FEWEST_DAYS_OF_MONTH) & (expected > 0)
+    usable = (ends - starts >= FEWEST_DAYS_OF_MONTH) & (expected >= FEWEST_EXPECTED)
     months, actual, expected = month_of(ends)[usable], actual[usable], expected[usable]
     times_seen = np.bincount(months % 12, minlength=12)
     if np.count_nonzero(times_seen >= 2) < FEWEST_MONTHS_SEEN_TWICE:

@@ -1,4 +1,8 @@
-"""The raw and ml tables: their columns, and replacement that leaves no half-written table."""
+"""The raw and ml tables: their columns, and how they are replaced.
+
+A raw table is replaced in one step. The rows of an ml table are replaced file by file, which takes
+milliseconds.
+"""
 
 import hashlib
 import re

@@ -44,12 +44,12 @@ def test_fit_is_kept_until_there_is_a_reason(
     days: int, orders: int, content: str, reason: str | None
 ):
     now = Basis(FIT_DAY + timedelta(days), orders, content)
-    found = reason_to_fit(KEPT, now, Rules(refit_days=30, refit_share=0.05))
+    found = reason_to_fit(KEPT, now, Rules(refit_days=30, refit_share=0.05, fit_customers=1))
     assert found is None if reason is None else str(found).startswith(reason)
 
 
 def test_a_first_fit_is_always_due():
-    assert reason_to_fit(None, KEPT, Rules(30, 0.05)) == "there is no earlier fit"
+    assert reason_to_fit(None, KEPT, Rules(30, 0.05, 1)) == "there is no earlier fit"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ final as (
     select
         as_of_date,
         {{ var('refit_days') }} as refit_days,
-        cast({{ var('refit_share') }} as double) as refit_share
+        cast({{ var('refit_share') }} as double) as refit_share,
+        {{ var('fit_customers') }} as fit_customers
     from as_of
 )
 
