@@ -66,7 +66,7 @@
         ) %}
         {% set partitions = run_query('show partitions ' ~ table).columns[0].values() | sort %}
         {% for partition in partitions[:-var('audited_runs')] %}
-            {% do run_query('alter table ' ~ table ~ " drop partition (run = '" ~ partition.split('=')[1] ~ "')") %}
+            {% do run_query('alter table ' ~ table ~ " drop if exists partition (run = '" ~ partition.split('=')[1] ~ "')") %}
         {% endfor %}
     {% endif %}
 {% endmacro %}

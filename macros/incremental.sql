@@ -1,6 +1,6 @@
-{#- Replaces dbt's own macro. An incremental model is rebuilt on `--full-refresh`, and also when it was built from
-    other raw lines, or when the file of the model, or of a model or seed before it, has changed: adding new rows
-    would be wrong. A changed macro or variable is not noticed here: `make run` notices it, plain dbt does not. -#}
+{#- Replaces dbt's own macro. Adding rows to an incremental model is right only if its other rows are still right. So it
+    is rebuilt if the raw lines were replaced, or if its file, or that of a model or seed before it, has changed.
+    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain dbt does not. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}
@@ -12,8 +12,8 @@
 
 
 {#- When ml/tables.py replaces a table, it stores a new version in its properties. A table that was written in another way
-    has none, so its lines count as changed in every run. The lines of another project's model do, too. With `--empty`, dbt
-    writes the relation as a query, so the text differs, and the next run rebuilds the model. -#}
+    has none. Its lines count as changed in every run, and so do those of another project's model. With `--empty`, the
+    text below contains a query instead of the table's name. So it differs, and the next run rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') if not var('transactions_model') %}
@@ -68,9 +68,9 @@
 {% endmacro %}
 
 
-{#- Query for the month ends that the published history has, with the last batch of lines that it includes; null
-    without a usable line. The query has no rows if the history has to be rebuilt: on `--full-refresh`, or if it was
-    built from other lines or other SQL. -#}
+{#- Query for the month ends of the published history. Each row also has the last batch of lines that the history
+    includes. There are no rows if the history has to be rebuilt: on `--full-refresh`, or if it was built from other
+    lines or other SQL. -#}
 {% macro published_months() %}
     {% if execute and not flags.FULL_REFRESH %}
         {% set node = segment_history() %}

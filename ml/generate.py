@@ -72,18 +72,19 @@ def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
             truth.REJECTED_ROWS_COLUMNS,
             "One row per reason: the dirty rows that the simulation planted.",
         ),
-        Output(
-            "raw.customers",
-            raw_customers(people, draw),
-            tables.CUSTOMERS_COLUMNS,
-            "One row per customer, as loaded.",
-        ),
+        # Before the other raw tables: a run that is killed here leaves all loaded data as they are.
         Output(
             "raw.transactions",
             raw_transactions(people, guests, carriers, draw),
             tables.TRANSACTIONS_COLUMNS,
             "One row per purchased or returned line, as loaded.",
             tables.TRANSACTIONS_PARTITION,
+        ),
+        Output(
+            "raw.customers",
+            raw_customers(people, draw),
+            tables.CUSTOMERS_COLUMNS,
+            "One row per customer, as loaded.",
         ),
         # Last: as long as raw.transactions holds loaded lines, their files are listed.
         Output(

@@ -96,14 +96,20 @@ def purchase_days(spark: SparkSession) -> int:
     return days
 
 
+def expected_since(chosen: Chosen, fitted_on: date, as_of: date) -> float:
+    """Orders expected since the fit, on the model's clock: a busy month has more of them."""
+    if chosen.purchases is None:
+        return 0.0
+    start, clock = to_day(fitted_on), chosen.purchases.clock
+    passed, ahead = (clock.weeks(start, end) for end in (to_day(as_of), start + EXPECTED_DAYS))
+    return chosen.expected_orders * float(passed / ahead)
+
+
 def orders_are_off(spark: SparkSession, chosen: Chosen, fitted_on: date, as_of: date) -> str | None:
     """A reason to fit if the orders since the fit were far from the expected ones, or None."""
     if chosen.purchases is None:
         return None
-    # On the model's clock: a busy month has more of the expected orders.
-    start, clock = to_day(fitted_on), chosen.purchases.clock
-    passed, ahead = (clock.weeks(start, end) for end in (to_day(as_of), start + EXPECTED_DAYS))
-    expected = chosen.expected_orders * float(passed / ahead)
+    expected = expected_since(chosen, fitted_on, as_of)
     ((came,),) = spark.sql(
         f"select coalesce(sum(purchase_days), 0) from {COHORTS} "
         f"where first_purchase_on <= date'{fitted_on}' and ordered_on > date'{fitted_on}'"

@@ -16,10 +16,9 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from ml.session import StepError, log, run, start
-from reports import lineage_site
 from reports.audiences import read_audiences, write_audiences
 from reports.page import render
-from reports.project import ROOT, TARGET
+from reports.project import ROOT, TARGET, read_manifest
 from reports.query import read, relations_of
 
 
@@ -29,7 +28,7 @@ def build(spark: SparkSession, folder: Path) -> None:
     # Other accounts of this machine must not read the lists of customers.
     (folder / "audiences").mkdir(mode=0o700)
     # Reads the manifest before dbt rewrites it.
-    relations = relations_of(lineage_site.read_manifest())
+    relations = relations_of(read_manifest())
     # dbt takes about as long as the other parts together, so it runs on a core of its own.
     command = [sys.executable, "-m", "reports.lineage_site", str(folder / "lineage")]
     with subprocess.Popen(command, cwd=ROOT) as lineage, ThreadPoolExecutor(1) as pool:

@@ -5,38 +5,12 @@
 Writes dbt's documentation as one page, and the lineage of columns, into the new folder.
 """
 
-import json
 import sys
 from pathlib import Path
 
-from ml.environment import PREFIX
-from ml.session import StepError, run
+from ml.session import run
 from reports import column_lineage
 from reports.project import TARGET, TEMPLATES, run_dbt
-
-
-def read_manifest() -> dict:
-    """Reads dbt's manifest; dbt wrote it with the tables, or writes it now.
-
-    Raises StepError when dbt builds another environment.
-    """
-    file = TARGET / "manifest.json"
-    # Another target may have written it.
-    if not is_of_this_environment(file):
-        run_dbt("parse")
-        if not is_of_this_environment(file):
-            raise StepError(
-                f"dbt builds other schemas than {PREFIX}marts: set DBT_TARGET and DBT_SCHEMA_PREFIX"
-            )
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def is_of_this_environment(manifest: Path) -> bool:
-    """Returns whether dbt wrote this manifest for the schemas of this environment."""
-    if not manifest.exists():
-        return False
-    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
-    return f"{PREFIX}marts" in {node["schema"] for node in nodes.values()}
 
 
 def write(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Shared by the reports: paths, the settings in dbt_project.yml, dbt, and the templates."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import jinja2
 import yaml
 
+from ml.environment import PREFIX
 from ml.session import StepError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +35,27 @@ def run_dbt(*arguments: str) -> str:
         print(result.stdout, file=sys.stderr)
         raise StepError(f"dbt {arguments[0]} failed; its message is above")
     return result.stdout
+
+
+def read_manifest() -> dict:
+    """Reads dbt's manifest; dbt wrote it with the tables, or writes it now.
+
+    Raises StepError when dbt builds another environment.
+    """
+    file = TARGET / "manifest.json"
+    # Another target may have written it.
+    if not is_of_this_environment(file):
+        run_dbt("parse")
+        if not is_of_this_environment(file):
+            raise StepError(
+                f"dbt builds other schemas than {PREFIX}marts: set DBT_TARGET and DBT_SCHEMA_PREFIX"
+            )
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def is_of_this_environment(manifest: Path) -> bool:
+    """Returns whether dbt wrote this manifest for the schemas of this environment."""
+    if not manifest.exists():
+        return False
+    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
+    return f"{PREFIX}marts" in {node["schema"] for node in nodes.values()}

@@ -50,9 +50,6 @@ class Daemon:
             pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        # A child that has ended looks alive until its exit code is collected.
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
         command = command_line(pid)
         is_ours = str(STATE) in command or STATE.as_uri() in command
         return pid if self.main_class in command and is_ours else None

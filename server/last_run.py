@@ -31,7 +31,7 @@ from ml.loading.files import is_remote
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.rows import without_ansi
 from ml.session import StepError, log, run, start
-from reports.project import ROOT, TARGET, run_dbt
+from reports.project import ROOT, TARGET, read_manifest, run_dbt
 from server.environment import STATE
 
 # Each environment has a record.
@@ -239,12 +239,12 @@ def record() -> None:
     if wanted != begun:
         log("Files may have changed during this run, so the next one builds everything")
         return
-    manifest = TARGET / "manifest.json"
-    state = wanted | made(start("last run"), json.loads(manifest.read_text()))
+    manifest = read_manifest()
+    state = wanted | made(start("last run"), manifest)
     new = RECORD.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    shutil.copy(manifest, new)
+    (new / "manifest.json").write_text(json.dumps(manifest))
     ended_at = f"{datetime.now():%Y-%m-%d %H:%M}"
     (new / STATE_FILE.name).write_text(json.dumps({"ended_at": ended_at, "state": state}))
     new.rename(RECORD)

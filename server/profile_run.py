@@ -3,8 +3,9 @@
     python -m server.profile_run
 
 Unlike the history server, it sums jobs by step, and separates the time of jobs from that of
-planning and of clients. The report begins with the last step `generate` or `load`, or with the
-server. A run without these steps is reported together with the runs before it. The event log may be
+planning and of clients. The report begins at the last step `generate` or `load` in the log, or at
+the start of the server. So a run without these steps appears together with the runs before it. The
+event log may be
 that of a running server, or of one that was killed.
 """
 

@@ -145,9 +145,13 @@ def remove_leftovers() -> None:
             return
         for database in column(0, "show databases"):
             tables = column(1, f"show tables in {database}")
-            for folder in (warehouse / f"{database}.db").glob("*/"):
-                if folder.name not in tables:
-                    shutil.rmtree(folder)
+            folders = (warehouse / f"{database}.db").glob("*/")
+            if unknown := [folder for folder in folders if folder.name not in tables]:
+                # A table of the user can have a folder of another name.
+                described = "\n".join(column(3, f"show table extended in {database} like '*'"))
+                for folder in unknown:
+                    if f"file:{folder}" not in described:
+                        shutil.rmtree(folder)
             for pattern in ("*/_temporary", "*/.spark-staging-*"):
                 for folder in (warehouse / f"{database}.db").glob(pattern):
                     shutil.rmtree(folder)

@@ -13,7 +13,7 @@ from test_last_run import copy_project, models_built
 from test_pipeline import all_tables, fingerprint
 
 import ml.environment
-from reports import lineage_site
+from reports import project
 
 
 def environment_of(run: dict[str, str], target: str, prefix: str, folder: Path) -> dict[str, str]:
@@ -44,11 +44,11 @@ def test_the_site_reads_the_manifest_of_its_own_environment(
     def write(schema: str) -> None:
         file.write_text(json.dumps({"nodes": {"model": {"schema": schema}}}))
 
-    monkeypatch.setattr(lineage_site, "TARGET", tmp_path)
-    monkeypatch.setattr(lineage_site, "run_dbt", lambda _: write("marts"))
+    monkeypatch.setattr(project, "TARGET", tmp_path)
+    monkeypatch.setattr(project, "run_dbt", lambda _: write("marts"))
     for schema in ("alice_marts", "marts"):
         write(schema)
-        assert lineage_site.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
+        assert project.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,16 @@ def test_an_empty_file_of_customers_does_not_stop_the_first_lines(shop: Shop, tm
     assert [row.age for row in shop.spark.table(raw_tables.CUSTOMERS).collect()] == [30]
 
 
+def test_a_load_is_later_than_the_one_before_even_if_the_clock_goes_back(shop: Shop):
+    write(shop.inbox, "1.csv", "a,2026-01-01,1")
+    shop.load()
+    shop.hour -= 1
+    write(shop.inbox, "2.csv", "b,2026-01-02,2")
+    shop.load()
+    times = shop.spark.sql(f"select max(loaded_at) - min(loaded_at) from {raw_tables.TRANSACTIONS}")
+    assert times.first()[0] == timedelta(seconds=1)
+
+
 def test_a_changed_file_is_an_error_or_replaces_its_own_lines(shop: Shop):
     first = write(shop.inbox, "1.csv", "a,2026-01-01,1", "b,2026-01-01,2")
     write(shop.inbox, "2.csv", "c,2026-01-02,3")

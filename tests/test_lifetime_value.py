@@ -13,7 +13,7 @@ from scipy.stats import beta
 from ml import fits, purchase_models
 from ml.backtests import reasons
 from ml.churn import risk_thresholds
-from ml.evaluation import area_under_curve, auc_difference
+from ml.evaluation import area_under_curve, auc_difference, is_off
 from ml.generation.shop import MONTHS
 from ml.purchase_models import PurchaseModel, SpendModel
 
@@ -283,6 +283,12 @@ def test_reasons_say_why_a_model_is_not_used(
     tested = [SimpleNamespace(fits=fits.Fits(0, purchases, None), errors=each) for each in errors]
     found = reasons(tested, plain="mbg_nbd", name="mbg_nbd", simple=None)
     assert found == found | expected
+
+
+def test_a_forecast_that_is_no_number_is_off():
+    assert is_off(float("nan"), 100.0)
+    assert not is_off(150.0, 100.0)
+    assert is_off(151.0, 100.0)
 
 
 def test_auc_of_few_customers_by_hand():

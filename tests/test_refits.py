@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from math import inf, log
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -16,7 +17,9 @@ from scipy.special import hyp2f1
 from test_pipeline import fingerprint
 
 from ml import cluster, tables
+from ml.lifetime_value import expected_since
 from ml.refits import Basis, Rules, reason_to_fit, stability_index
+from ml.seasons import Clock
 
 FIT_DAY = date(2026, 6, 10)
 KEPT = Basis(FIT_DAY, 1000, "as it was")
@@ -36,7 +39,7 @@ KEPT = Basis(FIT_DAY, 1000, "as it was")
             0,
             1000,
             "replaced",
-            "the code, the seed, the known features, the backtests or the raw data",
+            "the code, the seed, the known features, the backtests, the size of the sample or",
         ),
     ],
 )
@@ -46,6 +49,16 @@ def test_fit_is_kept_until_there_is_a_reason(
     now = Basis(FIT_DAY + timedelta(days), orders, content)
     found = reason_to_fit(KEPT, now, Rules(refit_days=30, refit_share=0.05, fit_customers=1))
     assert found is None if reason is None else str(found).startswith(reason)
+
+
+@pytest.mark.parametrize(("as_of", "expected"), [(26, 1), (31, 6), (31 + 24, 54)])
+def test_orders_since_a_fit_are_expected_by_the_season(as_of: int, expected: float):
+    """October is average, November twice as busy: 6 * 1 + 24 * 2 orders in 30 days."""
+    purchases = SimpleNamespace(clock=Clock((*[1.0] * 10, 2.0, 1.0)))
+    chosen = SimpleNamespace(purchases=purchases, expected_orders=54.0)
+    fitted_on = date(2026, 10, 25)
+    found = expected_since(chosen, fitted_on, date(2026, 9, 30) + timedelta(as_of))
+    assert found == pytest.approx(expected)
 
 
 def test_a_first_fit_is_always_due():

@@ -110,6 +110,17 @@ class TestIndex:
         assert index is None
         assert list(fits.purchases) == ["mbg_nbd"]
 
+    def test_does_not_count_the_years_after_a_single_early_order(self):
+        """The same shop, and one customer who bought once, ten years before."""
+        histories, purchases = shop(Clock(tuple(BUSY)), round(YEAR * 1.25))
+        early = DailyPurchases(
+            np.concatenate([[FIRST - 10 * YEAR], purchases.day]),
+            np.concatenate([[1.0], purchases.new_customers]),
+            np.concatenate([[0.0], purchases.repeat_purchases]),
+        )
+        model = fit_purchase_model("mbg_nbd", histories).fit.model
+        assert seasonal_index(early, histories.origin, model, CALENDAR) is None
+
     def test_of_a_month_that_disagrees_with_itself_is_shrunk(self):
         """December: 100 purchases expected; 200 in one year, 50 in the next, so no season."""
         days = np.array([FIRST + 15 + round(30.4 * month) for month in range(24)])
@@ -256,6 +267,11 @@ class TestInterval:
             for day in (0, 330)
         )
         assert forecaster.own_spread(far)["orders"] > forecaster.own_spread(near)["orders"]
+
+    def test_of_few_orders_is_that_of_a_lognormal_total(self):
+        """0.4 orders with the variance of Poisson: ln(1 + 0.4 / 0.16) = 1.2528."""
+        found = forecasts.spread_of_logarithm(np.array([0.1, 0.3]), 0.4)
+        assert found**2 == pytest.approx(1.2528, abs=0.0001)
 
     def test_is_never_narrower_than_chance_makes_it(self):
         assert forecasts.interval(10.0, 0.5, (0.1, 3), 0.8) == forecasts.interval(

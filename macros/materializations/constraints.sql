@@ -61,7 +61,7 @@
     {% set names = columns | join(', ') %}
     {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
     {# With several arguments, count ignores rows with a null. Distinct keys are counted in a subquery. With
-       count(distinct) in the same query, Spark would first group all other counts by key. #}
+       count(distinct) in the same query, Spark would group all rows by the key before it computes the other counts. #}
     {% set repeated = 'count({0}) - (select count({0}) from (select distinct {0} from {1}))'
         .format(quoted | join(', '), rows) %}
     {% if constraint.type == 'not_null' %}

@@ -25,14 +25,14 @@
 {% endmacro %}
 
 
-{#- Those of the published partitions that this run keeps: the model in the meta `kept_in` has a row for each date, with
-    the column `is_kept`. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
+{#- The published partitions that this run keeps. The model that the meta `kept_in` names has one row per date; its
+    column `is_kept` tells whether the date is kept. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
 {% macro kept_partitions(published) %}
     {% set kept = [] %}
     {% set kept_in = config.get('meta', {}).get('kept_in') %}
     {% if kept_in and ref(kept_in).schema != graph.nodes['model.' ~ model.package_name ~ '.' ~ kept_in].schema %}
         {% do exceptions.raise_compiler_error(
-            model.name ~ ' cannot be built from ' ~ ref(kept_in) ~ ', because another environment keeps some of its dates; '
+            model.name ~ ' cannot be built from ' ~ ref(kept_in) ~ ': it is of another environment, which keeps other dates; '
             ~ 'add --select ' ~ kept_in ~ '+'
         ) %}
     {% endif %}

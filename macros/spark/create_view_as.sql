@@ -1,6 +1,6 @@
 {#- Overrides dbt-spark's macro. `create or replace view` drops the view first, so that for a moment it is missing.
-    Therefore an unchanged view is not created again. A view stores the columns of the models that it reads at the time of
-    its creation, so `made_from` also covers the code of these models. -#}
+    Therefore an unchanged view is not created again. When a view is created, Spark stores in it the columns of the models
+    that it reads. So `made_from` also covers the code of these models. -#}
 {% macro spark__create_view_as(relation, sql) -%}
     {%- if config.get('contract').enforced -%}
         {%- do assert_columns_equivalent(sql) -%}

@@ -28,8 +28,8 @@ month_ends as (
     where as_of_date is not null
 ),
 
--- A line changes all month ends from its day on if it was loaded or superseded after the last published
--- history.
+-- The published history does not include the lines that were loaded or superseded after its last batch. Such
+-- a line changes all month ends from its day on.
 changed_lines as (
     select
         ordered_on,

@@ -24,7 +24,6 @@ counted_lines as (
 counted_files as (
     select
         file_number,
-        sum(lines) as lines,
         sum(lines) filter (where rejection_reason is not null) as rejected_lines,
         array_join(array_sort(collect_list(reason_and_lines)), ', ') as rejected_by_reason
     from counted_lines
@@ -45,7 +44,7 @@ final as (
     where
         loads.section = 'transactions'
         -- Not the files whose lines are still to be built.
-        and (loads.rows = 0 or counted_files.lines > 0)
+        and (loads.rows = 0 or counted_files.file_number is not null)
 )
 
 select * from final

@@ -65,7 +65,7 @@ lines_of_replaced_orders as (
         on
             accepted_lines.order_key = replaced_orders.order_key
             and accepted_lines.loaded_at < replaced_orders.replaced_at
-    -- A deletion stays one: nothing of it counts.
+    -- A deletion stays a deletion: it has no amount to take back.
     where accepted_lines.rejection_reason is null
 ),
 
