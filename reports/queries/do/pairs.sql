@@ -1,4 +1,5 @@
--- Each pair appears once, because lift and support are the same in both directions.
+-- Each pair appears once, because lift and support are the same in both directions. A lift that the page
+-- shows as 1.00 is chance.
 select
     antecedent,
     consequent,
@@ -7,7 +8,6 @@ select
     lift,
     lowest_category_orders
 from marts.category_affinity
--- A lift that the page shows as 1.00 is chance.
 where antecedent < consequent and orders_both >= {{ var('minimum_sample') }} and lift >= 1.005
 order by lift desc, antecedent asc, consequent asc
 limit 50
