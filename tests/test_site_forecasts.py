@@ -284,10 +284,10 @@ def test_a_kept_fit_has_a_holdout_of_its_own(at_month_end: duckdb.DuckDBPyConnec
 def test_the_busiest_month_is_named(page: Callable[..., str]):
     used = page()
     assert "December is 2.10 times as busy as an average month" in used
-    assert "Each month was seen in 2 to 3 years. The forecasts use it" in used
+    assert "Each month was seen in 2 to 3 years. The forecasts use this index" in used
     equal = page(seasons=(1.0,) * 12, uses_seasons=False)
     assert "All months are about equally busy" in equal
-    assert "The forecasts do not use it" in equal
+    assert "The forecasts do not use this index" in equal
     assert "There is no seasonal index yet" in page(seasons=())
 
 

@@ -239,7 +239,7 @@ def test_nested_parquet_is_exploded(load_query, tmp_path):
             "random or reflective function",
         ),
         (ORDERS.replace("total as", "true as"), "gives boolean, which does not fit the column"),
-        (ORDERS.replace("source", "nope"), "reads nope; .* has the tables days, or each file"),
+        (ORDERS.replace("source", "nope"), "reads nope; the files .* are the tables days, or each"),
     ],
 )
 def test_select_that_cannot_be_used_is_refused(load_query, tmp_path, sql, message):
