@@ -1,6 +1,7 @@
 {#- Replaces dbt's own macro. Adding rows to an incremental model is right only if its other rows are still right. So it
     is rebuilt if the raw lines were replaced, or if its file, or that of a model or seed before it, has changed.
-    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain dbt does not. -#}
+    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain dbt
+    does not. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}

@@ -286,9 +286,9 @@ def evaluate_intervals(backtests: Sequence[Backtest], name: str) -> list[tuple[i
     """The 80% interval of each origin's orders, from the errors of the other origins."""
     known = [each for each in backtests if name in each.forecasters]
     errors = {
-        each.histories.origin: float(np.log(each.actual / each.forecasts[name]) ** 2)
+        each.histories.origin: float(np.log1p(each.errors[name]) ** 2)
         for each in known
-        if each.actual > 0 and each.forecasts[name] > 0
+        if each.errors.get(name, -1) > -1
     }
     rows = []
     for backtest in known:

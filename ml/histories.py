@@ -98,7 +98,7 @@ def to_date(day: int) -> date:
 
 def to_day(of: date) -> int:
     """The day of a date, counted from 1970-01-01."""
-    return of.toordinal() - date(1970, 1, 1).toordinal()
+    return (of - to_date(0)).days
 
 
 def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:

@@ -42,20 +42,22 @@ def read_manifest() -> dict:
 
     Raises StepError when dbt builds another environment.
     """
-    file = TARGET / "manifest.json"
-    # Another target may have written it.
-    if not is_of_this_environment(file):
+    manifest = own_manifest()
+    if manifest is None:
         run_dbt("parse")
-        if not is_of_this_environment(file):
-            raise StepError(
-                f"dbt builds other schemas than {PREFIX}marts: set DBT_TARGET and DBT_SCHEMA_PREFIX"
-            )
-    return json.loads(file.read_text(encoding="utf-8"))
+        manifest = own_manifest()
+    if manifest is None:
+        raise StepError(
+            f"dbt builds other schemas than {PREFIX}marts: set DBT_TARGET and DBT_SCHEMA_PREFIX"
+        )
+    return manifest
 
 
-def is_of_this_environment(manifest: Path) -> bool:
-    """Returns whether dbt wrote this manifest for the schemas of this environment."""
-    if not manifest.exists():
-        return False
-    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
-    return f"{PREFIX}marts" in {node["schema"] for node in nodes.values()}
+def own_manifest() -> dict | None:
+    """Reads the manifest in TARGET; None if it is missing, or of another environment."""
+    file = TARGET / "manifest.json"
+    if not file.exists():
+        return None
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    schemas = {node["schema"] for node in manifest["nodes"].values()}
+    return manifest if f"{PREFIX}marts" in schemas else None

@@ -26,7 +26,8 @@
 
 
 {#- The published partitions that this run keeps. The model that the meta `kept_in` names has one row per date; its
-    column `is_kept` tells whether the date is kept. With `--defer`, that model may be of another environment, which keeps other partitions. -#}
+    column `is_kept` tells whether the date is kept. With `--defer`, that model may be of another environment, which keeps
+    other partitions. -#}
 {% macro kept_partitions(published) %}
     {% set kept = [] %}
     {% set kept_in = config.get('meta', {}).get('kept_in') %}
