@@ -253,6 +253,7 @@ def test_an_empty_file_of_customers_does_not_stop_the_first_lines(shop: Shop, tm
     assert [row.age for row in shop.spark.table(raw_tables.CUSTOMERS).collect()] == [30]
 
 
+@pytest.mark.slow
 def test_a_load_is_later_than_the_one_before_even_if_the_clock_goes_back(shop: Shop):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()
@@ -315,6 +316,7 @@ def test_erased_lines_are_not_loaded_again(shop: Shop):
     assert shop.lines() == [("a", 1)]
 
 
+@pytest.mark.slow
 def test_customers_of_a_changed_file_replace_the_loaded_ones(shop: Shop, tmp_path: Path):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     people = tmp_path / "people.csv"
@@ -329,6 +331,7 @@ def test_customers_of_a_changed_file_replace_the_loaded_ones(shop: Shop, tmp_pat
     assert sorted(map(tuple, rows)) == [("a", 31), ("b", 40), ("c", 50)]
 
 
+@pytest.mark.slow
 def test_files_of_another_mapping_are_counted(
     shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -346,6 +349,7 @@ def test_files_of_another_mapping_are_counted(
     assert shop.lines() == [("a", 2), ("b", 2)]
 
 
+@pytest.mark.slow
 def test_files_in_parquet_folders_and_gzip_have_their_numbers(shop: Shop, spark: SparkSession):
     rows = spark.sql("select 'a' as customer_id, '2026-01-01' as ordered_at, 1 as amount")
     rows.coalesce(1).write.parquet(f"{shop.inbox}/k=1")
@@ -364,6 +368,7 @@ def test_files_in_parquet_folders_and_gzip_have_their_numbers(shop: Shop, spark:
     assert [name for name, _, _ in shop.files()] == ["1.csv.gz", "2.csv.gz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_server_lists_and_reads_new_files_at_a_path_with_a_scheme(
     shop: Shop, spark: SparkSession, kind: str
@@ -417,17 +422,18 @@ def killed_at(
     monkeypatch.setattr(module, name, call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name", "after", "calls"),
     [
         (ledger, "plan", True, 1),
         (raw_tables, "add_lines", True, 1),
-        pytest.param(raw_tables, "add_customers", True, 1, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_lines", False, 1, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_lines", True, 1, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_raw_table", False, 1, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_raw_table", True, 1, marks=pytest.mark.slow),
-        pytest.param(raw_tables, "replace_raw_table", True, 2, marks=pytest.mark.slow),
+        (raw_tables, "add_customers", True, 1),
+        (raw_tables, "replace_lines", False, 1),
+        (raw_tables, "replace_lines", True, 1),
+        (raw_tables, "replace_raw_table", False, 1),
+        (raw_tables, "replace_raw_table", True, 1),
+        (raw_tables, "replace_raw_table", True, 2),
     ],
 )
 def test_the_load_after_a_killed_one_gives_all_lines_once(
@@ -490,6 +496,7 @@ def test_thirty_daily_files_with_kills_equal_one_load(shop: Shop, monkeypatch: p
     assert len(by_day) == sum(2 * (day % 5) for day in range(1, 31))
 
 
+@pytest.mark.slow
 def test_files_of_a_killed_addition_are_removed(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()

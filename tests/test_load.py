@@ -699,6 +699,7 @@ def test_loads_replace_and_add_and_repeat_without_duplicates(spark, own_database
     assert capsys.readouterr().out.count("loaded already and has not changed") == 3
 
 
+@pytest.mark.slow
 def test_killed_replacement_is_completed_or_removed(spark, own_database, tmp_path):
     path = csv(tmp_path, "customer_id,ordered_at,amount\na,2026-01-01,1\n")
     load.replace(spark, inputs(path), LOADED_AT)

@@ -64,6 +64,7 @@ class TestGenerated:
         jobs = rest(server["SPARK_UI_PORT"], f"/{application}/jobs")
         assert models | self.PHASES <= steps(jobs)
 
+    @pytest.mark.slow
     def test_history_server_shows_the_run(self, make: Make, server: dict[str, str], models: set):
         make("history")
         port = server["HISTORY_PORT"]

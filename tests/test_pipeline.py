@@ -103,7 +103,11 @@ class TestGenerated:
         )
 
     @pytest.mark.parametrize(
-        ("warn_days", "result"), [(99_999, "PASS"), (2, "WARN")], ids=["fresh", "late"]
+        ("warn_days", "result"),
+        [
+            pytest.param(99_999, "PASS", id="fresh", marks=pytest.mark.slow),
+            pytest.param(2, "WARN", id="late"),
+        ],
     )
     def test_freshness_is_the_age_of_the_last_load(
         self, server: dict[str, str], warn_days: int, result: str

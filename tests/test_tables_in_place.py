@@ -148,12 +148,14 @@ def test_a_run_begins_only_if_a_table_has_new_rows(shop: Shop, monkeypatch: pyte
     assert last_run.table_in_place_has_changed(shop.spark)
 
 
+@pytest.mark.slow
 def test_a_few_new_lines_may_all_be_wrong(shop: Shop):
     shop.run(WITH_WATERMARK)
     add(shop, "('c', 'ann', null, 3, '2026-02-02 09:00:00')")
     assert "1 line" in shop.run(WITH_WATERMARK)
 
 
+@pytest.mark.slow
 def test_without_a_watermark_any_change_is_read_again(shop: Shop):
     shop.run()
     version = shop.property("version")
@@ -217,6 +219,7 @@ def test_a_select_reads_a_table_or_the_tables_of_a_schema(shop: Shop):
     assert shop.lines() == [("a", "7.00"), ("b", "7.00")]
 
 
+@pytest.mark.slow
 def test_a_table_and_files_replace_each_other(shop: Shop):
     text = "transaction_id,customer_id,ordered_at,amount\nx,ann,2026-01-01,9\n"
     path = shop.file("lines.csv", text)
@@ -231,6 +234,7 @@ def test_a_table_and_files_replace_each_other(shop: Shop):
     assert len(ledger.read(shop.spark)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_the_view_had_its_name_is_completed(shop: Shop):
     shop.run(WITH_WATERMARK)
     shop.sql(f"alter view {raw_tables.TRANSACTIONS} rename to {raw_tables.TRANSACTIONS}__next")
@@ -238,6 +242,7 @@ def test_a_run_that_was_killed_before_the_view_had_its_name_is_completed(shop: S
     assert shop.lines() == [("a", "1.00"), ("b", "2.00")]
 
 
+@pytest.mark.slow
 def test_erasing_asks_the_owner_first(shop: Shop):
     people = f"table:{SHOP}.people"
     shop.sql("create table {shop}.people using parquet as select 'ann' as customer_id")
