@@ -28,6 +28,17 @@ IN_BROKEN_LINE = (
 )
 
 
+def check_deleted_by_owner(spark: SparkSession, rows: dict[str, int]) -> None:
+    """Stops if the view of a table that stays where it is still has rows of the customer."""
+    for view, count in rows.items():
+        if count:
+            source = table_properties(spark, view)["source"]
+            raise StepError(
+                f"{source} has {counted(count, 'row')} of this CUSTOMER_ID, which its owner must "
+                "delete first; nothing was erased"
+            )
+
+
 def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     """Rewrites the raw tables without the customer; returns how many rows each table loses.
 
@@ -52,13 +63,7 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
     tables = [raw_tables.raw_table(section) for section in CANONICAL]
     lost = {table.name: joined(table.name, "left_semi").count() for table in tables}
     views = [table for table in tables if is_view(spark, table.name)]
-    for view in views:
-        if lost[view.name]:
-            source = table_properties(spark, view.name)["source"]
-            raise StepError(
-                f"{source} has {counted(lost[view.name], 'row')} of this CUSTOMER_ID, which its "
-                "owner must delete first; nothing was erased"
-            )
+    check_deleted_by_owner(spark, {view.name: lost[view.name] for view in views})
     if not any(lost.values()) and not views:
         raise StepError(
             "no raw table has a customer of this CUSTOMER_ID: nothing was erased; if an earlier "

@@ -13,7 +13,7 @@ from conftest import ROOT, Data, Query, on_data
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from ml import cluster, features
+from ml import cluster_choice, feature_space, features
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ from ml import cluster, features
 )
 def test_adjusted_rand_index_counts_pairs(first: str, second: str, expected: float):
     labels = Counter(zip(first, second, strict=True))
-    assert cluster.adjusted_rand_index(labels) == pytest.approx(expected)
+    assert cluster_choice.adjusted_rand_index(labels) == pytest.approx(expected)
 
 
 def candidate(k: int, silhouette: float, stability: float = 0.9, share: float = 0.1):
-    return cluster.Candidate(k, None, silhouette, stability, share)
+    return cluster_choice.Candidate(k, None, silhouette, stability, share)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def candidate(k: int, silhouette: float, stability: float = 0.9, share: float = 
     ],
 )
 def test_best_silhouette_of_the_sound_ones_is_chosen(candidates: list, chosen: int):
-    assert cluster.choose(candidates).clusters == chosen
+    assert cluster_choice.choose(candidates).clusters == chosen
 
 
 # --- features ---------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_best_silhouette_of_the_sound_ones_is_chosen(candidates: list, chosen: i
 def test_strength_follows_from_how_often_orders_agree(
     average: float, repeat_average: float | None, agreement: float | None, expected: tuple | None
 ):
-    found = features.prior(average, repeat_average, agreement)
+    found = feature_space.prior(average, repeat_average, agreement)
     if expected is None:
         assert found is None
     else:
@@ -99,13 +99,15 @@ def test_strength_and_reliability_are_those_of_simulated_customers(spark: SparkS
         "order_count double, weekend_order_share double, holiday_season_order_share double",
     )
 
-    priors = features.share_priors(values)
+    priors = feature_space.share_priors(values)
     found = priors["weekend_order_share"]
     assert found.average == pytest.approx(0.3, rel=0.02)
     assert found.strength == pytest.approx(4, rel=0.05)
 
     expected = (weekend + 4 * 0.3) / (orders + 4)
-    rows = features.with_expected_shares(values, priors).select("weekend_order_share").collect()
+    rows = (
+        feature_space.with_expected_shares(values, priors).select("weekend_order_share").collect()
+    )
     assert [row[0] for row in rows] == pytest.approx(expected, abs=0.01)
     # The part of the variance of the true shares that the expected ones explain.
     explained = np.corrcoef(truth, expected)[0, 1] ** 2
@@ -120,9 +122,9 @@ def test_customers_who_differ_in_no_share_keep_their_values(spark: SparkSession)
     orders = "values (5, 0.2), (10, 0.2), (20, 0.2)"
     share = ", ".join(f"share as {name}" for name in features.SHARE_FEATURES)
     values = spark.sql(f"select order_count, {share} from {orders} as orders (order_count, share)")
-    priors = features.share_priors(values)
+    priors = feature_space.share_priors(values)
     assert priors == {}
-    assert features.with_expected_shares(values, priors).collect() == values.collect()
+    assert feature_space.with_expected_shares(values, priors).collect() == values.collect()
 
 
 def test_orders_are_shared_out_over_known_levels(spark: SparkSession):
@@ -175,7 +177,7 @@ def test_variance_of_a_feature_is_its_weight(spark: SparkSession):
         end""",
         gender="array(1.0d, 0.0d)",
     )
-    space = features.measure_space(values, LEVELS_OF_FOUR).dimensions
+    space = feature_space.measure_space(values, LEVELS_OF_FOUR).dimensions
     # The gender is the same for all.
     assert [(each.feature, each.level) for each in space] == [
         ("orders", None),
@@ -187,7 +189,7 @@ def test_variance_of_a_feature_is_its_weight(spark: SparkSession):
     assert books.average == pytest.approx(1.75 / 3)
     assert books.standard_deviation == pytest.approx(np.std([0.75, 1, 0]))
 
-    rows = features.with_coordinates(values, space).orderBy("customer_key").collect()
+    rows = feature_space.with_coordinates(values, space).orderBy("customer_key").collect()
     coordinates = np.array([row["coordinates"] for row in rows])
     orders, age, *category = coordinates.T
     assert np.var(orders) == pytest.approx(0.1)
@@ -199,8 +201,8 @@ def test_variance_of_a_feature_is_its_weight(spark: SparkSession):
 
 def test_outliers_of_a_number_are_moved_closer(spark: SparkSession):
     column = F.col("value")
-    orders = features.Dimension("orders", None, column, 4.0, 1.0, 10.0, 5.0, 2 / 5)
-    share = features.Dimension("weekend_order_share", None, column, 4.0, 1.0, 10.0, 5.0, 2 / 5)
+    orders = feature_space.Dimension("orders", None, column, 4.0, 1.0, 10.0, 5.0, 2 / 5)
+    share = feature_space.Dimension("weekend_order_share", None, column, 4.0, 1.0, 10.0, 5.0, 2 / 5)
     values = spark.createDataFrame([(0.0,), (-10.0,), (30.0,), (None,)], "value double")
     rows = values.select(orders.coordinate(), share.coordinate()).collect()
     # A customer 4 standard deviations from the average is moved to 3; each has length 2.
@@ -217,7 +219,7 @@ def test_features_without_weight_are_left_out(spark: SparkSession, monkeypatch: 
         age="double(number)",
         gender="if(number = 1, array(1.0d, 0.0d), array(0.0d, 1.0d))",
     )
-    space = features.measure_space(values, LEVELS_OF_FOUR)
+    space = feature_space.measure_space(values, LEVELS_OF_FOUR)
     assert [each.feature for each in space.dimensions] == ["orders"]
 
 
@@ -231,7 +233,7 @@ def test_stored_space_gives_the_same_coordinates(spark: SparkSession):
         category="array(number / 4.0d, 1 - number / 4.0d)",
         gender="array(1.0d, 0.0d)",
     )
-    space = features.measure_space(values, LEVELS_OF_FOUR)
+    space = feature_space.measure_space(values, LEVELS_OF_FOUR)
     assert {each.feature for each in space.dimensions} == {
         *("orders", "weekend_order_share", "category")
     }
@@ -239,7 +241,7 @@ def test_stored_space_gives_the_same_coordinates(spark: SparkSession):
         *("position", "feature", "level", "average", "standard_deviation", "scale"),
         *("weight", "reliability", "prior_average", "prior_correlation"),
     )
-    stored = features.stored_space(Row(*columns)(*row) for row in space.rows())
+    stored = feature_space.stored_space(Row(*columns)(*row) for row in space.rows())
     assert stored.levels == LEVELS_OF_FOUR
     assert stored.priors == space.priors
     assert stored.coordinates(values).collect() == space.coordinates(values).collect()
@@ -288,7 +290,7 @@ class TestGenerated:
                 where {condition}
                 group by clusters.cluster, truth.persona
             """)
-            return cluster.adjusted_rand_index(Counter({row[:2]: row[2] for row in rows}))
+            return cluster_choice.adjusted_rand_index(Counter({row[:2]: row[2] for row in rows}))
 
         assert agreement("true") > 0.78
         assert agreement("customers.orders > 1") > 0.9
