@@ -8,10 +8,8 @@ from math import sqrt
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from ml.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, SHARE_FEATURES
+from ml.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, SHARE_FEATURES, WEIGHTS
 
-WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
-WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 # A number that is farther from the average counts as this many standard deviations. Otherwise a few
 # customers who returned everything would be a cluster.
 MOST_DEVIATIONS = 3.0

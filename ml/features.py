@@ -39,6 +39,8 @@ SHOWN_BY |= {name: name for name in LEVEL_FEATURES}
 # All features with levels -> weight, which the levels share.
 CATEGORICAL_FEATURES = {name: weight for name, (_, _, weight) in MIX_FEATURES.items()}
 CATEGORICAL_FEATURES |= LEVEL_FEATURES
+WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
+WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 # Only the most frequent levels of a categorical feature count.
 MOST_LEVELS = 10
 
