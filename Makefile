@@ -159,12 +159,10 @@ bench: setup-tests  ## times every step at N_CUSTOMERS and other implementations
 	@PYTHONPATH=tests $(PYTHON) -m $(if $(AGAINST),tests.bench.against "$(AGAINST)",tests.bench.bench) \
 		--customers "$(N_CUSTOMERS)"
 
+# Two at a time, the slowest first.
 lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
-	@.venv/bin/ruff check
-	@.venv/bin/ruff format --check
-	@.venv/bin/mypy
-	@.venv/bin/yamllint --strict .
-	@.venv/bin/sqlfluff lint --processes 0
+	@printf '%s\n' "sqlfluff lint" mypy "yamllint --strict ." "ruff check" "ruff format --check" | \
+		xargs -P 2 -I{} sh -c '.venv/bin/{}'
 
 up: setup  ## starts the Spark server and waits until it answers
 	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) up
