@@ -241,6 +241,7 @@ def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.Cap
     ]
 
 
+@pytest.mark.slow
 def test_an_empty_file_of_customers_does_not_stop_the_first_lines(shop: Shop, tmp_path: Path):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     people = tmp_path / "people.csv"
@@ -293,6 +294,7 @@ def test_a_changed_file_is_an_error_or_replaces_its_own_lines(shop: Shop):
     assert shop.files() == [("2.csv", 1, 1), ("3.csv", 1, 4), ("1.csv", 0, 5)]
 
 
+@pytest.mark.slow
 def test_a_run_replaces_everything_and_the_ledger(shop: Shop, capsys: pytest.CaptureFixture):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()
@@ -306,6 +308,7 @@ def test_a_run_replaces_everything_and_the_ledger(shop: Shop, capsys: pytest.Cap
     assert capsys.readouterr().out.count("has not changed") == 2
 
 
+@pytest.mark.slow
 def test_erased_lines_are_not_loaded_again(shop: Shop):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()

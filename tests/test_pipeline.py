@@ -102,12 +102,10 @@ class TestGenerated:
             loads[0],
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("warn_days", "result"),
-        [
-            pytest.param(99_999, "PASS", id="fresh", marks=pytest.mark.slow),
-            pytest.param(2, "WARN", id="late"),
-        ],
+        [pytest.param(99_999, "PASS", id="fresh"), pytest.param(2, "WARN", id="late")],
     )
     def test_freshness_is_the_age_of_the_last_load(
         self, server: dict[str, str], warn_days: int, result: str
@@ -205,8 +203,12 @@ class TestBadInput:
             (["MAPPING=ml/mappings/cdnow.yml"], "needs TRANSACTIONS too"),
             (["TRANSACTIONS=no/such/file.csv"], "no/such/file.csv does not exist"),
             (["TRANSACTIONS={empty}"], "is empty"),
-            (["TRANSACTIONS={without_amount}"], "lacks amount"),
-            (["TRANSACTIONS={orders}", "MAPPING={wrong_column}"], "no_such_column"),
+            pytest.param(["TRANSACTIONS={without_amount}"], "lacks amount", marks=pytest.mark.slow),
+            pytest.param(
+                ["TRANSACTIONS={orders}", "MAPPING={wrong_column}"],
+                "no_such_column",
+                marks=pytest.mark.slow,
+            ),
         ],
     )
     def test_a_mistake_is_one_clear_line(

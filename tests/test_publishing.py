@@ -183,6 +183,7 @@ class TestRefusals:
 class TestReplacing:
     """Tests of a run after the model or the database has changed."""
 
+    @pytest.mark.slow
     def test_materializations_take_over_from_each_other(
         self, tiny_project: MakeProject, query: Query
     ):

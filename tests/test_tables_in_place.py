@@ -117,6 +117,7 @@ def overwrite(shop: Shop, table: str, select: str) -> None:
 WITH_WATERMARK = f"{MAPPING}  loaded_at: came\n"
 
 
+@pytest.mark.slow
 def test_a_run_reads_what_came_after_the_last_one(shop: Shop):
     assert "2 lines from 2026-01-01 to 2026-01-02" in shop.run(WITH_WATERMARK)
     version = shop.property("version")
@@ -203,6 +204,7 @@ format: {date_format: dd.MM.yyyy, decimal: ",", thousands: "."}
     assert len(found[0][1]) == 3
 
 
+@pytest.mark.slow
 def test_a_select_reads_a_table_or_the_tables_of_a_schema(shop: Shop):
     shop.run(
         "select id as transaction_id, who as customer_id, day as ordered_at, -price as amount, "
@@ -285,6 +287,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 def test_each_mistake_is_one_line_and_changes_nothing(shop: Shop):
     shop.sql("create table {shop}.empty using parquet as select * from {shop}.lines where false")
     shop.run()
