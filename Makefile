@@ -32,15 +32,15 @@ export DBT_TARGET_PATH ?= target/$(DBT_SCHEMA_PREFIX)
 export DBT_LOG_PATH ?= logs/$(DBT_SCHEMA_PREFIX)
 endif
 export DBT_SCHEMA_PREFIX
-# In STATE_DIR, the names of an environment's lock and record end with its prefix.
+# In STATE_DIR, the names of the lock and the record end with the environment's prefix.
 SUFFIX := $(DBT_SCHEMA_PREFIX:%=-%)
 
 PYTHON := .venv/bin/python
 DBT := .venv/bin/dbt
 SERVER := $(PYTHON) -m server
-# Two processes, each with a server; tests/conftest.py says which tests run together, and in which order.
+# Two processes, each with a server. tests/conftest.py explains which tests run together, and in which order.
 PYTEST := .venv/bin/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
-# A PySpark step finds the server by its environment: the token must not show on a command line.
+# A PySpark step gets the token as an environment variable, because others can see its command line.
 STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
 	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" $(PYTHON)
 GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
@@ -65,13 +65,13 @@ LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-pri
 help:  ## lists the commands
 	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-run:  ## everything that has changed: data, models, personas, lifetime value, the sites; and a summary
+run:  ## rebuilds what has changed (data, models, personas, lifetime value, sites), and shows a summary
 	+@$(LOCKED) needed
 
 load:  ## adds the new files of TRANSACTIONS (and CUSTOMERS) to the loaded data
 	+@$(LOCKED) BEGIN=added added
 
-erase:  ## erases CUSTOMER_ID from the raw tables, and rebuilds everything without it
+erase:  ## erases the customer CUSTOMER_ID from the raw tables, and rebuilds everything
 	+@$(LOCKED) BEGIN=erased forgotten
 
 # The flow. BEGIN is the step that changes the raw tables. Without BEGIN, as in `make site`, a step uses
@@ -92,8 +92,8 @@ endif
 parameters: setup
 	@$(PYTHON) -m server.parameters
 
-# What has changed since the last complete run decides which steps are needed, and whether fits that were
-# kept are still good. The parameters are checked and the server is up, so these steps do not run again.
+# What has changed since the last run decides which steps are needed, and whether the last fits are kept.
+# `parameters` and `up` have run, so they do not run again.
 needed: parameters up
 	+@needs() { $(MAKE) --old-file=parameters --old-file=up "$$@"; }; \
 	case "$$($(LAST_RUN) scope)" in \
@@ -133,7 +133,7 @@ lifetime_value:
 changed_models:
 	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run$(SUFFIX)" --exclude-resource-type unit_test
 
-site: up  ## the insight site, and the lineage site in it: target/site/index.html
+site: up  ## builds the insight site, with the lineage site in it: target/site/index.html
 	@$(STEP) -m reports.build_site
 
 summary:
@@ -142,20 +142,20 @@ summary:
 recorded:
 	@$(LAST_RUN) record
 
-forgotten:  ## ends an erasure that stopped halfway: drops old builds, stored failures and logs
+forgotten:  ## completes an erasure that stopped halfway: drops old builds, stored failures and logs
 	@$(DBT) --quiet run-operation drop_earlier_builds
 	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) forget
 
 test: setup-tests lint  ## lint, then the tests that most changes need, on their own ports and state
 	@$(PYTEST) -m "not slow and not hours"
 
-test_all: setup-tests lint  ## the same, and every data set, faults, load, increments, a cluster
+test_all: setup-tests lint  ## the same, and the tests of every data set, faults, load, increments, a cluster
 	@$(PYTEST) -m "not hours"
 
-test_hours: setup-tests  ## fifty kills and hundreds of hostile files
+test_hours: setup-tests  ## the tests with fifty kills and hundreds of hostile files
 	@$(PYTEST) -m hours
 
-bench: setup-tests  ## times every step at N_CUSTOMERS and other implementations; with AGAINST=COMMIT, complete runs of both
+bench: setup-tests  ## times each step with N_CUSTOMERS, and other tools; AGAINST=COMMIT compares runs with that commit
 	@PYTHONPATH=tests $(PYTHON) -m $(if $(AGAINST),tests.bench.against "$(AGAINST)",tests.bench.bench) \
 		--customers "$(N_CUSTOMERS)"
 
@@ -183,7 +183,7 @@ history: setup  ## starts Spark's history server: the jobs of past runs
 profile: setup  ## shows where the time of the last run went
 	@$(PYTHON) -m server.profile_run
 
-docs: up  ## the lineage site, as one file: target/static_index.html
+docs: up  ## builds the lineage site as one file: target/static_index.html
 	@$(DBT) --quiet docs generate --static
 	@echo "The lineage site is $${DBT_TARGET_PATH:-target}/static_index.html"
 
@@ -203,7 +203,7 @@ UV := .venv/bin/uv --quiet pip install --python .venv --no-deps --require-hashes
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 INSTALL := install() { $(UV) -r $$1 2>/dev/null || $(PIP) -r $$1; }; install
 
-# Rebuilt when the requirements change, and after an installation that stopped halfway.
+# .venv is made again when the requirements change, and after an installation that stopped halfway.
 .venv/ready: requirements.txt requirements-java.txt requirements-uv.txt
 	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'

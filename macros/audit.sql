@@ -1,4 +1,4 @@
-{#- For `on-run-end`. dbt's own record, run_results.json, is overwritten by each command, and `make run` builds with two.
+{#- For `on-run-end`. Each command overwrites dbt's own record, run_results.json, and `make run` runs two commands.
     So this macro adds the results of a command to the tables of the source `audit`, as one partition of each. -#}
 {% macro record_results(results) %}
     {% if execute %}
@@ -9,7 +9,6 @@
 {% endmacro %}
 
 
-{#- Models and seeds as rows of audit.runs. -#}
 {% macro built_nodes(results) %}
     {% set built = results | selectattr('node.resource_type', 'in', ['model', 'seed']) | list %}
     {% set measured = measured_tables(built | map(attribute='node.schema') | unique) %}
@@ -23,7 +22,7 @@
 {% endmacro %}
 
 
-{#- Data tests as rows of audit.test_results. A test that the project no longer has gets a last row, `removed`. -#}
+{#- A test that the project no longer has gets a last row with the status `removed`. -#}
 {% macro finished_tests(results) %}
     {% set rows = [] %}
     {% for result in results if result.node.resource_type == 'test' and result.status != 'skipped' %}
@@ -50,7 +49,7 @@
     rows of the oldest commands. -#}
 {% macro add_to_audit(name, rows) %}
     {% if rows %}
-        {# With --empty, a source is a query; its name is not. #}
+        {# With --empty, a source prints as a query; `render()` gives its name. #}
         {% set table = source('audit', name).render() %}
         {% set node = graph.nodes['model.customer_behavior.int_as_of_date'] %}
         {% set as_of = adapter.get_relation(node.database, node.schema, node.alias) %}
@@ -72,8 +71,7 @@
 {% endmacro %}
 
 
-{#- The rows, and the sum of the audited column, of the published tables in these schemas: {table: [rows, sum]}. Their
-    materialization has stored both as properties. -#}
+{#- The materialization of the published tables has stored both measures as properties. -#}
 {% macro measured_tables(schemas) %}
     {% set found = {} %}
     {% for schema in schemas %}

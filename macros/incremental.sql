@@ -1,7 +1,7 @@
-{#- Replaces dbt's own macro. Adding rows to an incremental model is right only if its other rows are still right. So it
-    is rebuilt if the raw lines were replaced, or if its file, or that of a model or seed before it, has changed.
-    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain dbt
-    does not. -#}
+{#- Replaces dbt's own macro. Adding rows to an incremental model is right only if its other rows are still right. So
+    the model is rebuilt if the raw lines were replaced, or if its file or an upstream file (model or seed) has changed.
+    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain
+    dbt does not. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}
@@ -13,8 +13,9 @@
 
 
 {#- When ml/tables.py replaces a table, it stores a new version in its properties. A table that was written in another way
-    has none. Its lines count as changed in every run, and so do those of another project's model. With `--empty`, the
-    text below contains a query instead of the table's name. So it differs, and the next run rebuilds the model. -#}
+    has none. Its lines count as changed in every run. So do those of the model in the var transactions_model. With
+    `--empty`, the text below contains a query instead of the table's name. So it differs, and the next run rebuilds the
+    model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') if not var('transactions_model') %}
@@ -22,7 +23,6 @@
 {% endmacro %}
 
 
-{#- The checksums of a node and of all models and seeds that it depends on. -#}
 {% macro code_before(node, found={}) %}
     {% do found.update({node.unique_id: node.checksum.checksum}) %}
     {% for parent in node.depends_on.nodes if parent in graph.nodes and parent not in found %}
@@ -32,8 +32,7 @@
 {% endmacro %}
 
 
-{#- The last batch in this model; a time before all lines if it is empty. A literal, because Spark pushes only literals down to
-    the source of the lines. -#}
+{#- The result is a literal, because Spark pushes only literals down to the source of the lines. -#}
 {% macro last_batch() %}
     {% if execute %}
         {% set found = run_query("select string(coalesce(max(batch), timestamp'0001-01-01')) from " ~ this) %}
@@ -48,7 +47,6 @@
 {% endmacro %}
 
 
-{#- None when the table has no such property. -#}
 {% macro table_property(relation, name) %}
     {% for row in run_query('show tblproperties ' ~ relation.render()) if row[0] == name %}
         {{ return(row[1]) }}
@@ -57,8 +55,8 @@
 {% endmacro %}
 
 
-{#- The node of customer_segment_history; none while dbt parses. It is not a ref, because the history depends on
-    the models that ask for it. -#}
+{#- The node of customer_segment_history; none while dbt parses. It is not a ref: the history depends on the
+    models that call this macro, so a ref would be a cycle. -#}
 {% macro segment_history() %}
     {{ return(graph.nodes['model.' ~ model.package_name ~ '.customer_segment_history'] if execute) }}
 {% endmacro %}
@@ -70,8 +68,8 @@
 
 
 {#- Query for the month ends of the published history. Each row also has the last batch of lines that the history
-    includes. There are no rows if the history has to be rebuilt: on `--full-refresh`, or if it was built from other
-    lines or other SQL. -#}
+    includes. There are no rows if the history has to be built from its start: on `--full-refresh`, if it has no build,
+    or if the raw lines were replaced or the SQL has changed. -#}
 {% macro published_months() %}
     {% if execute and not flags.FULL_REFRESH %}
         {% set node = segment_history() %}
@@ -87,7 +85,7 @@
 {% endmacro %}
 
 
-{#- For a post-hook of the history: what it was built from, as int_history_months has found it. -#}
+{#- For a post-hook of the history. Stores in its view the origin and the last batch that int_history_months found. -#}
 {% macro note_history() %}
     {% if execute %}
         {% set found = run_query('select max(built_from), string(max(last_batch)) from ' ~ ref('int_history_months')) %}

@@ -1,7 +1,7 @@
-"""The raw and ml tables: their columns, and how they are replaced.
+"""How the raw and ml tables are replaced, and the columns of the raw tables.
 
-A raw table is replaced in one step. The rows of an ml table are replaced file by file, which takes
-milliseconds.
+A raw table is written under another name, and takes the place of the old one when it is complete.
+The rows of an ml table are replaced file by file, which takes milliseconds.
 """
 
 import hashlib
@@ -35,18 +35,18 @@ TRANSACTIONS_COLUMNS = """
     quantity decimal(18,3) comment 'Units, or weight; negative for a return.',
     amount decimal(18,2) comment 'Total of the line, rounded half up; negative for a return.',
     payment_method string comment 'Method of payment; null when unknown.',
-    updated_at timestamp comment 'When the source changed the line last; null when unknown.',
+    updated_at timestamp comment 'When the source last changed the line; null when unknown.',
     is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
     replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
     unparsed_values string comment 'JSON of column to source text where it did not fit.',
     file_number int comment 'Number of the file in raw.loads; null without a file.',
-    loaded_at timestamp comment 'When the line was loaded; generated: end of the simulation.'
+    loaded_at timestamp comment 'When the line was loaded, or the end of the simulation.'
 """
 
 LOADS_COLUMNS = """
     file_number int comment 'Key of the file; a file that is loaded again gets a new one.',
     section string comment 'What the file holds: transactions or customers.',
-    path string comment 'Absolute path of the file, or its address at a path with a scheme.',
+    path string comment 'Absolute path of the file; with a scheme, such as s3a:, its full address.',
     size bigint comment 'Size of the file in bytes.',
     modified_at timestamp comment 'When the file was last modified, UTC.',
     checksum string comment 'SHA-256 of the content; null at a path with a scheme.',
@@ -71,8 +71,8 @@ def replace_table(
     """Writes `data` as the Parquet table `table` (`database.name`); returns its number of rows.
 
     The new table is written under another name and replaces the old one when it is complete, so
-    a failure while it is written leaves the old table unchanged. `finish_replacement` ends a
-    replacement that was killed after that. `columns` is the DDL of the columns, in order; the
+    a failure while it is written leaves the old table unchanged. `finish_replacement` completes
+    a replacement that was killed after that. `columns` is the DDL of the columns, in order; the
     column `partitioned_by` comes last. The table stores `properties`, and a unique `version`.
     """
     spark = data.sparkSession
@@ -103,12 +103,12 @@ def replace_by_view(
     comment: str,
     properties: dict[str, str],
 ) -> None:
-    """Replaces a table or view by the view of a statement; see replace_table.
+    """Replaces a table or view with a view of the query `sql`; see replace_table.
 
     The view gets a unique `version`, unless `properties` has one.
     """
     spark.sql(f"create database if not exists {view.partition('.')[0]}")
-    # A view has only names and comments.
+    # The columns of a view have no types of their own.
     names = re.sub(r"(?m)^(\s*\w+) \S+", r"\1", columns)
     stored = {"version": uuid.uuid4().hex} | properties
     definition = f"({names}) comment {quote(comment)} tblproperties ({pairs(stored)}) as {sql}"
@@ -176,9 +176,9 @@ def replace_rows(
     as_of: date,
     fitted_on: date | None = None,
 ) -> None:
-    """Replaces the rows of an `ml` table, and adds the run and its days to each row.
+    """Replaces the rows of an `ml` table, and adds `run_id` and its days to each row.
 
-    A table has the column `fitted_on`, `as_of_date`, or both. By default both are the as-of date.
+    The table has the column `as_of_date`, `fitted_on`, or both. `fitted_on` is `as_of` by default.
     """
     describe(spark, table)
     days = {"as_of_date": F.lit(as_of), "fitted_on": F.lit(fitted_on or as_of)}

@@ -166,7 +166,7 @@ def data_quality(cursor: hive.Cursor) -> str:
     )
     if not rows:
         ((lines,),) = query(cursor, "select count(*) from staging.stg_transactions")
-        return "Every line of the source is in the marts." if lines else "The source has no line."
+        return "Every line of the source is in the marts." if lines else "The source has no lines."
     left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"

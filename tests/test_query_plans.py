@@ -80,6 +80,20 @@ class TestGenerated:
         finally:
             query("reset spark.sql.sources.bucketing.enabled")
 
+    def test_a_join_by_customer_and_date_shuffles_nothing(
+        self, server: dict[str, str], query: Query
+    ):
+        (compiled,) = Path(server["DBT_TARGET_PATH"]).rglob("compiled/**/int_customer_rfm_by_date.sql")
+        explain = f"explain {compiled.read_text()}"
+        shuffle = "Exchange hashpartitioning"
+        assert shuffle not in query(explain)[0][0]
+        # With Spark's default the same look at the plan finds shuffles.
+        query("set spark.sql.requireAllClusterKeysForCoPartition = true")
+        try:
+            assert shuffle in query(explain)[0][0]
+        finally:
+            query("reset spark.sql.requireAllClusterKeysForCoPartition")
+
     def test_no_task_alone_is_given_all_customers(self, server: dict[str, str], query: Query):
         ((customers,),) = query("select count(*) from marts.customers where orders > 0")
         application = rest(server["SPARK_UI_PORT"], "")[0]["id"]

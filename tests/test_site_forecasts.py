@@ -271,11 +271,11 @@ def test_only_the_holdout_has_weeks_and_scores(page: Callable[..., str]):
 
 def test_a_kept_fit_has_a_holdout_of_its_own(at_month_end: duckdb.DuckDBPyConnection):
     put(at_month_end, Found())
-    assert "The last fit is of" not in text_of(render(read(at_month_end), {}))
+    assert "The last fit was made" not in text_of(render(read(at_month_end), {}))
     at_month_end.execute("update ml.lifetime_value_models set fitted_until = fitted_until - 7")
     text = text_of(render(read(at_month_end), {}))
     assert "The forecast of the 90 days up to 24 August 2026 was 10.0% too high" in text
-    assert "The last fit is of 24 August 2026; customers are scored with it as of 31" in text
+    assert "The last fit was made on 24 August 2026; customers are scored with it as of 31" in text
 
 
 # --- seasons ----------------------------------------------------------------------------

@@ -286,7 +286,7 @@ def test_lines_left_out_are_counted_in_a_sentence():
     assert "All 2 lines of the source are in the marts." in page_of([line("anna"), line("bert")])
     assert "The 1 line of the source is left out" in page_of([line("anna", amount=None)])
     assert "Of 2 lines, these are left out" in page_of([line("anna"), line("bert", amount=None)])
-    assert "The source has no line." in page_of([])
+    assert "The source has no lines." in page_of([])
 
 
 # --- claims that few customers, or a loss, do not support -------------------------------

@@ -26,7 +26,7 @@ risk_findings as (
         cast(null as string) as subject,
         concat(
             {{ counted('count(*)', 'customer') }},
-            ' with a monetary score of 4 or 5 placed their last order ',
+            ' with a high churn risk and a monetary score of 4 or 5 placed their last order ',
             {{ counted('cast(round(avg(recency_days)) as bigint)', 'day') }},
             if(count(*) = 1, ' ago', ' ago on average'),
             '; ',
@@ -56,18 +56,18 @@ lapsed_customers as (
     where audience_type = 'recently_lapsed'
 ),
 
--- Some customers lapse in every window. This is a finding only if there are fewer active customers
--- than before, by a tenth of a percent or more after rounding.
+-- Some customers lapse in every window. This is a finding only if the number of active customers
+-- fell, and by at least 0.1% after rounding.
 lapse_findings as (
     select
         'recently_lapsed' as audience_type,
         cast(null as string) as subject,
         concat(
-            'Active customers fell by ',
+            'The number of active customers fell by ',
             {{ percentage('-active_customers.change_rate') }},
             ', from ',
             format_number(active_customers.previous_customers, 0),
-            ' in the {{ window_days }} days before to ',
+            ' in the previous {{ window_days }} days to ',
             format_number(active_customers.customers, 0),
             ' in the last {{ window_days }} days; ',
             {{ counted('lapsed_customers.customers', 'customer') }},
@@ -122,7 +122,7 @@ final as (
         findings.customers,
         cast(findings.value_at_stake as decimal(18, 2)) as value_at_stake
     from findings
-    -- A segment that is not in the playbook has no name, and the contract refuses the table.
+    -- If a segment is missing from the playbook, its audience is null, and the contract refuses the table.
     left join audiences
         on
             findings.audience_type = audiences.audience_type
