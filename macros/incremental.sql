@@ -12,10 +12,10 @@
 {% endmacro %}
 
 
-{#- When ml/tables.py replaces a table, it stores a new version in its properties. A table that was written in another way
-    has none. Its lines count as changed in every run. So do those of the model in the var transactions_model. With
-    `--empty`, the text below contains a query instead of the table's name. So it differs, and the next run rebuilds the
-    model. -#}
+{#- When ml/tables.py replaces a table, it stores a new version in its properties. A table without a version, such as
+    one that another program writes, counts as changed in every run. So does the model in the var transactions_model.
+    With `--empty`, the text below contains a query instead of the table's name. So it differs, and the next run
+    rebuilds the model. -#}
 {% macro origin_of_lines(node=model) %}
     {% set lines = source('raw', 'transactions') %}
     {% set version = table_property(lines, 'version') if not var('transactions_model') %}

@@ -1,4 +1,4 @@
-"""Groups customers into clusters by K-Means, by what they buy, when, and who they are.
+"""Groups customers with K-Means: by what they buy, when they buy it and who they are.
 
     python -m ml.cluster --seed 42
 
@@ -74,7 +74,7 @@ CODE = ("cluster.py", "cluster_choice.py", "features.py", "feature_space.py", "r
 
 @dataclass(frozen=True)
 class Fit:
-    """A space and the centers of clusters in it, which customers of any day are scored with."""
+    """A space and the centers of its clusters. They score the customers of any day."""
 
     run_id: str
     basis: Basis
@@ -97,7 +97,7 @@ def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:
 
 
 def read_fit(spark: SparkSession, run_id: str, basis: Basis) -> Fit:
-    """The last fit, which must be one of this code."""
+    """The last fit; the present code must have made it."""
     space = stored_space(spark.table(DIMENSIONS).collect())
     centers = spark.table(CENTERS).collect()
     coordinates = {(row.cluster, row.feature, row.level): row.coordinate for row in centers}
@@ -115,7 +115,7 @@ def read_fit(spark: SparkSession, run_id: str, basis: Basis) -> Fit:
 
 
 def selection_rows(candidates: list[Candidate], chosen: Candidate, basis: Basis) -> Iterator[tuple]:
-    """Rows of ml.cluster_selection: what was measured of each candidate, and the choice."""
+    """Rows of ml.cluster_selection: the measures of each candidate, and the choice."""
     for each in candidates:
         measured = each.silhouette, each.stability, each.smallest_share
         choice = each is chosen, reason(each, chosen)
@@ -123,7 +123,7 @@ def selection_rows(candidates: list[Candidate], chosen: Candidate, basis: Basis)
 
 
 def center_rows(fit: Fit) -> Iterator[tuple]:
-    """Rows of ml.cluster_centers: a value per cluster and dimension, in the feature's own scale."""
+    """Rows of ml.cluster_centers, one per cluster and dimension: the center in several scales."""
     for number, (center, customers) in enumerate(
         zip(fit.centers, fit.customers, strict=True), start=1
     ):
@@ -149,7 +149,7 @@ def assign(customers: DataFrame, centers: Sequence[Sequence[float]]) -> DataFram
     def nearest(coordinates: pd.Series) -> pd.DataFrame:
         points = np.array(coordinates.tolist()).reshape(-1, fitted.shape[1])
         squares = np.zeros((len(points), len(fitted)))
-        # One dimension after the other: so the sum has the same last digits on any machine.
+        # Dimensions are added one by one, so the sum has the same last digits on any machine.
         for place in range(fitted.shape[1]):
             squares += (points[:, place, None] - fitted[None, :, place]) ** 2
         distances = np.sqrt(squares.min(axis=1))
@@ -157,7 +157,7 @@ def assign(customers: DataFrame, centers: Sequence[Sequence[float]]) -> DataFram
             {"cluster": squares.argmin(axis=1) + 1, "distance_to_center": distances}
         )
 
-    # The stubs know no form without the third argument, which type hints replace.
+    # The stubs require a third argument. The type hints of `nearest` replace it.
     in_batches = F.pandas_udf(nearest, "cluster int, distance_to_center double")  # type: ignore[call-overload]
     keys = "customer_key", "customer_id"
     return customers.select(*keys, in_batches("coordinates").alias("nearest")).select(
@@ -184,7 +184,7 @@ def log_choice(chosen: Candidate) -> None:
 
 
 def members_run(content: tuple[int, int], now: Basis, fit_id: str) -> str:
-    """The id of a run that scores customers with these features with a fit."""
+    """The id of the run that applies this fit to customers who have these features."""
     return run_name(content, now.as_of, fit_id)
 
 
@@ -228,7 +228,7 @@ def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
 def fit_and_score(
     spark: SparkSession, last_id: str | None, now: Basis, seed: int, reason: str
 ) -> None:
-    """Fits clusters to the customers and scores them, unless the last fit was to the same ones."""
+    """Fits clusters and scores the customers, unless the last run has done exactly this."""
     levels = frequent_levels(spark)
     with computed_once(feature_values(spark, levels)) as values:
         content = count_and_content(values)
@@ -242,7 +242,7 @@ def fit_and_score(
         customers = space.coordinates(values)
         candidates = find_candidates(customers, seed)
         if not candidates:
-            few = f"fewer than {CLUSTER_NUMBERS[0]} customers differ"
+            few = f"fewer than {CLUSTER_NUMBERS[0]} customers have different features"
             clear(spark, TABLES, f"no personas: {few}")
             return
         chosen = choose(candidates)

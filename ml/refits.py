@@ -32,7 +32,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class Rules:
-    """How long a fit is kept: the variables of dbt."""
+    """The dbt variables for how long a fit is kept, and to how many customers it is fitted."""
 
     refit_days: int
     refit_share: float
@@ -63,13 +63,13 @@ def origin_of_lines(spark: SparkSession) -> str:
 
 
 def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
-    """Why the kept fit is not used any more, in words; None if it is."""
+    """Why a new fit is due, in words; None if the last fit is kept."""
     if kept is None:
         return "there is no earlier fit"
     if kept.content != now.content:
         return (
             "the code, the seed, the known features, the backtests, the size of the sample or the "
-            "raw data have changed since the last fit"
+            "SQL of the lines has changed since the last fit, or the raw data were replaced"
         )
     days = (now.as_of - kept.as_of).days
     if days < 0:
@@ -85,8 +85,9 @@ def reason_to_fit(kept: Basis | None, now: Basis, rules: Rules) -> str | None:
 def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
     """Population stability index of two counts by group: 0 if no share has changed.
 
-    The sum of (q - p) ln(q / p) over the groups, with shares p before and q after. It is Jeffreys'
-    divergence (Jeffreys 1946, Proceedings of the Royal Society A 186, 453-461).
+    It is the sum of (q - p) ln(q / p) over the groups, with shares p before and q after: Jeffreys'
+    divergence (Jeffreys 1946, Proceedings of the Royal Society A 186, 453-461). It is infinite if a
+    group is empty on one side only.
     """
     index = 0.0
     for count, later in zip(before, after, strict=True):

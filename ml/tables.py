@@ -1,7 +1,7 @@
 """How the raw and ml tables are replaced, and the columns of the raw tables.
 
 A raw table is written under another name, and takes the place of the old one when it is complete.
-The rows of an ml table are replaced file by file, which takes milliseconds.
+An ml table keeps its name: its old rows are removed, and then the new ones are written.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ TRANSACTIONS_COLUMNS = """
     updated_at timestamp comment 'When the source last changed the line; null when unknown.',
     is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
     replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
-    unparsed_values string comment 'JSON of column to source text where it did not fit.',
+    unparsed_values string comment 'JSON: column, and source text of a value that did not fit.',
     file_number int comment 'Number of the file in raw.loads; null without a file.',
     loaded_at timestamp comment 'When the line was loaded, or the end of the simulation.'
 """
@@ -50,7 +50,7 @@ LOADS_COLUMNS = """
     size bigint comment 'Size of the file in bytes.',
     modified_at timestamp comment 'When the file was last modified, UTC.',
     checksum string comment 'SHA-256 of the content; null at a path with a scheme.',
-    mapping_checksum string comment 'SHA-256 of the mapping file; null without a mapping.',
+    mapping_checksum string comment 'SHA-256 of the mapping and its SQL; null without a mapping.',
     rows bigint comment 'Rows of the file as loaded, rejected ones included.',
     loaded_at timestamp comment 'When the file was loaded, UTC.'
 """
@@ -176,9 +176,9 @@ def replace_rows(
     as_of: date,
     fitted_on: date | None = None,
 ) -> None:
-    """Replaces the rows of an `ml` table, and adds `run_id` and its days to each row.
+    """Replaces the rows of an `ml` table; adds `run_id`, `as_of_date` and `fitted_on` to each row.
 
-    The table has the column `as_of_date`, `fitted_on`, or both. `fitted_on` is `as_of` by default.
+    The table has one or both of these days. `fitted_on` is `as_of` by default.
     """
     describe(spark, table)
     days = {"as_of_date": F.lit(as_of), "fitted_on": F.lit(fitted_on or as_of)}

@@ -6,9 +6,9 @@
 A run depends on its parameters, on the files that it loads and on the files of this project. Its
 tables are compared by their definitions and by the names, sizes and times of their files.
 
-`record` stores hashes of all these in STATE_DIR, with dbt's manifest. It is the last step of a run,
-so a record always describes a run that ended well. If a killed run, dbt or a person changes a table
-later, the table no longer agrees with the record.
+`record` stores hashes of all these in STATE_DIR, with dbt's manifest. `make run` calls it after the
+site is built, so a record always describes complete tables and a complete site. If a killed run,
+dbt or a person changes a table later, the table no longer agrees with the record.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 
 def contents(names: Iterable[str]) -> str:
-    """Returns a hash of the project's files of these names, or in these folders; no documents."""
+    """Returns a hash of these files and folders of the project; Markdown only in `models`."""
     files = [
         file
         for file in files_of(ROOT / name for name in names)
@@ -88,7 +88,7 @@ def contents(names: Iterable[str]) -> str:
 
 
 def inputs() -> Inputs | None:
-    """Returns the files or tables that the parameters name; None without one."""
+    """Returns the files or tables that the parameters name; None without TRANSACTIONS."""
     transactions, customers, mapping = (
         os.environ.get(name) or None for name in ("TRANSACTIONS", "CUSTOMERS", "MAPPING")
     )
@@ -96,7 +96,7 @@ def inputs() -> Inputs | None:
 
 
 def table_in_place_has_changed(spark: SparkSession) -> bool:
-    """Returns whether a table that stays in place has changed, or its mapping, since the load."""
+    """Returns whether a table in place, or its mapping, has changed since a run read it."""
     named = inputs()
     if not named or not any(map(named.is_in_place, named.paths())):
         return False
@@ -158,7 +158,7 @@ def made(spark: SparkSession, manifest: Mapping) -> dict[str, str]:
 
 
 def changes_go_far(manifest: Mapping) -> bool:
-    """Returns whether a changed model leads to a PySpark step, or to a model that keeps rows.
+    """Returns whether a PySpark step, or a model that keeps rows, depends on a changed model.
 
     The exposures of the type `ml` tell what the steps read. dbt finds what has changed: it compares
     the project with the manifest of the last complete run.

@@ -4,7 +4,7 @@ The server uses free ports and a temporary folder. A test names its data set wit
 `on_data("cdnow")`. A build takes a minute, so each data set is built once. Its tests run one after
 another, and must leave the tables as they found them, except those marked `last_on_data`.
 
-Tests that stop the server, fill the disk or change the run itself do so in a second state. They run
+Tests that stop the server, fill the disk or interfere with a run use a second state. They run
 in the order of the files, on one complete run.
 
 The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
@@ -254,7 +254,7 @@ def file_content(path: Path) -> bytes:
 
 
 def dbt(server: dict[str, str], *arguments: str) -> str:
-    """Runs dbt and returns what it prints; fails the test when dbt fails, and says why."""
+    """Runs dbt and returns what it prints; if dbt fails, the test fails with dbt's errors."""
     command = [Path(sys.executable).parent / "dbt", *arguments]
     result = subprocess.run(
         command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
@@ -467,7 +467,7 @@ def data_set(item: pytest.Item) -> str | None:
 
 
 def group_of(item: pytest.Item) -> str:
-    """The tests that must or should run in the same process."""
+    """The name of the test's group; the tests of a group run in the same process."""
     if name := data_set(item):
         return name if name in QUICK_DATA_SETS else "slow_data"
     return "second_state" if "second_state" in item.fixturenames else item.path.stem

@@ -30,7 +30,7 @@ def test_three_runs_leave_their_history(finished_run: dict[str, str], tmp_path: 
         assert query("select count(*) > 0 from marts.recommendations") == [(True,)]
 
         make("site")
-        assert "The last results that were not a pass" in page.read_text()
+        assert "These are the last results that were not a pass" in page.read_text()
         assert "planted_<wbr>failure: fail" in page.read_text()
 
         planted.unlink()

@@ -419,7 +419,7 @@ def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Quer
     )
     run_step({**shop.server, "CUSTOMER_ID": customer_id}, "ml.erase")
     shop.build()
-    assert "the raw data have changed since the last fit" in shop.cluster()
+    assert "the raw data were replaced" in shop.cluster()
     assert "the seed" in shop.cluster("--seed", "43")
 
 
