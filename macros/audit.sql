@@ -1,5 +1,5 @@
-{#- For `on-run-end`. Each command overwrites dbt's own record, run_results.json, and `make run` runs two commands.
-    So this macro adds the results of a command to the tables of the source `audit`, as one partition of each. -#}
+{#- For `on-run-end`. Each command overwrites dbt's own record, run_results.json, and `make run` runs up to
+    two. So this macro adds the results of a command to the tables of the source `audit`, as one partition of each. -#}
 {% macro record_results(results) %}
     {% if execute %}
         {% set own = results | selectattr('node.package_name', 'equalto', 'customer_behavior') | list %}

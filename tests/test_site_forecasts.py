@@ -259,7 +259,9 @@ def test_the_title_of_the_backtests_is_their_finding(page: Callable[..., str]):
     for words in ("A ring is a forecast that repeats the", "only where both forecasts exist"):
         assert words in last_year
         assert words not in alone
-    assert "80% interval (vertical lines)" not in page(errors=(0.1,))
+    interval = "with the 80% interval (vertical lines)"
+    assert interval in page()
+    assert interval not in page(errors=(0.1,))
 
 
 def test_only_the_holdout_has_weeks_and_scores(page: Callable[..., str]):
