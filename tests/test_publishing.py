@@ -171,11 +171,14 @@ class TestRefusals:
         project = tiny_project("publishing_unsupported")
         foreign_key = {"type": "foreign_key", "columns": ["id"], "expression": "other (id)"}
         project.add_published_table("of_others", ONE_ROW, ID_AND_VALUE, constraints=[foreign_key])
+        same_name = [NAMED, NAMED | {"expression": "value > 0"}]
+        project.add_published_table("twice", ONE_ROW, ID_AND_VALUE, constraints=same_name)
         project.add_model(
             "unbound", ONE_ROW, ID_AND_VALUE, config={"materialized": "published_table"}
         )
         results = project.dbt("run")
         assert "constraint foreign_key is not supported" in results["of_others"].message
+        assert "twice: two different checks are named value_is_the_id" in results["twice"].message
         assert "unbound: published_table needs `contract: " in results["unbound"].message
         assert ("publishing_unsupported_builds",) not in query("show databases")
 

@@ -1,5 +1,3 @@
-{#- The columns of a query as [name, type, description]. Compares them with the model's contract, including the
-    precision of decimals, and raises an error that lists every difference. -#}
 {% macro contract_columns(query) %}
     {% if not config.get('contract').enforced %}
         {% do exceptions.raise_compiler_error(
@@ -36,47 +34,54 @@
 {% endmacro %}
 
 
-{#- All constraints of the model, as {name: SQL that counts the rows of a table or query that break it}. -#}
 {% macro constraint_checks(rows) %}
-    {% set checks = {} %}
+    {% set constraints = [] %}
     {% for column in model.columns.values() %}
         {% for constraint in column.constraints %}
-            {% do checks.update(customer_behavior.constraint_check(constraint, [column.name], rows)) %}
+            {% do constraints.append([constraint, [column.name]]) %}
         {% endfor %}
     {% endfor %}
     {% for constraint in model.constraints %}
-        {% do checks.update(customer_behavior.constraint_check(constraint, constraint.columns, rows)) %}
+        {% do constraints.append([constraint, constraint.columns]) %}
+    {% endfor %}
+    {% set checks = {} %}
+    {% for constraint, columns in constraints %}
+        {% for name, check in customer_behavior.constraint_check(constraint, columns, rows).items() %}
+            {% if checks.setdefault(name, check) != check %}
+                {% do exceptions.raise_compiler_error(
+                    model.name ~ ': two different checks are named ' ~ name ~ '; rename one of them'
+                ) %}
+            {% endif %}
+        {% endfor %}
     {% endfor %}
     {{ return(checks) }}
 {% endmacro %}
 
 
-{#- One constraint as {name: SQL}; several for not_null, one per column. As in standard SQL, a check passes on
-    null and unique ignores rows with a null. A primary key is unique and not null. -#}
 {% macro constraint_check(constraint, columns, rows) %}
+    {% if constraint.type == 'check' %}
+        {{ return({constraint.name or constraint.expression: 'count_if(not (' ~ constraint.expression ~ '))'}) }}
+    {% endif %}
+    {% set names = columns | join(', ') %}
     {% set quoted = [] %}
     {% for column in columns %}
         {% do quoted.append(adapter.quote(column)) %}
     {% endfor %}
-    {% set names = columns | join(', ') %}
-    {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
+    {% set key = quoted | join(', ') %}
     {# With several arguments, count ignores rows with a null. Distinct keys are counted in a subquery. With
        count(distinct) in the same query, Spark would group all rows by the key before it computes the other counts. #}
-    {% set repeated = 'count({0}) - (select count({0}) from (select distinct {0} from {1}))'
-        .format(quoted | join(', '), rows) %}
+    {% set repeated = 'count({0}) - (select count({0}) from (select distinct {0} from {1}))'.format(key, rows) %}
     {% if constraint.type == 'not_null' %}
         {% set checks = {} %}
-        {% for column in columns %}
-            {% do checks.update({column ~ ' is not null': 'count_if(' ~ adapter.quote(column) ~ ' is null)'}) %}
+        {% for name, column in zip(columns, quoted) %}
+            {% do checks.update({name ~ ' is not null': 'count_if(' ~ column ~ ' is null)'}) %}
         {% endfor %}
         {{ return(checks) }}
     {% elif constraint.type == 'unique' %}
         {{ return({names ~ ' is unique': repeated}) }}
     {% elif constraint.type == 'primary_key' %}
+        {% set nulls = 'count_if(' ~ quoted | join(' is null or ') ~ ' is null)' %}
         {{ return({names ~ ' is the primary key': nulls ~ ' + ' ~ repeated}) }}
-    {% elif constraint.type == 'check' %}
-        {% set name = constraint.name or constraint.expression %}
-        {{ return({name: 'count_if(not (' ~ constraint.expression ~ '))'}) }}
     {% else %}
         {% do exceptions.raise_compiler_error(
             model.name ~ ': constraint ' ~ constraint.type ~ ' is not supported'
@@ -85,7 +90,6 @@
 {% endmacro %}
 
 
-{#- The rows that this run writes to a build, after FROM; `is_addition` if the build keeps rows of earlier runs. -#}
 {% macro written_rows(build, is_addition) %}
     {{ return(build ~ ' where ' ~ customer_behavior.of_this_run() if is_addition else build) }}
 {% endmacro %}
@@ -96,8 +100,6 @@
 {% endmacro %}
 
 
-{#- Takes the measures of the rows that this run has written to a build and runs the checks on them, in one query.
-    Returns the measures. If constraints are broken, drops these rows and raises an error that names them. -#}
 {% macro check_constraints(build, rows, columns, checks, is_addition) %}
     {% set measured = customer_behavior.measures(columns) %}
     {% set counted = measured + checks.values() | list %}
