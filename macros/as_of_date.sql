@@ -1,5 +1,5 @@
-{#- The var as_of_date as a SQL date. Its default is the environment variable AS_OF_DATE; without both, null. `make run`
-    renders this macro before it changes anything (server/parameters.py), so this is the only check of the parameter. -#}
+{#- `make run` renders this macro before it changes anything (server/parameters.py), so this is the only check of the
+    parameter. -#}
 {% macro given_as_of_date() -%}
     {%- set text = (var('as_of_date', '') or env_var('AS_OF_DATE', '')) | string -%}
     {%- if not text -%}

@@ -1,5 +1,4 @@
-{#- For `on-run-end`. Each command overwrites dbt's own record, run_results.json, and `make run` runs up to
-    two. So this macro adds the results of a command to the tables of the source `audit`, as one partition of each. -#}
+{#- dbt's own record, run_results.json, is not enough: each command overwrites it, and `make run` runs up to two. -#}
 {% macro record_results(results) %}
     {% if execute %}
         {% set own = results | selectattr('node.package_name', 'equalto', 'customer_behavior') | list %}
@@ -45,8 +44,6 @@
 {% endmacro %}
 
 
-{#- Adds rows to a table of the source `audit`, with the as-of date, the time and the stamp of the command, and drops the
-    rows of the oldest commands. -#}
 {% macro add_to_audit(name, rows) %}
     {% if rows %}
         {# With --empty, a source prints as a query; `render()` gives its name. #}
@@ -71,7 +68,7 @@
 {% endmacro %}
 
 
-{#- The materialization of the published tables has stored both measures as properties. -#}
+{#- The materialization of the published tables has stored both measures as properties of the views. -#}
 {% macro measured_tables(schemas) %}
     {% set found = {} %}
     {% for schema in schemas %}

@@ -1,5 +1,3 @@
-{#- `dbt run-operation drop_environment --target ci`: drops this project's schemas of a target, with their tables. It drops
-    no schema of prod, no raw data, no schema that the target only reads, and no schema of another project. -#}
 {% macro drop_environment() %}
     {% if target.name == 'prod' %}
         {% do exceptions.raise_compiler_error('prod is not dropped: name another target, as in --target dev') %}

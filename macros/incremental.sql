@@ -1,7 +1,5 @@
-{#- Replaces dbt's own macro. Adding rows to an incremental model is right only if its other rows are still right. So
-    the model is rebuilt if the raw lines were replaced, or if its file or an upstream file (model or seed) has changed.
-    `--full-refresh` rebuilds it, too. A changed macro or variable is not noticed here: `make run` notices it, plain
-    dbt does not. -#}
+{#- Adding rows to an incremental model is right only if its other rows are still right. A changed macro or variable is
+    not noticed here: `make run` notices it, plain dbt does not. -#}
 {% macro should_full_refresh() %}
     {% set configured = config.get('full_refresh') %}
     {% set asked = flags.FULL_REFRESH if configured is none else configured %}
@@ -55,8 +53,7 @@
 {% endmacro %}
 
 
-{#- The node of customer_segment_history; none while dbt parses. It is not a ref: the history depends on the
-    models that call this macro, so a ref would be a cycle. -#}
+{#- Not a ref: the history depends on the models that call this macro, so a ref would be a cycle. -#}
 {% macro segment_history() %}
     {{ return(graph.nodes['model.' ~ model.package_name ~ '.customer_segment_history'] if execute) }}
 {% endmacro %}
@@ -67,9 +64,6 @@
 {% endmacro %}
 
 
-{#- Query for the month ends of the published history. Each row also has the last batch of lines that the history
-    includes. There are no rows if the history has to be built from its start: on `--full-refresh`, if it has no build,
-    or if the raw lines were replaced or the SQL has changed. -#}
 {% macro published_months() %}
     {% if execute and not flags.FULL_REFRESH %}
         {% set node = segment_history() %}
@@ -85,7 +79,6 @@
 {% endmacro %}
 
 
-{#- For a post-hook of the history. Stores in its view the origin and the last batch that int_history_months found. -#}
 {% macro note_history() %}
     {% if execute %}
         {% set found = run_query('select max(built_from), string(max(last_batch)) from ' ~ ref('int_history_months')) %}

@@ -1,7 +1,4 @@
-{#- Creates the tables of one source: `ml`, which the PySpark steps fill, `audit`, which record_results fills, or `raw` in a
-    project that has installed this one. Their columns are those that the source declares. The tables are created empty before
-    the first step runs, so that dbt can always build the models that read them. If a table of an earlier version has other
-    columns or buckets, it is dropped and created again. A table of `audit` is renamed instead, because nothing can rebuild it. -#}
+{#- The tables exist before the first step runs, so that dbt can always build the models that read them. -#}
 {% macro create_source_tables(name) %}
     {% if execute %}
         {% set own = graph.sources.values() | selectattr('package_name', 'equalto', 'customer_behavior') %}

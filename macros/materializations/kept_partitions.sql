@@ -1,20 +1,12 @@
-{#-
-    With `kept_by` in its meta, a published table keeps what has not changed. The build is partitioned by that column
-    and by `run`, the stamp of the run that wrote the row. The query returns only the rows of dates that are new or have
-    changed, and a run adds them to the live build. The text of the view lists the partitions to show. So altering the
-    view publishes all of them in one step, and until then nobody sees them.
-
-    A partition is a pair: a date of the column, and a run.
--#}
+{#- The parts of `published_table` for models with `kept_by` in their meta. README.md explains how they keep what has not
+    changed. A partition is a pair: a date of that column, and the stamp of the run that wrote its rows. -#}
 
 
-{#- The column of dates, or none if every build is a new one. -#}
 {% macro kept_by() %}
     {{ return(config.get('meta', {}).get('kept_by')) }}
 {% endmacro %}
 
 
-{#- The partitions that a view shows. -#}
 {% macro published_partitions(view) %}
     {% set found = [] %}
     {% if customer_behavior.kept_by() and customer_behavior.live_build(view) %}
@@ -25,9 +17,7 @@
 {% endmacro %}
 
 
-{#- The published partitions that this run keeps. The model that the meta `kept_in` names has one row per date; its
-    column `is_kept` tells whether the date is kept. With `--defer`, that model may be of another environment, which keeps
-    other partitions. -#}
+{#- With `--defer`, the model that `kept_in` names may be of another environment, which keeps other partitions. -#}
 {% macro kept_partitions(published) %}
     {% set kept = [] %}
     {% set kept_in = config.get('meta', {}).get('kept_in') %}
@@ -55,7 +45,6 @@
 {% endmacro %}
 
 
-{#- The partitions of a build. -#}
 {% macro partitions_of(build) %}
     {% set found = [] %}
     {% if customer_behavior.kept_by() %}
@@ -67,7 +56,6 @@
 {% endmacro %}
 
 
-{#- SQL that is true for the rows of these partitions. -#}
 {% macro any_partition(partitions) %}
     {% set conditions = [] %}
     {% for partition in partitions %}

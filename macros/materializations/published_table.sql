@@ -1,12 +1,7 @@
 {#-
     A table that analysts can query without interruption while it is rebuilt (write-audit-publish). README.md
-    in this folder explains why and how.
-
-    For example, `marts.customers` is a view of one finished build. A build is a table in the
-    database `marts_builds`. A run writes a new build, checks the model's contract and constraints
-    on it (Spark enforces none of them), and only then points the view at it, in one step
-    (`alter view`). A build that fails leaves the view unchanged. The previous build stays for
-    queries that still read it; older builds and leftovers of killed runs are dropped.
+    in this folder explains why and how. For example, `marts.customers` is a view of one finished
+    build, a table in the database `marts_builds`.
 
     Macros call each other with the name of this project, so that models of other projects find them.
 -#}
@@ -23,11 +18,12 @@
     {% set columns = customer_behavior.contract_columns(sql) %}
     {% set is_addition = kept | length > 0 %}
     {% set rows = customer_behavior.written_rows(build, is_addition) %}
+    {# Before the build is written, so that a constraint of an unknown type fails at once. #}
     {% set checks = customer_behavior.constraint_checks(rows) %}
     {% if live is none %}
         {% do run_query('create database if not exists ' ~ build.schema) %}
     {% endif %}
-    {% if not kept %}
+    {% if not is_addition %}
         {% do run_query(customer_behavior.create_build(build, columns)) %}
     {% endif %}
     {% call statement('main') %}
@@ -44,7 +40,7 @@
     {% set written = customer_behavior.partitions_of(build) %}
     {% set partitions = kept + written | selectattr(1, 'equalto', customer_behavior.run_stamp()) | list %}
     {% do run_query(verb ~ ' view ' ~ target ~ ' as ' ~ customer_behavior.select_build(build, columns, partitions)) %}
-    {% if kept %}
+    {% if is_addition %}
         {% set measures = customer_behavior.measures(columns) | join(', ') %}
         {% set measured = run_query('select ' ~ measures ~ ' from ' ~ target).rows[0].values() %}
     {% endif %}
@@ -62,13 +58,11 @@
 {%- endmacro %}
 
 
-{#- The microsecond when the run started. -#}
 {% macro run_stamp() -%}
     {{ return(run_started_at.strftime('%Y%m%d%H%M%S%f')) }}
 {%- endmacro %}
 
 
-{#- The live build if its rows are kept. Otherwise a new build, named after the model and the run. -#}
 {% macro build_of(relation, live=none) %}
     {{ return(api.Relation.create(
         schema=customer_behavior.builds_schema(relation),
@@ -105,7 +99,8 @@
 {% endmacro %}
 
 
-{#- A metastore accepts at most 256 characters in a column's comment, and refuses a longer one slowly. -#}
+{#- A metastore accepts at most 256 characters in a column's comment. It refuses a longer one after 20 seconds, in which
+    all other statements wait. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
@@ -136,14 +131,13 @@
 {% endmacro %}
 
 
-{#- What is measured of a published table: its rows, and the sum of the column in its meta `audited_column`. -#}
 {% macro measures(columns) %}
     {% set audited = config.get('meta', {}).get('audited_column') %}
     {{ return(['count(*)', 'sum(' ~ audited ~ ')' if audited in columns | map(attribute=0) else 'null']) }}
 {% endmacro %}
 
 
-{#- A view has no statistics. The counts are stored as its properties, for the docs and for the source `audit`. -#}
+{#- A view has no statistics. Both measures are stored as its properties, for the docs and for the source `audit`. -#}
 {% macro set_view_properties(view, row_count, audited_sum) %}
     alter view {{ view }} set tblproperties (
         'comment' = {{ customer_behavior.sql_string(model.description) }},
@@ -164,9 +158,7 @@
 {% endmacro %}
 
 
-{#- A run keeps the previous build for queries that still read it. This macro drops these builds, and the
-    tables of `dbt test --store-failures`. It drops those one by one, because their schema may hold other
-    tables too. -#}
+{#- The tables of failures are dropped one by one, because their schema may hold other tables too. -#}
 {% macro drop_earlier_builds() %}
     {% set tests = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') %}
     {% for node in tests | selectattr('package_name', 'equalto', 'customer_behavior') %}
@@ -184,8 +176,6 @@
 {% endmacro %}
 
 
-{#- For `on-run-end`. If this run has built a former published table as a plain table or view, the
-    builds of that table are no longer needed. -#}
 {% macro drop_unused_builds(results) %}
     {% if execute %}
         {% set models = [] %}

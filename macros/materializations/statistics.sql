@@ -1,6 +1,4 @@
-{#- Overrides the dbt-spark macro that lists the relations of a schema. dbt builds the docs catalog
-    from this list. For published views, this macro adds the line with statistics that dbt-spark looks
-    for. -#}
+{#- dbt builds the docs catalog from this list, and looks for a line with statistics. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}
         show table extended in {{ relation.schema }} like '*'

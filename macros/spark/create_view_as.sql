@@ -1,4 +1,4 @@
-{#- Overrides dbt-spark's macro. `create or replace view` drops the view first, so that for a moment it is missing.
+{#- `create or replace view` drops the view first, so that for a moment it is missing.
     Therefore an unchanged view is not created again. When a view is created, Spark stores in it the columns of the models
     that it reads. So `made_from` also covers the code of these models. -#}
 {% macro spark__create_view_as(relation, sql) -%}

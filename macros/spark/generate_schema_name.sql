@@ -1,6 +1,3 @@
-{#- The plain name in prod: `marts`. Other targets put their own schema first: `alice_marts`. In a project that has
-    installed this package, every target puts its schema and the name of the package first:
-    `analytics_customer_behavior_marts`. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- if custom_schema_name and node.package_name != project_name -%}
         {{ target.schema }}_{{ node.package_name }}_{{ custom_schema_name }}
