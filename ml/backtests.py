@@ -2,7 +2,7 @@
 
 An origin lies a whole number of holdouts before the as-of date. Everything is done as if it were
 the as-of date: fits, seasons, forecast. One thing is known too early: a return counts on the day of
-its order, also if it came after the origin. Then the forecast of the holdout that follows is
+its order, even if it came after the origin. Then the forecast of the holdout that follows is
 compared with the actual orders, and with two simple forecasts. One repeats the orders of the days
 just before the origin, as many as the holdout has. The other repeats those of the same days a year
 earlier. Both count only customers who had bought before the repeated days.
@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ml.evaluation import EvaluationRow, evaluate_score, is_off
-from ml.fits import PURCHASE_MODELS, SEASONAL, Fits, fit_plain_models, with_seasonal_model
+from ml.fits import PURCHASE_MODELS, Fits, fit_plain_models, seasonal_name, with_seasonal_model
 from ml.forecasts import (
     Forecaster,
     Period,
@@ -24,10 +24,10 @@ from ml.forecasts import (
     squared_errors,
 )
 from ml.histories import Histories, Outcomes, RepeatSpend
+from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
 from ml.seasons import DailyPurchases
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS
 
-DAYS_OF_YEAR = 365
+DAYS_OF_YEAR = 365  # as in int_backtest_outcomes
 SQUARED_ERROR = "squared_error_of_"
 LAST_DAYS, LAST_YEAR = "last_days_again", "same_days_last_year"
 
@@ -96,7 +96,7 @@ class Backtest:
         return {name: value / self.actual - 1 for name, value in self.forecasts.items()}
 
 
-def has_enough(histories: Sequence[Histories]) -> bool:
+def can_fit(histories: Sequence[Histories]) -> bool:
     """True when there is enough to fit now, and enough customers at the start of the holdout."""
     return (
         len(histories) > 1
@@ -105,7 +105,7 @@ def has_enough(histories: Sequence[Histories]) -> bool:
     )
 
 
-def was_enough(histories: Histories) -> bool:
+def can_backtest(histories: Histories) -> bool:
     """True when there were enough customers and days at an earlier origin."""
     return histories.customers.sum() >= FEWEST_BUYERS and histories.days_known >= FEWEST_DAYS
 
@@ -120,7 +120,7 @@ def run_backtests(known: Known) -> list[Backtest]:
             known.outcomes_after(histories.origin),
             simple_forecasts(known, histories),
         )
-        for histories in (held_out, *filter(was_enough, earlier))
+        for histories in (held_out, *filter(can_backtest, earlier))
     ]
 
 
@@ -188,7 +188,7 @@ def reasons(
         origins = sum(model in each.errors for each in backtests)
         return f"on average in {origins} backtest{'' if origins == 1 else 's'}"
 
-    seasonal = SEASONAL(plain)
+    seasonal = seasonal_name(plain)
     last = backtests[0].fits.purchases
     found = {
         each: f"less likely than {plain}" if last[each].is_sound else f"{POOR} in the last backtest"
@@ -230,7 +230,7 @@ def choose_season(backtests: Sequence[Backtest], final: Fits, plain: str) -> str
 
     They are compared at the origins that had seen enough for an index.
     """
-    seasonal = SEASONAL(plain)
+    seasonal = seasonal_name(plain)
     both = [fits.purchases.get(seasonal) for fits in (backtests[0].fits, final)]
     is_sound = all(fitted is not None and fitted.is_sound for fitted in both)
     return seasonal if is_sound and is_better(backtests, seasonal, plain) else plain

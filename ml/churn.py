@@ -9,7 +9,7 @@ from ml.evaluation import EvaluationRow, Points, auc_difference, evaluate_score,
 from ml.fits import FittedPurchases
 from ml.histories import Histories
 from ml.purchase_models import PurchaseModel
-from ml.seasons import DAYS_PER_WEEK
+from ml.seasons import DAYS_PER_WEEK, Times
 
 # The risk depends on how many of the other customers had a better score at the start of the
 # holdout. Three fifths or more: high. Fewer than two fifths: low. So for recency, r_score 1 and 2
@@ -31,7 +31,7 @@ class ChurnScore:
     def of(
         self,
         model: PurchaseModel,
-        times: tuple[np.ndarray, np.ndarray, np.ndarray],
+        times: Times,
         recency: np.ndarray,
     ) -> np.ndarray:
         """Score of each history, higher is better; with recency, the mean of both ranks."""

@@ -6,11 +6,11 @@
 and the limits of the result.
 
 A fit writes `ml.cluster_selection` (one row per number of clusters that was tried),
-`ml.cluster_dimensions` (the space: one row per feature) and `ml.cluster_centers` (one row per
-cluster and feature). The fit is kept until a new one is due (`refits.py`). Each run scores all
-customers as of its own as-of date, with these tables, into `ml.customer_clusters` (one row per
-scored customer); the mart `personas` turns them into names and profiles. When customers and code
-are those of the last run, there is nothing to do.
+`ml.cluster_dimensions` (the space: one row per feature, and per level of a categorical one) and
+`ml.cluster_centers` (the same for each cluster). The fit is kept until a new one is due
+(`refits.py`). Each run scores all customers as of its own as-of date, with these tables, into
+`ml.customer_clusters` (one row per scored customer); the mart `personas` turns them into names and
+profiles. When customers and code are those of the last run, there is nothing to do.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ml.cluster_choice import CLUSTER_NUMBERS, Candidate, choose, find_candidates, reason
+from ml.cluster_choice import CLUSTER_NUMBERS, Candidate, choose, find_candidates, reason_for
 from ml.code_version import code_version
 from ml.environment import in_environment
 from ml.feature_space import Space, measure_space, stored_space
@@ -32,7 +32,6 @@ from ml.features import (
     CATEGORIES,
     CUSTOMERS,
     PAYMENT_METHODS,
-    count_and_content,
     customers_and_orders,
     feature_values,
     frequent_levels,
@@ -41,6 +40,7 @@ from ml.refits import (
     GREATEST_DRIFT,
     RULES,
     Basis,
+    content,
     origin_of_lines,
     read_rules,
     reason_to_fit,
@@ -65,6 +65,7 @@ SELECTION, DIMENSIONS, CENTERS, MEMBERS = map(
 AS_OF_DATE = in_environment("intermediate.int_as_of_date")
 FIT_TABLES = (SELECTION, DIMENSIONS, CENTERS)
 TABLES = (*FIT_TABLES, MEMBERS)
+READ = (CUSTOMERS, CATEGORIES, PAYMENT_METHODS, AS_OF_DATE, RULES)
 NOTHING_TO_DO = "customers and features are those of the last run: nothing to do"
 CODE = ("cluster.py", "cluster_choice.py", "features.py", "feature_space.py", "refits.py")
 
@@ -118,7 +119,7 @@ def selection_rows(candidates: list[Candidate], chosen: Candidate, basis: Basis)
     """Rows of ml.cluster_selection: the measures of each candidate, and the choice."""
     for each in candidates:
         measured = each.silhouette, each.stability, each.smallest_share
-        choice = each is chosen, reason(each, chosen)
+        choice = each is chosen, reason_for(each, chosen)
         yield each.clusters, *measured, *choice, basis.orders, basis.content
 
 
@@ -178,7 +179,7 @@ def log_choice(chosen: Candidate) -> None:
     """Prints the number of clusters and the reason for it."""
     log(
         f"{chosen.clusters} clusters (of {CLUSTER_NUMBERS[0]} to {CLUSTER_NUMBERS[-1]}): "
-        f"{reason(chosen, chosen)}; silhouette {chosen.silhouette:.2f}, "
+        f"{reason_for(chosen, chosen)}; silhouette {chosen.silhouette:.2f}, "
         f"stability {chosen.stability:.2f}, smallest {chosen.smallest_share:.0%}"
     )
 
@@ -213,7 +214,7 @@ def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen:
 def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
     """Scores the customers with a kept fit; returns a reason to fit again, or None."""
     with computed_once(feature_values(spark, kept.space.levels)) as values:
-        run_id = members_run(count_and_content(values), now, kept.run_id)
+        run_id = members_run(content(values), now, kept.run_id)
         if holds_run(spark, [MEMBERS], run_id):
             log(NOTHING_TO_DO)
             return None
@@ -231,9 +232,9 @@ def fit_and_score(
     """Fits clusters and scores the customers, unless the last run has done exactly this."""
     levels = frequent_levels(spark)
     with computed_once(feature_values(spark, levels)) as values:
-        content = count_and_content(values)
-        fit_id = run_name(content, levels, now.as_of, seed, code_version(*CODE))
-        run_id = members_run(content, now, fit_id)
+        found = content(values)
+        fit_id = run_name(found, levels, now.as_of, seed, code_version(*CODE))
+        run_id = members_run(found, now, fit_id)
         if last_id == fit_id and holds_run(spark, [MEMBERS], run_id):
             log(NOTHING_TO_DO)
             return
@@ -264,15 +265,15 @@ def main() -> None:
     seed = whole_number("SEED", arguments.seed)
 
     spark = start("cluster")
-    require_tables(spark, [CUSTOMERS, CATEGORIES, PAYMENT_METHODS, RULES])
+    require_tables(spark, READ)
     ((as_of,),) = spark.table(AS_OF_DATE).select("as_of_date").collect()
     scored, orders, known = customers_and_orders(spark)
     if scored < FEWEST_CUSTOMERS:
         few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
-    content = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))
-    now = Basis(as_of, orders, content)
+    method = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))
+    now = Basis(as_of, orders, method)
     last_id, basis = last_fit(spark) or (None, None)
     reason = reason_to_fit(basis, now, read_rules(spark))
     if arguments.fresh:

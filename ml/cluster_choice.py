@@ -150,7 +150,7 @@ def choose(candidates: list[Candidate]) -> Candidate:
     return max(candidates, key=lambda each: (each.stability, each.smallest_share, -each.clusters))
 
 
-def reason(each: Candidate, chosen: Candidate) -> str:
+def reason_for(each: Candidate, chosen: Candidate) -> str:
     """Explains in words why this number of clusters was chosen or not."""
     objection = each.objection()
     if each is chosen:

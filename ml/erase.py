@@ -86,7 +86,7 @@ def main() -> None:
     """Erases the customer that the environment names."""
     customer_id = os.environ.get("CUSTOMER_ID")
     if not customer_id:
-        raise StepError("CUSTOMER_ID is not set; as in: CUSTOMER_ID=C0000042 make erase")
+        raise StepError("CUSTOMER_ID is not set; as in: CUSTOMER_ID=C0000000042 make erase")
     spark = start("erase")
     raw_tables.finish_replacements(spark)
     remove_staged_files(spark)

@@ -101,7 +101,7 @@ def audiences(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 def evaluate_score(
     histories: Histories, name: str, metric: str, score: np.ndarray
 ) -> Iterator[EvaluationRow]:
-    """AUC of a score for repurchase, and the AUC of recency."""
+    """AUC of a score for repurchase, that of recency, and the standard error of the difference."""
     for audience, chosen in audiences(histories.x):
         buyers = histories.buyers[chosen]
         others = histories.customers[chosen] - buyers

@@ -51,7 +51,7 @@ def buyers(spark: SparkSession) -> DataFrame:
 
 
 def customers_and_orders(spark: SparkSession) -> tuple[int, int, list[str]]:
-    """Numbers of customers with an order and of their orders; names of the features known."""
+    """Counts customers with an order and their orders; lists the features that anyone has."""
     counts = [F.count(column).alias(name) for name, column in SHOWN_BY.items()]
     (row,) = (
         buyers(spark).agg(F.count("*"), F.coalesce(F.sum("orders"), F.lit(0)), *counts).collect()
@@ -119,10 +119,3 @@ def order_shares(orders: DataFrame, levels: Sequence[str]) -> DataFrame:
     total = F.sum("orders")
     shares = F.array(*[F.coalesce(each / total, F.lit(0.0)) for each in of_level])
     return orders.groupBy("customer_key").agg(shares.cast("array<double>").alias("shares"))
-
-
-def count_and_content(values: DataFrame) -> tuple[int, int]:
-    """Number of customers, and a hash of their features, whatever the order of the rows."""
-    columns = [F.col(name) for name in values.columns]
-    ((customers, content),) = values.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).collect()
-    return customers, content

@@ -11,8 +11,6 @@ from ml.seasons import CALENDAR, Clock, DailyPurchases, SeasonalIndex, seasonal_
 
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
 SPEND_MODEL = "gamma_gamma"
-# The seasonal model is one of the others on the clock of the seasons.
-SEASONAL = "seasonal_{}".format
 # Fit, index, fit again: until no month's index changes by more than half a percent.
 SETTLED, MOST_ROUNDS = 0.005, 6
 # With fewer repeat buyers a fit is mostly chance. With 97% one-time buyers, for example, the data
@@ -85,10 +83,15 @@ def fit_purchase_model(
     return Fitted(name, fit, int(customers.sum()), repeat_customers, status, clock)
 
 
+def seasonal_name(plain: str) -> str:
+    """Name of the seasonal model: a plain one on the clock of the seasons."""
+    return f"seasonal_{plain}"
+
+
 def with_seasonal_model(
     fits: Fits, plain: str, histories: Histories, purchases: DailyPurchases
 ) -> Fits:
-    """The fits and the plain model on the clock of the seasons, if an index can be estimated.
+    """Adds to the fits the plain model on the clock of the seasons, if an index can be estimated.
 
     The index depends on the model, and the model on the index: each is computed from the other
     until the index settles.
@@ -106,7 +109,7 @@ def with_seasonal_model(
         fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
     if index is None:
         return fits
-    seasonal = replace(fitted, name=SEASONAL(plain))
+    seasonal = replace(fitted, name=seasonal_name(plain))
     return replace(fits, purchases={**fits.purchases, seasonal.name: seasonal}, index=index)
 
 

@@ -25,8 +25,9 @@ import numpy as np
 from scipy.special import stdtrit as student_quantile
 
 from ml.fits import FittedPurchases
-from ml.histories import Histories, Outcomes, Times, to_date
+from ml.histories import Histories, Outcomes, to_date, to_day
 from ml.purchase_models import SpendModel
+from ml.seasons import Times
 
 PRIOR_ERROR = 0.1
 COVERAGES = (0.5, 0.8, 0.95)
@@ -144,18 +145,15 @@ def periods_ahead(origin: int) -> Iterator[Period]:
     The first and the last month are partial unless the origin is a month end.
     """
 
-    def number(day: date) -> int:
-        return origin + (day - to_date(origin)).days
-
     as_of = to_date(origin)
-    last = number(months_after(as_of, FORECAST_MONTHS))
+    last = to_day(months_after(as_of, FORECAST_MONTHS))
     start = origin
     for months in range(FORECAST_MONTHS + 1):
-        end = min(number(month_end(as_of, months)), last)
+        end = min(to_day(month_end(as_of, months)), last)
         if end > start:
             yield Period("month", start, end)
         start = end
-    yield Period("3 months", origin, number(months_after(as_of, 3)))
+    yield Period("3 months", origin, to_day(months_after(as_of, 3)))
     yield Period("12 months", origin, last)
 
 
@@ -192,7 +190,9 @@ def squared_errors(
     return {key: round(float(np.mean(errors)), 9) for key, errors in found.items()}
 
 
-def together(origins: Iterable[Mapping[tuple[str, str], float]]) -> dict:
+def together(
+    origins: Iterable[Mapping[tuple[str, str], float]],
+) -> dict[tuple[str, str], list[float]]:
     """The errors of several origins in lists, by length and by what is forecast."""
     found: dict[tuple[str, str], list[float]] = {}
     for errors in origins:

@@ -130,7 +130,7 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
 
 
 def compile_each_draw_once(spark: SparkSession) -> None:
-    """Lets Spark compute each draw once, in code that the JVM compiles."""
+    """Lets Spark compute each draw once, in compiled code and without checks for overflow."""
     # Filters here test draws. These rules push filters down, and each draw would be computed twice.
     rules = ("PushDownPredicates", "InferFiltersFromGenerate")
     excluded = ",".join(f"{OPTIMIZER}.{rule}" for rule in rules)

@@ -9,7 +9,7 @@ the customers, chosen by a hash of the customer; the forecasts are for all of th
 from 1970-01-01.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ml.environment import in_environment
 from ml.purchase_models import average_spend
-from ml.seasons import DAYS_PER_WEEK, Clock, DailyPurchases
+from ml.seasons import DAYS_PER_WEEK, Clock, DailyPurchases, Times, model_times
 
 CUSTOMERS = in_environment("intermediate.int_customer_purchase_history")
 HISTORIES = in_environment("intermediate.int_backtest_histories")
@@ -26,12 +26,10 @@ SPEND = in_environment("intermediate.int_backtest_spend")
 OUTCOMES = in_environment("intermediate.int_backtest_outcomes")
 COHORTS = in_environment("intermediate.int_cohort_purchases")
 
-Times = tuple[np.ndarray, np.ndarray, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Histories:
-    """Distinct histories at an origin, an array each, and what followed in the holdout."""
+    """Distinct histories at an origin, one array per measure, and what followed in the holdout."""
 
     origin: int
     holdout_days: int  # 0 for the as-of date, which nothing follows
@@ -62,10 +60,8 @@ class Histories:
         return int(self.observed_days.max(initial=0))
 
     def times(self, clock: Clock) -> Times:
-        """x, t_x and T on a clock, as the models take them."""
-        first = self.origin - self.observed_days
-        t_x = clock.weeks(first, first + self.last_purchase_day)
-        return self.x, t_x, clock.weeks(first, self.origin)
+        """The times of the histories on a clock."""
+        return model_times(clock, self.origin, self.x, self.last_purchase_day, self.observed_days)
 
 
 @dataclass(frozen=True)
@@ -111,17 +107,6 @@ def by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Each distinct whole number, ascending, and a mask of its rows."""
     for value in np.unique(values):
         yield int(value), values == value
-
-
-def content(spark: SparkSession, tables: Sequence[str]) -> list[tuple[int, int]]:
-    """Number of rows of each table, and a hash of their values in any order."""
-    return [
-        (row["rows"], row["hash"])
-        for table in tables
-        for row in spark.sql(
-            f"select count(*) as rows, bit_xor(xxhash64(*)) as hash from {table}"
-        ).collect()
-    ]
 
 
 def read_histories(spark: SparkSession) -> list[Histories]:

@@ -5,9 +5,9 @@
 BG/NBD and MBG/NBD forecast how often customers buy and when they stop, and Gamma-Gamma forecasts
 how much they spend (all in `purchase_models.py`). A seasonal model is one of the first two on a
 clock that runs faster in busy months (`seasons.py`). All are fitted to what is known on the as-of
-date, and to what was known at up to six earlier origins, to compare each forecast with what then
-happened (`backtests.py`). `model_choice.py` says which of them are used. Without a model the
-predictions are null, and the marts use recency instead.
+date, and to what was known at earlier origins (dbt variable `backtests`), to compare each forecast
+with what then happened (`backtests.py`). `model_choice.py` decides which of them are used. Without
+a model the predictions are null, and the marts use recency instead.
 
 A fit writes `ml.lifetime_value_models` (one row per model and origin), `ml.model_evaluation` (one
 row per origin, model, metric and audience), `ml.seasonal_index` (one row per calendar month) and
@@ -37,7 +37,6 @@ from ml.histories import (
     OUTCOMES,
     SPEND,
     Histories,
-    content,
     read_current_histories,
     read_daily_purchases,
     read_histories,
@@ -47,9 +46,19 @@ from ml.histories import (
 )
 from ml.model_choice import EXPECTED_DAYS, Chosen, Findings, find
 from ml.predictions import Predictor, predict_customers
-from ml.refits import RULES, Basis, origin_of_lines, read_rules, reason_to_fit, stored_fit
+from ml.refits import (
+    FEWEST_BUYERS,
+    FEWEST_DAYS,
+    RULES,
+    Basis,
+    content,
+    origin_of_lines,
+    read_rules,
+    reason_to_fit,
+    stored_fit,
+)
 from ml.results import clear, require_tables, save, table_rows
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS, describe, log, run, start
+from ml.session import describe, log, run, start
 from ml.stored_models import (
     EVALUATION,
     INDEX,
@@ -153,7 +162,7 @@ def log_findings(findings: Findings) -> None:
         values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
         log(f"{name}: {status}, {'used' if name in used else 'not used'} ({values})")
     for name in used[:1]:
-        log(f"{name}: {(findings.reasons or {})[name]}")
+        log(f"{name}: {findings.reasons[name]}")
     origin = findings.backtests[0].histories.origin
     rows = [row for of, row in findings.evaluation if of == origin and row.audience == "all"]
     for row in rows:
@@ -170,7 +179,7 @@ def log_findings(findings: Findings) -> None:
 def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | None:
     """Fits and evaluates the models and saves them; None if there is too little data."""
     histories = read_histories(spark)
-    if not backtests.has_enough(histories):
+    if not backtests.can_fit(histories):
         known = int(histories[1].customers.sum()) if len(histories) > 1 else 0
         days = histories[0].days_known if histories else 0
         few = f"{known:,} customers before the holdout, {days} days of history"
@@ -194,7 +203,7 @@ def score(spark: SparkSession, chosen: Chosen, run_id: str, as_of: date, fitted_
     """Saves the forecast of all orders together, and then the predictions for each customer."""
     describe(spark, "score")
     now, purchases = read_current_histories(spark), chosen.purchases
-    predictor, rows = Predictor(now.origin), []
+    predictor, rows = None, []
     if purchases is not None:
         model, clock = purchases.fit.model, purchases.clock
         predictor = Predictor(now.origin, model, clock, chosen.spend, chosen.churn_score)
@@ -225,7 +234,7 @@ def main() -> None:
     rules = read_rules(spark)
     method = run_name(code_version(*CODE), days_back, rules.fit_customers)
     now = Basis(as_of, purchase_days(spark), run_name(method, origin_of_lines(spark)))
-    customers, *others = content(spark, (CUSTOMERS, COHORTS, SEGMENTS))
+    customers, *others = (content(spark.table(each)) for each in (CUSTOMERS, COHORTS, SEGMENTS))
     fit_id = run_name(customers, others, as_of, method)
     kept_id, kept = stored_fit(spark, MODELS) or ("", None)
     reason = "FRESH asks for it" if arguments.fresh else reason_to_fit(kept, now, rules)

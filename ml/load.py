@@ -76,7 +76,8 @@ def append(
         return
     raw_tables.check_can_add(spark)
     known = ledger.settle(spark)
-    # Also if the clock has gone back: the models check only lines that were loaded later.
+    # Later than every earlier load, even if the clock has gone back: the models check only lines
+    # with a later time.
     loaded_at = max([loaded_at, *(file.loaded_at + timedelta(seconds=1) for file in known)])
     found = {
         section: compare(
@@ -90,7 +91,8 @@ def append(
         log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
     for section, each in found.items():
         log_comparison(section, each, inputs.mapping_checksum)
-    # A file that was touched without a change gets its new time in raw.loads.
+    # A file that was touched without a change gets its new time when raw.loads is written, that is,
+    # if another file is new or has changed.
     touched = {file.number: file for each in found.values() for file in each.loaded}
     known = [touched.get(file.number, file) for file in known]
     with staging(spark) as folder:
@@ -148,7 +150,10 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
 def read_or_record(
     reader: Reader, section: str, found: dict[str, Comparison]
 ) -> tuple[DataFrame | None, list[LoadedFile]]:
-    """Returns the rows of the new and the changed files of a section, None if they have none."""
+    """Returns the rows of the new and the changed files of a section, and their rows in raw.loads.
+
+    The first is None if the files have no rows.
+    """
     if section not in found or not (files := found[section].new + found[section].changed):
         return None, []
     try:
@@ -174,6 +179,8 @@ def main() -> None:
         help="with --append: the lines of an order replace its earlier lines",
     )
     arguments = parser.parse_args()
+    if not arguments.append and (arguments.replace_changed or arguments.replace_orders):
+        parser.error("--replace-changed and --replace-orders need --append")
     # This comes before the start of Spark, because most mistakes are found without Spark.
     inputs = read_inputs(
         arguments.transactions, arguments.customers, arguments.mapping, arguments.replace_orders

@@ -1,8 +1,8 @@
 """Fits the purchase models at all origins, evaluates them, and chooses the models to use.
 
-A model makes predictions only if its fits to the as-of date and to the start of the holdout are
-sound, and its forecast of the holdout (orders or spend per order) was off by at most half of the
-actual value.
+A model makes predictions only if it passes two checks. Its fits to the data up to the as-of date,
+and up to the start of the holdout, are sound. Its forecast of the holdout (orders, or spend per
+order) was off by at most half of the actual value.
 
 If both plain models (BG/NBD and MBG/NBD) pass, the likelier one is used. That is fair: both have
 four parameters and the same data. The seasonal form of this model replaces it only if the seasonal
@@ -59,8 +59,8 @@ class Findings:
     backtests: Sequence[Backtest]  # the latest origin first
     final: Fits
     evaluation: list[tuple[int, EvaluationRow]]  # with the origin of each row
+    reasons: dict[str, str]  # why each model is used or not
     chosen: Chosen = Chosen()
-    reasons: dict[str, str] | None = None  # why each model is used or not
 
 
 def checked_spend(backtest: Backtest, name: str) -> tuple[Backtest, list[EvaluationRow]]:
@@ -100,13 +100,13 @@ def find(known: Known) -> Findings:
     for forecaster in tested[0].forecasters.values():
         rows += evaluate_purchases(forecaster, outcomes)
     rows += backtests.evaluate_simple_forecasts(tested[0])
-    # Before the statuses: a forecast that was too far off counts in the mean.
+    # The mean includes forecasts that were too far off, so it is computed before they are excluded.
     rows += backtests.evaluate_mean_errors(tested)
     tested = [backtests.with_statuses(tested[0]), *tested[1:]]
     if plain is None:
         reasons = dict.fromkeys(PURCHASE_MODELS, f"{backtests.POOR} in the last backtest")
         reasons[SPEND_MODEL] = "no purchase model is used"
-        return Findings(tested, final, evaluation(tested, rows), reasons=reasons)
+        return Findings(tested, final, evaluation(tested, rows), reasons)
     return choose(known.now, tested, final, plain, rows)
 
 
@@ -139,8 +139,8 @@ def choose(
             *backtests.evaluate_intervals(tested, name),
             *backtests.evaluate_errors(name, errors),
         ],
-        Chosen(final.purchases[name], spend_model, churn_score, of_backtests, expected),
         reasons,
+        Chosen(final.purchases[name], spend_model, churn_score, of_backtests, expected),
     )
 
 

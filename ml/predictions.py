@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from ml import churn, purchase_models, seasons
 from ml.churn import ChurnScore
 from ml.purchase_models import PurchaseModel, SpendModel, average_spend
-from ml.seasons import CALENDAR, DAYS_PER_WEEK, Clock
+from ml.seasons import DAYS_PER_WEEK, Clock, Times, model_times
 
 PREDICTED = {
     "p_alive": "double",
@@ -31,54 +31,49 @@ MOST_DAYS_AHEAD = 3650
 
 @dataclass(frozen=True)
 class Predictor:
-    """The models that may be used, as of a day. Without its model, a prediction is null."""
+    """The models that may be used, as of a day."""
 
     as_of: int  # days since 1970-01-01
-    purchases: PurchaseModel | None = None
-    clock: Clock = CALENDAR
-    spend: SpendModel | None = None
-    churn_score: ChurnScore | None = None
+    purchases: PurchaseModel
+    clock: Clock
+    spend: SpendModel | None
+    churn_score: ChurnScore | None
 
     def predict(
-        self, purchases: PurchaseModel, x: np.ndarray, last: np.ndarray, observed: np.ndarray
+        self, x: np.ndarray, last: np.ndarray, observed: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Predictions for histories in days, without those of the spend."""
-        clock, as_of = self.clock, self.as_of
-        first = as_of - observed
-        times = x, clock.weeks(first, first + last), clock.weeks(first, as_of)
+        purchases, clock, as_of = self.purchases, self.clock, self.as_of
+        times = model_times(clock, as_of, x, last, observed)
         found = {
             "p_alive": np.round(purchases.p_alive(*times), 6),
-            "expected_orders_90d": self.expected_orders(purchases, 90, times),
+            "expected_orders_90d": self.expected_orders(90, times),
             "days_to_next_order": clock.days_until(
                 as_of, purchases.weeks_to_next_purchase(*times), MOST_DAYS_AHEAD
             ),
             "is_late": purchases.chance_of_longer_gap(*times) < LATE_BELOW_CHANCE,
-            "expected_orders_12m": self.expected_orders(purchases, 365, times),
+            "expected_orders_12m": self.expected_orders(365, times),
         }
         if self.churn_score is not None:
             recency = (last - observed) / DAYS_PER_WEEK
             found["churn_score"] = self.churn_score.of(purchases, times, recency)
         return found
 
-    def expected_orders(
-        self,
-        purchases: PurchaseModel,
-        days: int,
-        times: tuple[np.ndarray, np.ndarray, np.ndarray],
-    ) -> np.ndarray:
+    def expected_orders(self, days: int, times: Times) -> np.ndarray:
         """Orders expected in the next days."""
         weeks = float(self.clock.weeks(self.as_of, self.as_of + days))
-        return np.round(purchases.expected_purchases(weeks, *times), 6)
+        return np.round(self.purchases.expected_purchases(weeks, *times), 6)
 
 
-def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
-    """One row per customer: customer_key, customer_id and the predictions; null without a model.
+def predict_customers(customers: DataFrame, predictor: Predictor | None) -> DataFrame:
+    """One row per customer: customer_key, customer_id and the predictions.
+
+    Without its model, a prediction is null.
 
     `customers` are the rows of the purchase history on the as-of date.
     """
     keys = ("customer_key", "customer_id")
-    purchases, spend = predictor.purchases, predictor.spend
-    if purchases is None:
+    if predictor is None:
         nothing = {name: F.lit(None) for name in (*PREDICTED, "expected_next_order_on")}
         return customers.select(*keys).withColumns(nothing)
 
@@ -86,12 +81,12 @@ def predict_customers(customers: DataFrame, predictor: Predictor) -> DataFrame:
         x: pd.Series, last: pd.Series, observed: pd.Series, cents: pd.Series
     ) -> pd.DataFrame:
         repeats = x.to_numpy(dtype=float)
-        found = predictor.predict(
-            purchases, repeats, last.to_numpy(dtype=int), observed.to_numpy(dtype=int)
-        )
-        if spend is not None:
+        found = predictor.predict(repeats, last.to_numpy(dtype=int), observed.to_numpy(dtype=int))
+        if predictor.spend is not None:
             average = average_spend(cents.to_numpy(dtype=float), repeats)
-            found["expected_order_value"] = np.round(spend.expected_spend(repeats, average), 4)
+            found["expected_order_value"] = np.round(
+                predictor.spend.expected_spend(repeats, average), 4
+            )
             yearly = found["expected_orders_12m"] * found["expected_order_value"]
             found["predicted_value_12m"] = np.round(yearly, 2)
         missing = np.full(len(x), None)

@@ -138,9 +138,9 @@ class PurchaseModel:
         """Approximate variance of the purchases in a period; `expected` is their expected number.
 
         An active customer's purchases are taken as negative binomial with shape r + x. This leaves
-        out that the customer may drop out in the period. With the parameters of CDNOW and T = 30
-        weeks, the variance of 26 weeks after 3 purchases is 3.4 instead of 3.3. After many
-        purchases it is too low: 31 instead of 53 for 52 weeks after 10 purchases.
+        out that the customer may drop out in the period. With the parameters of CDNOW, t_x = 28 and
+        T = 30 weeks, the variance of 26 weeks after 3 purchases is 3.4 instead of 3.3. After many
+        purchases it is too low: 32 instead of 54 for 52 weeks after 10 purchases.
         """
         # A very small p_alive becomes 0, and with it the expected purchases.
         if_alive = np.divide(expected, p_alive, out=np.zeros_like(expected), where=p_alive > 0)
@@ -173,7 +173,7 @@ class SpendModel:
     @property
     def degenerate(self) -> bool:
         """True when the data do not determine the parameters."""
-        # With q of at most 1 the mean spend is infinite. Else it is p * gamma / (q - 1), and gamma
+        # With q of at most 1 the mean spend is infinite. Otherwise it is p * gamma / (q - 1). Gamma
         # counts in units of it, so that the check is the same in any currency.
         return self.q <= 1 or has_extreme_parameter(self.p, self.q, (self.q - 1) / self.p)
 

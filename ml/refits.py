@@ -1,4 +1,4 @@
-"""Decides whether the last fit is kept and scores the customers, or a new one is due.
+"""Decides whether the last fit still scores the customers, or a new one is due.
 
 A fit describes the shop, which changes slowly. A new fit for each new line would cost as much as
 the first one, and would move customers to other personas although they did nothing new.
@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from datetime import date
 from math import inf, log
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from ml.environment import in_environment
 from ml.tables import table_properties
 
 RULES = in_environment("intermediate.int_refit_rules")
 LINES = in_environment("staging.stg_checked_transactions")
+# With fewer buyers or days, rates and fits are mostly chance: no lifetime value is modeled, and the
+# insight site warns.
+FEWEST_BUYERS = 500
+FEWEST_DAYS = 180
 # Siddiqi (2006), "Credit Risk Scorecards": below 0.1 a population has not changed, above 0.25 it
 # has changed a lot.
 GREATEST_DRIFT = 0.1
@@ -32,7 +37,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class Rules:
-    """The dbt variables for how long a fit is kept, and to how many customers it is fitted."""
+    """The dbt variables for how long a fit is kept, and for the size of the models' sample."""
 
     refit_days: int
     refit_share: float
@@ -42,7 +47,7 @@ class Rules:
 def read_rules(spark: SparkSession) -> Rules:
     """Reads the variables from the model that holds them."""
     (row,) = spark.table(RULES).collect()
-    return Rules(row.refit_days, float(row.refit_share), row.fit_customers)
+    return Rules(row.refit_days, row.refit_share, row.fit_customers)
 
 
 def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
@@ -52,6 +57,13 @@ def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
         return None
     run_id, *basis = rows[0]
     return run_id, Basis(*basis)
+
+
+def content(rows: DataFrame) -> tuple[int, int]:
+    """Number of rows, and a hash of their values in any order."""
+    columns = [F.col(name) for name in rows.columns]
+    ((count, hashed),) = rows.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).collect()
+    return count, hashed
 
 
 def origin_of_lines(spark: SparkSession) -> str:

@@ -1,7 +1,7 @@
 """Checks the input tables of the modeling steps, and writes their results to the schema `ml`.
 
 The tables in `ml` have the columns that `models/staging/_sources.yml` declares; dbt creates them.
-Each row has the id of its run, and the day of the fit or the as-of date.
+Each row has the id of its run, and the day of the fit, the as-of date, or both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

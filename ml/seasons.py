@@ -59,9 +59,9 @@ class Clock:
         return (passed[end - first] - passed[start - first]) / DAYS_PER_WEEK
 
     def days_until(self, start: int, weeks: np.ndarray, most_days: int) -> np.ndarray:
-        """Days from `start` to the first day at whose end so many weeks have passed on this clock.
+        """Days from `start` until so many weeks have passed on this clock; a started day counts.
 
-        More than `most_days` are infinite.
+        Infinite above `most_days`.
         """
         ends = self.weeks(start, start + np.arange(1, most_days + 1))
         days = 1.0 + np.searchsorted(ends, weeks)
@@ -69,6 +69,15 @@ class Clock:
 
 
 CALENDAR = Clock()
+Times = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def model_times(
+    clock: Clock, origin: int, x: np.ndarray, last_purchase: np.ndarray, observed: np.ndarray
+) -> Times:
+    """x, t_x and T on a clock, as the models take them, of histories in days up to an origin."""
+    first = origin - observed
+    return x, clock.weeks(first, first + last_purchase), clock.weeks(first, origin)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,8 @@ def seasonal_index(
     if np.count_nonzero(times_seen >= 2) < FEWEST_MONTHS_SEEN_TWICE:
         return None
     if clock.index is not None:
-        # Compared with what the model expects of average months.
+        # On this clock the model already expects more in busy months. Divided by the index, this
+        # is what it would expect of average months, so the ratio has the whole season again.
         expected = expected / np.array(clock.index)[months % 12]
     seasons = np.exp(season_effects(actual, expected, months))
     # The days of a year count as much as on the calendar.

@@ -21,11 +21,6 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession, is_remote
 
-# With fewer buyers or days, rates and fits are mostly chance: no lifetime value is modeled, and the
-# insight site warns.
-FEWEST_BUYERS = 500
-FEWEST_DAYS = 180
-
 
 class StepError(Exception):
     """A mistake that the user can correct; its one line names the value and what to do."""
@@ -64,8 +59,9 @@ def check_server(remote: str) -> None:
         socket.create_connection((address.hostname, address.port or 15002), timeout=10).close()
     except (OSError, ValueError) as error:  # ValueError: no port, such as abc or 99999
         reason = getattr(error, "strerror", None) or error
+        named = remote.partition("/;")[0]  # what follows may be a token
         raise StepError(
-            f"no Spark server answers at {remote} ({reason}); start it with: make up"
+            f"no Spark server answers at {named} ({reason}); start it with: make up"
         ) from error
 
 

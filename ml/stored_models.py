@@ -41,7 +41,7 @@ MEASURES = ("expected_purchases", "recency")  # that a churn score of ranks is m
 
 def model_rows(findings: Findings, basis: Basis) -> Iterator[tuple]:
     """Rows of ml.lifetime_value_models: each model, fitted at each origin and to the end."""
-    chosen, reasons = findings.chosen, findings.reasons or {}
+    chosen, reasons = findings.chosen, findings.reasons
     for fits in (*(each.fits for each in findings.backtests), findings.final):
         is_final = fits is findings.final
         for name, fitted in fits.by_name.items():
@@ -111,7 +111,7 @@ def read_chosen(spark: SparkSession, fitted_on: date) -> Chosen:
 
 
 def read_clock(spark: SparkSession) -> Clock:
-    """The clock of the seasons if it is used, else the calendar."""
+    """The clock of the seasons if it is used, otherwise the calendar."""
     months = spark.table(INDEX).where("is_used").orderBy("month").collect()
     return Clock(tuple(row["index"] for row in months)) if months else CALENDAR
 

@@ -176,9 +176,10 @@ def replace_rows(
     as_of: date,
     fitted_on: date | None = None,
 ) -> None:
-    """Replaces the rows of an `ml` table; adds `run_id`, `as_of_date` and `fitted_on` to each row.
+    """Replaces the rows of an `ml` table.
 
-    The table has one or both of these days. `fitted_on` is `as_of` by default.
+    Each row gets `run_id`, and `as_of_date` and `fitted_on` if the table has them. `fitted_on` is
+    `as_of` by default.
     """
     describe(spark, table)
     days = {"as_of_date": F.lit(as_of), "fitted_on": F.lit(fitted_on or as_of)}

@@ -1,4 +1,7 @@
-"""Every PySpark step under plain `spark-submit`, as on a cluster, gives the server's tables."""
+"""Under plain `spark-submit`, as on a cluster, the PySpark steps give the server's tables.
+
+`load` reads a file of its own. `erase` is not tested here.
+"""
 
 import shutil
 import subprocess
@@ -10,6 +13,8 @@ import duckdb
 import pytest
 from conftest import ROOT, on_data
 
+from ml import cluster, lifetime_value
+
 # Cores, partitions and rows per batch differ from those of the server.
 OTHER_PARALLELISM = {
     "spark.master": "local[1]",
@@ -17,38 +22,13 @@ OTHER_PARALLELISM = {
     "spark.sql.files.maxPartitionBytes": "100k",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "700",
 }
-# The steps read these tables and fill the others.
-READ = (
-    "marts.customer_features",
-    "marts.segment_validation",
-    "intermediate.int_as_of_date",
-    "intermediate.int_backtest_histories",
-    "intermediate.int_backtest_origins",
-    "intermediate.int_backtest_outcomes",
-    "intermediate.int_backtest_spend",
-    "intermediate.int_cohort_purchases",
-    "intermediate.int_customer_categories",
-    "intermediate.int_customer_payment_methods",
-    "intermediate.int_customer_purchase_history",
-    "intermediate.int_refit_rules",
-)
-FILLED = (
-    "ml.cluster_selection",
-    "ml.cluster_dimensions",
-    "ml.cluster_centers",
-    "ml.customer_clusters",
-    "ml.lifetime_value",
-    "ml.lifetime_value_models",
-    "ml.model_evaluation",
-    "ml.seasonal_index",
-    "ml.churn_score_ranks",
-    "ml.purchase_forecast",
-)
+READ = tuple(dict.fromkeys((*cluster.READ, *lifetime_value.READ)))
+FILLED = (*cluster.TABLES, *lifetime_value.TABLES)
 
 
 @pytest.fixture
 def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
-    """Runs a script on a Spark of its own, with an empty metastore."""
+    """Runs scripts on a Spark of their own, whose metastore is empty at first."""
     java_home = subprocess.run(
         [sys.executable, "-m", "server", "find-java"],
         cwd=ROOT,
@@ -126,14 +106,14 @@ for step, *arguments in (
     def content(warehouse: Path, table: str) -> duckdb.DuckDBPyRelation:
         database, _, name = table.partition(".")
         rows = duckdb.read_parquet(f"{warehouse}/{database}.db/{name}/**/*.parquet")
-        # `basis` contains the version of the raw data, which differs from load to load.
+        # `basis` includes a property of stg_checked_transactions, which is empty and has none here.
         has_basis = name in ("cluster_selection", "lifetime_value_models")
         return rows.select("* exclude (basis)") if has_basis else rows
 
     here, there = tmp_path / "warehouse", Path(server["STATE_DIR"]) / "warehouse"
     for table in (*FILLED, "raw.customers", "raw.transactions", "truth.customers"):
         found, expected = content(here, table), content(there, table)
-        # Without this score the table is empty.
+        # This table is empty unless the score with recency was chosen.
         assert len(found) > 0 or table == "ml.churn_score_ranks", table
         assert len(found) == len(expected), table
         assert len(found.except_(expected)) == 0, table
