@@ -54,7 +54,7 @@ LAST_RUN = $(STEP) -m server.last_run
 PARSED := $(or $(DBT_TARGET_PATH),target)/partial_parse.msgpack
 
 # One lock covers all steps of an environment, because two runs would build the same tables. Two steps run at a time; with
-# -j N, N steps do.
+# -j N, where N is 2 or more, N steps do.
 LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
@@ -142,7 +142,7 @@ summary:
 recorded:
 	@$(LAST_RUN) record
 
-forgotten:  ## completes an erasure that stopped halfway: drops old builds, stored failures and logs
+forgotten: up  ## completes an erasure that stopped halfway: drops old builds, stored failures and logs
 	@$(DBT) --quiet run-operation drop_earlier_builds
 	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) forget
 

@@ -12,6 +12,8 @@ import shutil
 import sys
 from collections.abc import Callable
 
+from pyhive.exc import OperationalError
+
 from ml.environment import PREFIX, in_environment
 from server import history, spark_server
 from server.environment import EVENTS, HISTORY_PORT, PORTS, SPARK_HOME, STATE, ServerError
@@ -34,6 +36,7 @@ def servers() -> None:
     pid = SERVER.running_pid()
     if not pid:
         raise ServerError("the Spark server is not running; start it with: make up")
+    spark_server.check_ports(pid)
     if not spark_server.answers():
         raise ServerError(
             f"the Spark server (process {pid}) does not answer; see {SERVER.log_file}"
@@ -48,10 +51,7 @@ def servers() -> None:
 
 def loads() -> list[str]:
     """Returns a line for each of the last loads, or one line if there is none."""
-    # Imported here, because it takes a second and the other commands do without.
-    from pyhive import hive
-
-    with hive.connect("localhost", int(PORTS["THRIFT_PORT"]), username="status") as connection:
+    with spark_server.connect() as connection:
         cursor = connection.cursor()
         try:
             cursor.execute(
@@ -59,8 +59,10 @@ def loads() -> list[str]:
                 "lines, rejected_lines, first_ordered_on, last_ordered_on "
                 f"from {in_environment('staging.stg_loads')} order by loaded_at desc limit 5"
             )
-        except hive.OperationalError:
-            return ["no data yet; build them with: make run"]
+        except OperationalError as error:
+            if "TABLE_OR_VIEW_NOT_FOUND" in str(error):
+                return ["no data yet; build them with: make run"]
+            raise ServerError(f"the loads cannot be read; see {SERVER.log_file}") from error
         return [
             f"loaded {at} UTC, {ago(days)}: {lines:,} lines, {rejected:,} rejected, "
             + (f"orders from {first} to {last}" if first else "no usable line")
@@ -91,7 +93,8 @@ def sql() -> None:
 def forget() -> None:
     """Removes the event logs, whose queries may name customers, and restarts the server."""
     down()
-    shutil.rmtree(EVENTS, ignore_errors=True)
+    if EVENTS.exists():
+        shutil.rmtree(EVENTS)
     spark_server.start()
 
 

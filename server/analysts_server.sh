@@ -32,12 +32,13 @@ java=${JAVA_HOME:+$JAVA_HOME/bin/java}
 java=$(realpath "${java:-$(command -v java || true)}" 2>/dev/null) || fail "no Java: set JAVA_HOME, or install a JDK"
 java_home=${java%/bin/java}
 spark_home=$(echo "$root"/.venv/lib/python*/site-packages/pyspark)
+[[ -d $spark_home ]] || fail "Spark is not installed in $root/.venv: run make setup there"
 
 visible=(--ro-bind /usr /usr --proc /proc --dev /dev --size 4294967296 --tmpfs /tmp)
 for link in /bin /sbin /lib /lib64; do
     [[ ! -L $link ]] || visible+=(--symlink "$(readlink "$link")" "$link")
 done
-# Java needs these files of /etc: how to find machines by name, which certificates to trust, its own settings.
+# Spark, Java, and the files of /etc that Java needs: how to find machines by name, which certificates to trust, its own settings.
 for path in "$spark_home" "$java_home" /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/java-*; do
     visible+=(--ro-bind-try "$path" "$path")
 done
@@ -64,9 +65,12 @@ spark.hadoop.hive.hmshandler.retry.interval  10ms
 SETTINGS
 }
 
+host=$(setting 'spark\.hadoop\.hive\.server2\.thrift\.bind\.host')
+port=$(setting 'spark\.hadoop\.hive\.server2\.thrift\.port')
+[[ -n $host && -n $port ]] || fail "$settings must set spark.hadoop.hive.server2.thrift.bind.host and .port"
 # A network of its own, without this machine's loopback, where the build's server listens.
 exec pasta --foreground --quiet --config-net --no-map-gw --udp-ports none --udp-ns none \
-    --tcp-ports "$(setting 'spark\.hadoop\.hive\.server2\.thrift\.bind\.host')/$(setting 'spark\.hadoop\.hive\.server2\.thrift\.port')" \
+    --tcp-ports "$host/$port" \
     --tcp-ns "${LOCAL_PORTS:-none}" -- \
     bwrap "${visible[@]}" \
     --ro-bind-data 3 /run/analysts.conf \

@@ -1,7 +1,4 @@
-"""The environment variables of the server, with their defaults, and the error of this package.
-
-Most other modules of the package import it.
-"""
+"""Paths and ports of the server, the check of a port, and the error of this package."""
 
 import errno
 import os

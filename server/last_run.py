@@ -25,17 +25,17 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from ml.environment import PREFIX
+from ml.environment import NAME, PREFIX
 from ml.loading import raw_tables
 from ml.loading.files import is_remote
 from ml.loading.inputs import Inputs, read_inputs
 from ml.loading.rows import without_ansi
 from ml.session import StepError, log, run, start
-from reports.project import ROOT, TARGET, read_manifest, run_dbt
-from server.environment import STATE
+from reports.project import TARGET, read_manifest, run_dbt
+from server.environment import ROOT, STATE
 
 # Each environment has a record.
-RECORD = STATE / f"last-run-{PREFIX}".rstrip("-_")
+RECORD = STATE / (f"last-run-{NAME}" if NAME else "last-run")
 STATE_FILE = RECORD / "state.json"
 BEGUN = STATE / f"{RECORD.name}.begun"  # the state of the files when this run began
 PARAMETERS = ("N_CUSTOMERS", "SEED", "AS_OF_DATE", "REPLACE_LOADED")

@@ -1,8 +1,8 @@
-"""Puts the packages that `spark.jars.packages` names on the class path of the server.
+"""Finds the jars of the packages that `spark.jars.packages` names, for the server's class path.
 
 Spark loads such packages by a class loader of its own, and Hive's Thrift server closes it when the
-first session ends: no class of a package is found after that. The class path stays open. Spark's
-own jars come first on it, and win.
+first session ends: no further class of a package is found after that. The class path stays open.
+Spark's own jars come first on it, and win.
 """
 
 import os
@@ -23,7 +23,7 @@ def jars_of_packages(settings: Mapping[str, str], java_home: str) -> list[str]:
     """
     if not settings.get("spark.jars.packages"):
         return []
-    print(f"Fetching {settings['spark.jars.packages']}", flush=True)
+    print(f"Looking for {settings['spark.jars.packages']}", flush=True)
     with NamedTemporaryFile("w", suffix=".conf") as file:  # settings may have passwords
         own = {name: value for name, value in settings.items() if name.startswith("spark.jars")}
         own |= {"spark.master": "local[1]", "spark.ui.enabled": "false"}
@@ -44,8 +44,9 @@ def jars_of_packages(settings: Mapping[str, str], java_home: str) -> list[str]:
             for line in (done.stdout + done.stderr).splitlines()
             if "#" in line and ("not found" in line or "download failed" in line)
         ]
+        last_line = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
         raise ServerError(
             f"spark.jars.packages {settings['spark.jars.packages']} cannot be fetched: "
-            f"{reasons[0] if reasons else done.stderr.strip().splitlines()[-1]}"
+            f"{reasons[0] if reasons else last_line}"
         )
     return [jar.removeprefix("file://") for jar in done.stdout.split()[-1].split(",")]

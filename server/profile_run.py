@@ -5,8 +5,7 @@
 Unlike the history server, it sums jobs by step, and separates the time of jobs from that of
 planning and of clients. The report begins at the last step `generate` or `load` in the log, or at
 the start of the server. So a run without these steps appears together with the runs before it. The
-event log may be
-that of a running server, or of one that was killed.
+event log may be that of a running server, or of a server that was killed.
 """
 
 import sys
@@ -45,7 +44,7 @@ def read(files: list[str]) -> duckdb.DuckDBPyConnection:
 
 
 def short(number: float | None) -> str:
-    """Returns a number of rows or bytes from 1,000 on with one decimal and a unit, as in 12.3M."""
+    """Returns a number of rows or bytes as text; from 1,000 on with a unit, as in 12.3M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         # 999,950 is rounded to the next unit.
         if number and number >= 0.99995 * size:

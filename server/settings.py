@@ -41,9 +41,9 @@ def machine_settings() -> dict[str, object]:
 
 
 def write_settings() -> Path:
-    """Writes all settings and returns the file; of a repeated setting, Spark takes the last.
+    """Writes all settings and returns the file.
 
-    The user's own file SPARK_SETTINGS comes last, so it wins over everything before it.
+    Spark takes the last of repeated settings, so the user's own file SPARK_SETTINGS wins.
     """
     lines = (f"{name} {value}" for name, value in machine_settings().items())
     texts = [DEFAULTS.read_text(), *lines]
@@ -58,13 +58,13 @@ def write_settings() -> Path:
 
 
 def written_settings() -> dict[str, str]:
-    """Returns the settings of the server that runs; its environment may differ from ours."""
+    """Returns the settings of the server that was started last; ours may differ from them."""
     setting = r"(?m)^[ \t]*(spark\.[^\s=:]+)[ \t=:]+(\S.*?)[ \t]*$"
     return dict(re.findall(setting, WRITTEN.read_text()))
 
 
 def connect_token() -> str:
-    """Returns the secret of Connect clients; the first call makes it, readable by its owner."""
+    """Returns the secret of Connect clients; the first call makes it, for its owner only."""
     # The file is empty when the call that made it was killed at that moment.
     if not (TOKEN_FILE.exists() and TOKEN_FILE.read_text()):
         TOKEN_FILE.touch(mode=0o600)

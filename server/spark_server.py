@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sys
+from pathlib import Path
 
 from pyhive import hive
 
@@ -23,11 +24,8 @@ KEPT_EVENT_LOGS = 20
 def start() -> None:
     """Starts the server, unless it runs, and returns when both of its ports answer."""
     pid = SERVER.running_pid()
-    if pid and not runs_on_these_ports(pid):
-        raise ServerError(
-            f"the Spark server of {STATE} runs on other ports; set THRIFT_PORT and CONNECT_PORT to "
-            "its ports, or stop it first with: make down"
-        )
+    if pid:
+        check_ports(pid)
     if pid and answers():
         print(f"Spark server is up: {addresses()}")
         return
@@ -35,16 +33,21 @@ def start() -> None:
     for name, port in PORTS.items():
         check_port(name, port)
     prepare_state()
-    SERVER.start(server_command(), server_environment(), answers)
+    settings = write_settings()
+    SERVER.start(server_command(settings), server_environment(), answers)
     remove_leftovers()
     print(f"Spark server started: {addresses()}")
 
 
-def runs_on_these_ports(pid: int) -> bool:
-    """Returns whether this server was started with our THRIFT_PORT and CONNECT_PORT."""
+def check_ports(pid: int) -> None:
+    """Raises ServerError when the server was started with another THRIFT_PORT or CONNECT_PORT."""
     thrift_port = f"hive.server2.thrift.port={PORTS['THRIFT_PORT']}"
     connect_port = written_settings().get("spark.connect.grpc.binding.port")
-    return thrift_port in command_line(pid).split() and connect_port == PORTS["CONNECT_PORT"]
+    if thrift_port not in command_line(pid).split() or connect_port != PORTS["CONNECT_PORT"]:
+        raise ServerError(
+            f"the Spark server of {STATE} runs on other ports; set THRIFT_PORT and CONNECT_PORT to "
+            "its ports, or stop it first with: make down"
+        )
 
 
 def addresses() -> str:
@@ -92,8 +95,8 @@ def prepare_state() -> None:
         shutil.rmtree(log)
 
 
-def server_command() -> list[str]:
-    """Returns the command that starts the server, after writing its settings."""
+def server_command(settings: Path) -> list[str]:
+    """Returns the command that starts the server with these settings."""
     thrift_settings = {
         "hive.server2.thrift.bind.host": "127.0.0.1",
         "hive.server2.thrift.port": PORTS["THRIFT_PORT"],
@@ -103,7 +106,7 @@ def server_command() -> list[str]:
         "hive.server2.idle.session.timeout": "1h",
     }
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--class", SERVER.main_class]
-    command += ["--name", "customer-behavior", "--properties-file", str(write_settings())]
+    command += ["--name", "customer-behavior", "--properties-file", str(settings)]
     command += ["spark-internal"]
     for name, value in thrift_settings.items():
         command += ["--hiveconf", f"{name}={value}"]
@@ -111,7 +114,7 @@ def server_command() -> list[str]:
 
 
 def server_environment() -> dict[str, str]:
-    """Returns the environment of the server's process; call `write_settings` first."""
+    """Returns the environment of the server's process."""
     java_home = find_java()
     jars = jars_of_packages(written_settings(), java_home)
     environment = os.environ | {

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS, ROOT
+from conftest import PARAMETERS, ROOT, free_ports
 
-from ml.session import StepError
+from ml.session import StepError, check_server
 from server import memory
 from server.environment import ServerError
 from server.java import find_java
 from server.packages import jars_of_packages
 from server.parameters import check
 from server.settings import written_settings
-from server.spark_server import runs_on_these_ports
+from server.spark_server import check_ports
 
 GIBIBYTE = 2**30
 # A word of each step's command, in the order of the flow.
@@ -139,6 +139,13 @@ def test_a_setting_ends_with_its_line(tmp_path: Path, monkeypatch: pytest.Monkey
     assert written_settings() == {"spark.master": "local[4]", "spark.ui.port": "4040"}
 
 
+def test_an_error_does_not_show_a_token():
+    remote = f"sc://localhost:{free_ports(1)[0]}/;token=secret"
+    with pytest.raises(StepError, match="no Spark server answers at sc://localhost:") as error:
+        check_server(remote)
+    assert "secret" not in str(error.value)
+
+
 def test_a_load_needs_files():
     with pytest.raises(StepError, match="make load needs files to load"):
         check({"N_CUSTOMERS": "1", "SEED": "1", "BEGIN": "added"})
@@ -156,8 +163,11 @@ def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.Monk
         for thrift_port, connect_port in (("10000", "15002"), ("10001", "15002"), ("10000", "1")):
             ports = {"THRIFT_PORT": thrift_port, "CONNECT_PORT": connect_port}
             monkeypatch.setattr("server.spark_server.PORTS", ports)
-            same = (thrift_port, connect_port) == ("10000", "15002")
-            assert runs_on_these_ports(it.pid) == same
+            if (thrift_port, connect_port) == ("10000", "15002"):
+                check_ports(it.pid)
+                continue
+            with pytest.raises(ServerError, match="runs on other ports"):
+                check_ports(it.pid)
         it.kill()
 
 
