@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from ml.environment import in_environment
 from reports.query import Row
 
-# A list has at most this many customers. No campaign writes to more at once, and the driver holds
-# all lists in memory.
+# A list has at most this many customers. No campaign writes to more at once, and this process
+# holds all lists in memory.
 LIST_LENGTH = 100_000
 
 

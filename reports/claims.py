@@ -8,14 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from types import SimpleNamespace
 
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
 from reports.numbers import Number
-from reports.project import PROJECT
+from reports.project import MINIMUM_SAMPLE, WINDOW_DAYS
 from reports.query import Row
-
-WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
-# With fewer customers or orders the page reports no shares: they would be chance.
-MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
 
 HEADLINE = {
     "net_revenue": "Net revenue",
@@ -112,15 +108,12 @@ def has_gaps(rows: Sequence[Row]) -> bool:
 def uncompared(metrics: Mapping[str, Row], days: int) -> list[str]:
     """Returns the headline metrics that have no comparison although the others have one.
 
-    New and returning customers are known only by comparison with the time before the window.
+    New and returning customers are known only by comparison with the time before the window. So
+    their earlier values need a third window, before the other two.
     """
     if metrics["net_revenue"].previous_value.value is None or days >= 3 * WINDOW_DAYS:
         return []
-    return [
-        HEADLINE[metric]
-        for metric in ("new_customers", "retention_rate")
-        if metrics[metric].previous_value.value is None
-    ]
+    return [HEADLINE["new_customers"], HEADLINE["retention_rate"]]
 
 
 # --- customers --------------------------------------------------------------------------

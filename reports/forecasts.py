@@ -1,19 +1,18 @@
 """What the section "What will happen" shows: the next twelve months, and how such forecasts did."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
 from statistics import fmean
 from types import SimpleNamespace
 
 from ml.environment import in_environment
 from reports.numbers import Number
-from reports.project import PROJECT
+from reports.project import HOLDOUT_DAYS
 from reports.query import Row
 
 RISKS = ("high", "medium", "low")
 ACCURACY = in_environment("marts.forecast_accuracy")
-HOLDOUT_DAYS = PROJECT["vars"]["holdout_days"]
-# Forecasts that repeat what an earlier period brought, and that period.
+# The simple forecasts by name, each with the period that it repeats.
 SIMPLE_FORECASTS = {
     "last_days_again": f"the last {HOLDOUT_DAYS} days",
     "same_days_last_year": "the same days a year earlier",
@@ -57,7 +56,7 @@ def used_model(models: Iterable[Row]) -> str | None:
 
 
 def kept_since(tables: SimpleNamespace) -> str | None:
-    """Returns the day of the last fit; None when it is the as-of date, or there is no fit.
+    """Returns the day of the last fit in words; None when it is the as-of date, or there is no fit.
 
     The holdout that the models are evaluated on ends on this day.
     """
@@ -111,21 +110,23 @@ def compare(rows: Sequence[Row], model: str | None) -> Row | None:
     own = errors(rows, model)
     if model is None or not own:
         return None
-    found = [
-        Row(
-            repeated=repeated,
-            simple_error=mean_error(others, own, simple, model),
-            error=mean_error(own, others, model, simple),
-            backtests=number_of_backtests(own, others, model, simple),
-        )
-        for simple, repeated in SIMPLE_FORECASTS.items()
-        if (others := errors(rows, simple)).keys() & own.keys()
-    ]
+    found = []
+    for simple, repeated in SIMPLE_FORECASTS.items():
+        others = errors(rows, simple)
+        if origins := own.keys() & others.keys():
+            found.append(
+                Row(
+                    repeated=repeated,
+                    simple_error=mean_error(others, origins, simple, model),
+                    error=mean_error(own, origins, model, simple),
+                    backtests=number_of_backtests(origins, model, simple),
+                )
+            )
     if not found:
         return Row(
             repeated=None,
-            error=mean_error(own, own, model, model),
-            backtests=number_of_backtests(own, own, model, model),
+            error=mean_error(own, own.keys(), model, model),
+            backtests=number_of_backtests(own.keys(), model, model),
         )
     return min(found, key=lambda row: row.simple_error.amount - row.error.amount)
 
@@ -151,17 +152,17 @@ def condition(model: str, other: str) -> str:
     return f"{own} and origin_on in ({others})"
 
 
-def mean_error(own: Errors, others: Errors, model: str, other: str) -> Number:
-    """Returns the mean absolute error of a forecast where the other one exists too."""
-    mean = fmean(abs(own[origin]) for origin in own.keys() & others.keys())
+def mean_error(own: Errors, origins: Set[date], model: str, other: str) -> Number:
+    """Returns the mean absolute error of a forecast at the origins that have the other one too."""
+    mean = fmean(abs(own[origin]) for origin in origins)
     query = f"select avg(abs(error_rate)) from {ACCURACY} {condition(model, other)}"
     return Number(mean, "rate", query, ACCURACY)
 
 
-def number_of_backtests(own: Errors, others: Errors, model: str, other: str) -> Number:
+def number_of_backtests(origins: Set[date], model: str, other: str) -> Number:
     """Returns the number of origins that have both forecasts."""
     query = f"select count(error_rate) from {ACCURACY} {condition(model, other)}"
-    return Number(len(own.keys() & others.keys()), "count", query, ACCURACY)
+    return Number(len(origins), "count", query, ACCURACY)
 
 
 # --- seasons ----------------------------------------------------------------------------

@@ -88,7 +88,7 @@ class Number:
         return Markup("{} {}").format(self, " ".join(filter(None, parts)))
 
     def size(self) -> "Number":
-        """The number without its sign, for `up by` and `down by`."""
+        """The rate without its sign, as in `up 3.0%` or `3.0% too high`."""
         query = f"select abs(({self.query}))"
         return replace(self, value=abs(self.amount), query=query, unit="rate")
 

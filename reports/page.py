@@ -5,12 +5,19 @@ from datetime import date
 from types import SimpleNamespace
 
 from ml.environment import in_environment
-from ml.session import FEWEST_BUYERS, FEWEST_DAYS
+from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
 from reports import charts, claims
 from reports.audiences import LIST_LENGTH
-from reports.forecasts import HOLDOUT_DAYS, SIMPLE_FORECASTS, of_last_origin, outlook
+from reports.forecasts import SIMPLE_FORECASTS, of_last_origin, outlook
 from reports.numbers import Number, lineage
-from reports.project import PROJECT, TEMPLATES
+from reports.project import (
+    HOLDOUT_DAYS,
+    MINIMUM_SAMPLE,
+    PROJECT,
+    ROW_JUMP,
+    TEMPLATES,
+    WINDOW_DAYS,
+)
 from reports.query import QUERIES, Row
 
 SECTIONS = {
@@ -31,9 +38,9 @@ MONTHS_BEFORE_FORECAST = 24
 # Constants and functions of the template.
 SETTINGS = {
     "sections": SECTIONS,
-    "window_days": claims.WINDOW_DAYS,
+    "window_days": WINDOW_DAYS,
     "holdout_days": HOLDOUT_DAYS,
-    "minimum_sample": claims.MINIMUM_SAMPLE,
+    "minimum_sample": MINIMUM_SAMPLE,
     "few_buyers": FEWEST_BUYERS,
     "few_days": FEWEST_DAYS,
     "most_bars": MOST_BARS,
@@ -43,7 +50,7 @@ SETTINGS = {
     "most_compared": PROJECT["vars"]["affinity_categories"],
     "most_rows": {name: query.limit for name, query in QUERIES.items()},
     "list_length": LIST_LENGTH,
-    "row_jump": round(100 * PROJECT["vars"]["row_jump"]),
+    "row_jump": round(100 * ROW_JUMP),
     "unknown": UNKNOWN,
     "charts": charts,
     "claims": claims,
@@ -53,7 +60,10 @@ SETTINGS = {
 
 
 def render(tables: SimpleNamespace, audiences: Mapping[int, str]) -> str:
-    """Renders the page as HTML; `audiences` names the file of a recommendation by its priority."""
+    """Renders the page as HTML; `audiences` names the files of recommendations by priority.
+
+    A prepared value replaces the rows of the same name.
+    """
     context = vars(tables) | single_rows(tables)
     context |= happened(tables) | customers(tables) | purchases(tables)
     context |= outlook(tables) | trust(tables)
@@ -81,7 +91,7 @@ def happened(tables: SimpleNamespace) -> dict[str, object]:
     return {
         "metrics": metrics,
         "headline": claims.headline(metrics),
-        "begins_late": days < 2 * claims.WINDOW_DAYS,
+        "begins_late": days < 2 * WINDOW_DAYS,
         "uncompared": claims.uncompared(metrics, days),
         "months": tables.months[-MOST_MONTHS:],
         "month_is_over": claims.month_is_over(tables.as_of[0].as_of_date.value),

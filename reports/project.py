@@ -14,8 +14,13 @@ from ml.session import StepError
 
 ROOT = Path(__file__).resolve().parent.parent
 # dbt's target folder, which the site is written into.
-TARGET = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target")
+TARGET = ROOT / (os.environ.get("DBT_TARGET_PATH") or "target")
 PROJECT = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
+WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
+HOLDOUT_DAYS: int = PROJECT["vars"]["holdout_days"]
+# With fewer customers or orders, no shares are reported: they would be chance.
+MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
+ROW_JUMP: float = PROJECT["vars"]["row_jump"]
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(ROOT / "reports" / "templates"),
@@ -38,7 +43,7 @@ def run_dbt(*arguments: str) -> str:
 
 
 def read_manifest() -> dict:
-    """Reads dbt's manifest; dbt wrote it with the tables, or writes it now.
+    """Reads the manifest of dbt's last build; without one of this environment, dbt writes it now.
 
     Raises StepError when dbt builds another environment.
     """

@@ -3,7 +3,7 @@
 A query selects named columns from one relation, and may filter, group, order and limit them. Its
 form is fixed, with one column per line. Each number on the page can therefore have a short query of
 its own: one expression, for one row. The unit of a column and the grain of a model come from dbt's
-manifest (`config.meta`); text, days and flags have their unit from the type of the column.
+manifest (`config.meta`); text, dates and flags have their unit from the type of the column.
 """
 
 import re
@@ -93,7 +93,7 @@ class Query:
             columns=columns,
             relation=parts["relation"],
             where=" ".join((parts["where"] or "").split()),
-            groups=tuple((parts["groups"] or "").split(", ")) if parts["groups"] else (),
+            groups=tuple(parts["groups"].split(", ")) if parts["groups"] else (),
             limit=int(parts["limit"]) if parts["limit"] else None,
         )
 

@@ -8,11 +8,7 @@ from decimal import Decimal
 from pyhive import hive
 
 from ml.environment import PREFIX, in_environment
-from reports.project import PROJECT
-
-WINDOW_DAYS: int = PROJECT["vars"]["window_days"]
-MINIMUM_SAMPLE: int = PROJECT["vars"]["minimum_sample"]
-ROW_JUMP: float = PROJECT["vars"]["row_jump"]
+from reports.project import MINIMUM_SAMPLE, ROW_JUMP, WINDOW_DAYS
 
 Row = tuple
 
@@ -23,8 +19,8 @@ def query(cursor: hive.Cursor, sql: str) -> list[Row]:
     return cursor.fetchall()
 
 
-def money(value: Decimal | float | None) -> str:
-    """Formats an amount of money, without its cents."""
+def whole(value: Decimal | float | None) -> str:
+    """Formats an amount or a count without decimals."""
     return "-" if value is None else f"{value:z,.0f}"
 
 
@@ -70,12 +66,12 @@ def headline(cursor: hive.Cursor) -> str:
     value, previous = metrics(cursor)
     known = (
         f"{counted(value['customers'], 'customer')}, "
-        f"{money(value['lifetime_net_revenue'])} net revenue"
+        f"{whole(value['lifetime_net_revenue'])} net revenue"
     )
     retained = value["retention_rate"]
     lines = [
         f"As of {as_of_date}: {known if value['customers'] else 'no line names a customer'}.",
-        f"Last {WINDOW_DAYS} days: {money(value['net_revenue'])} net revenue"
+        f"Last {WINDOW_DAYS} days: {whole(value['net_revenue'])} net revenue"
         f"{trend(value['net_revenue'], previous['net_revenue'])}, "
         + counted(value["active_customers"], "active customer")
         + ("." if retained is None else f", {percent(retained)} retained."),
@@ -83,7 +79,7 @@ def headline(cursor: hive.Cursor) -> str:
     ]
     if value["high_risk_customers"] is not None:
         at_risk = counted(value["high_risk_customers"], "customer")
-        at_stake = money(value["revenue_at_stake"])
+        at_stake = whole(value["revenue_at_stake"])
         lines.append(f"At high risk of churn: {at_risk}, {at_stake} at stake.")
     return "\n".join(filter(None, lines))
 
@@ -132,7 +128,7 @@ def segments(cursor: hive.Cursor) -> str:
     if not rows:
         return "  No segments: no line names a customer."
     cells = [
-        (segment, money(customers), percent(share), money(revenue), percent(revenue_share))
+        (segment, whole(customers), percent(share), whole(revenue), percent(revenue_share))
         for segment, customers, share, revenue, revenue_share in rows
     ]
     cells.insert(0, ("Segment", "customers", "share", "revenue", "share"))
@@ -151,7 +147,7 @@ def personas(cursor: hive.Cursor) -> str:
     if not rows:
         return "  No personas: too few customers with a purchase."
     cells = [
-        (persona, money(customers), percent(share), description)
+        (persona, whole(customers), percent(share), description)
         for persona, customers, share, description in rows
     ]
     return table([("Persona", "customers", "share", "profile"), *cells], "<>><")
@@ -167,7 +163,7 @@ def data_quality(cursor: hive.Cursor) -> str:
     if not rows:
         ((lines,),) = query(cursor, "select count(*) from staging.stg_transactions")
         return "Every line of the source is in the marts." if lines else "The source has no lines."
-    left_out = ", ".join(f"{reason} {money(count)}" for reason, count, _ in rows)
+    left_out = ", ".join(f"{reason} {whole(count)}" for reason, count, _ in rows)
     return (
         f"Lines left out: {left_out}.\n"
         f"They are in {in_environment('staging.rejected_transactions')}, "
@@ -203,6 +199,7 @@ def text(cursor: hive.Cursor) -> str:
 
 
 def main() -> None:
+    """Prints the summary, and where to look next."""
     port = os.environ.get("THRIFT_PORT") or "10000"
     with hive.connect("localhost", int(port), username="summary") as connection:
         cursor = connection.cursor()

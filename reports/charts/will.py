@@ -124,7 +124,9 @@ def backtests(rows: Iterable[Row], width: int, label: str) -> str:
     data = []
     for row in rows:
         numbers = {name: getattr(row, name) for name in (*OF_MODEL, *SHAPES)}
-        known = {name: each.amount for name, each in numbers.items() if each and each.value}
+        known = {
+            name: each.amount for name, each in numbers.items() if each and each.value is not None
+        }
         data.append({"origin": row.origin_on.isoformat()} | known)
     day = "datetime(datum.value + 'T00:00')"
     labels = f"[timeFormat({day}, '%b'), timeFormat({day}, '%Y')]"
