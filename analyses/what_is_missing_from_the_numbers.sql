@@ -1,8 +1,8 @@
 -- Which lines of the source are missing from the marts, and what is their amount?
 --
--- Read: the lines themselves are in staging.rejected_transactions, except those of after_as_of_date:
--- these are usable, but later than the as-of date.
--- Beware: only visible errors are counted, not a wrong price or a missing day of sales.
+-- Read: staging.rejected_transactions has the lines themselves, except those of after_as_of_date.
+-- Beware: not every reason is an error. Superseded and deleted lines are left out on purpose. A line
+-- without a readable amount counts as 0. A wrong price or a missing day of sales is not visible here.
 
 with reasons as (
     select * from {{ ref('data_quality') }}

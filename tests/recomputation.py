@@ -193,7 +193,7 @@ def scored(days: str) -> str:
                 count(*) over (partition by day) as n,
                 rank() over (partition by day order by recency_days) - 1 as better,
                 rank() over (partition by day order by monetary) - 1 as poorer,
-                -- Not a filter: beside another window, DuckDB takes minutes for a million rows with it.
+                -- Not a filter: beside another window, DuckDB takes minutes for a million rows.
                 count(case when frequency > 1 then 1 end) over (partition by day) as repeat_buyers,
                 rank() over (partition by day, frequency > 1 order by frequency) - 1 as rarer,
                 count(*) over (partition by day, frequency) as tied

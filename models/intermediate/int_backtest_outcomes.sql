@@ -9,8 +9,7 @@ cohort_purchases as (
     select * from {{ ref('int_cohort_purchases') }}
 ),
 
--- The origins, and two more days for each: one holdout and 365 days earlier. The two simple forecasts
--- repeat the purchases after these days.
+-- The days that forecasts start from. ml/backtests.py has the same 365 days.
 starts as (
     select origin_on as known_on from origins
     union

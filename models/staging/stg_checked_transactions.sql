@@ -37,7 +37,7 @@ transactions as (
     from raw_transactions
 ),
 
--- The versions that earlier runs have accepted, of the ids of new lines.
+-- For each id of a new line, the versions that earlier runs have accepted.
 accepted_versions as (
     {% if is_incremental() %}
         select

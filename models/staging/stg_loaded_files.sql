@@ -1,4 +1,4 @@
-{# People look here for the file behind a line or a load. #}
+{# A view, because no model reads it: people look here for the file behind a line or a load. #}
 {{ config(materialized='view') }}
 
 with loads as (
@@ -43,7 +43,7 @@ final as (
     left join counted_files on loads.file_number = counted_files.file_number
     where
         loads.section = 'transactions'
-        -- Not the files whose lines are still to be built.
+        -- Leaves out files whose lines the models have not built yet.
         and (loads.rows = 0 or counted_files.file_number is not null)
 )
 

@@ -37,7 +37,7 @@ broken_line_warning as (
             min(left(get_json_object(unparsed_values, '$.line'), 60)),
             '".'
         ) as finding,
-        'Correct the quotes and separators in the file; staging.rejected_transactions has the lines.'
+        'Correct the quotes and separators in the file; rejected_transactions has the lines.'
             as advice
     from rejected_lines
     where reason = 'broken_line'
@@ -72,7 +72,7 @@ sentinel_date_warning as (
             ),
             '.'
         ) as finding,
-        'Correct the dates in the source; staging.rejected_transactions has the lines.' as advice
+        'Correct the dates in the source; rejected_transactions has the lines.' as advice
     from sentinel_days
     having count(*) > 0
 ),

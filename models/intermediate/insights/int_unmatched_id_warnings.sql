@@ -9,7 +9,6 @@ with customers as (
     select * from {{ ref('int_customers') }}
 ),
 
--- Ids with an equal key are the same whole number or the same word, written in different ways.
 ids as (
     select
         customer_id,

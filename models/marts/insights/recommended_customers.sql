@@ -10,7 +10,7 @@ recommendations as (
     select * from {{ ref('recommendations') }}
 ),
 
--- Rows are sorted before they get a text.
+-- The text is added after the sort, so that the sort moves narrower rows.
 listed as (
     select /*+ broadcast(audiences), broadcast(recommendations) */
         recommendations.priority,
