@@ -8,6 +8,7 @@ to the engine as data because the engine logs the text of queries.
 raw.loads still lists the files as loaded, so `make load` does not load the customer's lines again.
 """
 
+import argparse
 import os
 
 from pyspark.sql import DataFrame, SparkSession
@@ -84,6 +85,7 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
 
 def main() -> None:
     """Erases the customer that the environment names."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     customer_id = os.environ.get("CUSTOMER_ID")
     if not customer_id:
         raise StepError("CUSTOMER_ID is not set; as in: CUSTOMER_ID=C0000000042 make erase")

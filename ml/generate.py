@@ -9,7 +9,7 @@ distributed time at which the customer leaves for good (Schmittlein, Morrison an
 "Counting your customers"). Habits of weekday and hour place each purchase inside its week; the
 seasons of the year thin the process out (Lewis and Shedler 1979, "Simulation of nonhomogeneous
 Poisson processes by thinning"). Orders have lines, some lines come back, guests buy too, and a
-known number of dirty rows is planted. The simulation runs on for a year after the last raw row, so
+known number of dirty rows is planted. Customers go on buying for a year after the raw data end, so
 that `truth.customers` knows what each customer does next.
 
 Each draw is a hash of (seed, purpose, ids). So the same seed gives the same rows for any split of
@@ -34,6 +34,7 @@ from ml.generation.dirty_rows import defect_carriers
 from ml.generation.draws import Draws
 from ml.generation.profiles import customers_and_guests
 from ml.generation.raw_tables import raw_customers, raw_transactions
+from ml.loading import raw_tables
 from ml.session import StepError, log, run, start, whole_number
 
 MOST_CUSTOMERS = 10**10 - 1  # a customer_id has ten digits
@@ -77,14 +78,14 @@ def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
             "raw.transactions",
             raw_transactions(people, guests, carriers, draw),
             tables.TRANSACTIONS_COLUMNS,
-            "One row per purchased or returned line, as loaded.",
+            raw_tables.TRANSACTIONS_COMMENT,
             tables.TRANSACTIONS_PARTITION,
         ),
         Output(
             "raw.customers",
             raw_customers(people, draw),
             tables.CUSTOMERS_COLUMNS,
-            "One row per customer, as loaded.",
+            raw_tables.CUSTOMERS_COMMENT,
         ),
         # Last: as long as raw.transactions holds loaded lines, their files are listed.
         Output(

@@ -75,6 +75,8 @@ def append(
         load_first(spark, inputs, loaded_at)
         return
     raw_tables.check_can_add(spark)
+    if inputs.customers:
+        raw_tables.check_can_add_customers(spark)
     known = ledger.settle(spark)
     # Later than every earlier load, even if the clock has gone back: the models check only lines
     # with a later time.
@@ -185,12 +187,13 @@ def main() -> None:
     inputs = read_inputs(
         arguments.transactions, arguments.customers, arguments.mapping, arguments.replace_orders
     )
+    if arguments.append:
+        check_only_files(inputs)
     spark = start("load")
     without_ansi(spark)
     raw_tables.finish_replacements(spark)
     loaded_at = datetime.now(UTC).replace(microsecond=0)
     if arguments.append:
-        check_only_files(inputs)
         append(spark, inputs, loaded_at, replace_changed=arguments.replace_changed)
     else:
         replace(spark, inputs, loaded_at)

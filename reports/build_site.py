@@ -7,6 +7,7 @@ needs no other file, `audiences/*.csv`, and under `lineage/` dbt's documentation
 columns. The site is built in another folder, and replaces the old one once it is complete.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def build(spark: SparkSession, folder: Path) -> None:
 
 def main() -> None:
     """Replaces the old site with a new one."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     site, new_site = TARGET / "site", TARGET / "site.new"
     shutil.rmtree(new_site, ignore_errors=True)
     build(start("insight site"), new_site)

@@ -182,6 +182,13 @@ def test_open_quote_before_the_amount_breaks_only_its_line(tmp_path: Path):
     assert (rows, broken) == ([("c", "2024-01-03", "", "3")], lines[:2])
 
 
+def test_a_line_with_a_field_that_is_too_long_breaks_only_itself(tmp_path: Path):
+    long = "a," + "x" * 3 * 2**20
+    _, rows, broken = read(tmp_path, f"{HEADER}{long}\nb,2024-01-02,2,y\n")
+    assert rows == [("b", "2024-01-02", "2", "y")]
+    assert broken == [long]
+
+
 def test_line_break_in_the_first_field_stays_in_it(tmp_path: Path):
     _, rows, broken = read(tmp_path, HEADER + '"a, ""b"",\nc",2024-01-01,1,x\nd,2024-01-02,2,y\n')
     assert (rows, broken) == (

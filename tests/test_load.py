@@ -19,11 +19,12 @@ from pyspark.sql import functions as F
 from ml import load, tables
 from ml.loading import raw_tables
 from ml.loading.expressions import check_expression
-from ml.loading.files import locate
+from ml.loading.files import find_files, locate
 from ml.loading.formats import Format
 from ml.loading.inputs import Inputs, fingerprint
 from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.loading.number_formats import number_evidence, plain_number, recognized_number_format
+from ml.loading.parquet_files import stage_parquet
 from ml.loading.rows import customers, one_per_customer, transactions, without_ansi
 from ml.loading.sources import read_source, staging
 from ml.loading.time_patterns import READ_LETTERS
@@ -399,6 +400,15 @@ def test_times_in_nanoseconds_are_read(spark, tmp_path):
         "2026-01-31 09:30:00.123456",
         None,
     ]
+
+
+def test_a_damaged_file_with_times_in_nanoseconds_is_named(tmp_path):
+    path = tmp_path / "orders.parquet"
+    pd.DataFrame({"ordered_at": pd.date_range("2026-01-01", periods=1000)}).to_parquet(path)
+    path.write_bytes(path.read_bytes()[:50] + bytes(500) + path.read_bytes()[550:])
+    staged = tmp_path / "staged"
+    with pytest.raises(StepError, match=r"orders\.parquet cannot be read: "):
+        stage_parquet(find_files(str(path)).files, staged)
 
 
 @pytest.mark.parametrize("name", ["o [1]", "o {Q1}", "a*b?", "50%41 #1", "12:30", "a b"])

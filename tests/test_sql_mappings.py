@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT, shared_file
 from pyspark.sql import DataFrame, SparkSession
 
-from ml.loading.inputs import fingerprint
+from ml.loading.inputs import read_inputs
 from ml.loading.mapping import read_mapping
 from ml.loading.queries import read_query
-from ml.loading.query_rows import read_rows, table_name
+from ml.loading.query_rows import read_rows, table_of_file
 from ml.loading.rows import customers, transactions, without_ansi
 from ml.session import StepError
 
@@ -135,14 +135,18 @@ def test_files_of_sql_are_relative_to_the_mapping_and_part_of_the_fingerprint(tm
     mapping = read_mapping(str(folder / "shop.yml"))
     assert mapping.queries["transactions"].text == ORDERS
     assert mapping.sections == {}
-    before = fingerprint([], str(folder / "shop.yml"))
+    before, again = (
+        read_inputs("table:shop.lines", None, str(folder / "shop.yml")) for _ in range(2)
+    )
+    assert again.fingerprint == before.fingerprint
     (folder / "lines.sql").write_text(f"{ORDERS} where total > 0")
-    assert fingerprint([], str(folder / "shop.yml")) != before
+    after = read_inputs("table:shop.lines", None, str(folder / "shop.yml"))
+    assert after.fingerprint != before.fingerprint
 
 
 def test_table_has_the_name_of_its_file():
-    assert table_name(Path("/a/Olist orders-2024.csv.gz")) == "olist_orders_2024"
-    assert table_name(Path("/a/items.parquet")) == "items"
+    assert table_of_file(Path("/a/Olist orders-2024.csv.gz")) == "olist_orders_2024"
+    assert table_of_file(Path("/a/items.parquet")) == "items"
 
 
 # --- rows -------------------------------------------------------------------------------
@@ -239,7 +243,10 @@ def test_nested_parquet_is_exploded(load_query, tmp_path):
             "random or reflective function",
         ),
         (ORDERS.replace("total as", "true as"), "gives boolean, which does not fit the column"),
-        (ORDERS.replace("source", "nope"), "reads nope; the files .* are the tables days, or each"),
+        (
+            ORDERS.replace("source", "nope"),
+            "reads nope, but no file has that name; the files .* are the tables days, or each",
+        ),
     ],
 )
 def test_select_that_cannot_be_used_is_refused(load_query, tmp_path, sql, message):

@@ -237,6 +237,17 @@ def test_a_table_and_files_replace_each_other(shop: Shop):
 
 
 @pytest.mark.slow
+def test_a_file_is_not_added_to_a_table_of_customers(shop: Shop):
+    shop.sql("create table {shop}.people using parquet as select 'ann' as customer_id")
+    path = shop.file("lines.csv", "customer_id,ordered_at,amount\nann,2026-01-01,9\n")
+    shop.run(None, path, f"table:{SHOP}.people")
+    people = shop.file("people.csv", "customer_id\nbob\n")
+    with pytest.raises(StepError, match=r"is a view of table:.*people, to which no file"):
+        load.append(shop.spark, shop.inputs(None, path, people), NOON)
+    assert tables.is_view(shop.spark, raw_tables.CUSTOMERS)
+
+
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_the_view_had_its_name_is_completed(shop: Shop):
     shop.run(WITH_WATERMARK)
     shop.sql(f"alter view {raw_tables.TRANSACTIONS} rename to {raw_tables.TRANSACTIONS}__next")

@@ -9,8 +9,7 @@ from ml.generation.orders import first_orders
 from ml.generation.profiles import profiles
 from ml.generation.shop import DAY, LAST_SECOND
 
-# Let place be i % DEFECT_EVERY. If DEFECTS has this place, counted from 1, customer number i has an
-# extra order with that defect.
+# Of every 500 customers, the first six have an extra order with a defect, each with another one.
 DEFECT_EVERY = 500
 DEFECTS = (
     "missing_timestamp",

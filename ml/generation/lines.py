@@ -59,7 +59,7 @@ def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
 
 
 def transactions(lines: DataFrame, draw: Draws) -> DataFrame:
-    """Adds the columns of raw.transactions to the lines, all but the loading time."""
+    """Adds the columns in TRANSACTION_NAMES that the lines lack."""
     kind = F.when(F.col("entity") > 0, "O").otherwise("G")
     order_number = F.lpad(F.col("order_number").cast("string"), 5, "0")
     return_mark = F.when(F.col("is_return"), "-R").otherwise("")

@@ -56,6 +56,7 @@ def candidates(people: DataFrame, draw: Draws, end: Column) -> DataFrame:
         .withColumn("candidates", in_cell)
         .where("candidates > 0")
         .withColumn("candidate", F.explode(F.sequence(F.lit(1), "candidates")))
+        # 16 is more candidates than a cell can have.
         .withColumn("order_number", F.col("cell") * 16 + F.col("candidate"))
     )
 

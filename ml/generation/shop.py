@@ -1,16 +1,15 @@
 """The simulated shop: its calendar, its products and what customers can choose from."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 # Customers arrive in whole weeks that start on a Wednesday, so that the last week ends with the
 # simulation.
 FIRST_DAY = date(2023, 7, 5)
 WEEKS = 156
-END = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
 DAY = 24 * 60 * 60
 WEEK = 7 * DAY
-FIRST_SECOND = int(datetime(2023, 7, 5, tzinfo=UTC).timestamp())
-LAST_SECOND = int(END.timestamp())
+FIRST_SECOND = int(datetime.combine(FIRST_DAY, time(), UTC).timestamp())
+LAST_SECOND = FIRST_SECOND + WEEKS * WEEK - 1  # on 2026-06-30
 LAST_FUTURE_SECOND = LAST_SECOND + 365 * DAY
 
 # How busy each month is, January first; 1 is the average month.

@@ -29,7 +29,7 @@ CUSTOMERS_COLUMNS = """
 
 REJECTED_ROWS_COLUMNS = """
     reason string comment 'Reason why the rows cannot be used.',
-    rows bigint comment 'Planted rows that the quarantine must hold.',
+    rows bigint comment 'Planted rows that staging must reject.',
     amount decimal(18,2) comment 'Sum of their amounts; 0 when they have none.'
 """
 

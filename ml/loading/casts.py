@@ -20,7 +20,7 @@ def is_filled(text: str) -> str:
 def text_of(value: str, kind: T.DataType) -> str:
     """Returns `value` as a string; bytes that are not UTF-8 as hexadecimal digits, as in 0x4DFC.
 
-    So two different values never become the same text.
+    So different bytes stay different.
     """
     text = f"cast({value} as string)"
     if not isinstance(kind, T.BinaryType | T.StringType):
@@ -63,7 +63,7 @@ def to_time(value: str, kind: T.DataType, pattern: str | None = None) -> str:
         return f"try_to_timestamp(trim({value}), {quote(pattern)})"
     if isinstance(kind, T.StringType):
         # A plain cast reads '12:30' as a time of today and '201101' as the year 201101. Most texts
-        # have only digits: they skip the search for the name of a zone.
+        # have only digits and separators: they skip the search for the name of a zone.
         has_letters = f"translate({value}, '0123456789-: .T', '') <> ''"
         has_zone = f"{has_letters} and rlike({value}, {quote(ZONE_NAME)})"
         is_time = f"rlike({value}, {quote(ISO_DATE)}) and not ({has_zone})"

@@ -45,7 +45,8 @@ REASONS = {
 def check_usable(lines: DataFrame, path: str) -> None:
     """Raises StepError when no line of raw.transactions can be used.
 
-    The message has the most frequent reason, an example, and what to write into the mapping.
+    The message has the most frequent reason and, where there is one, an example and what to write
+    into the mapping.
     """
     lines = lines.withColumn("reason", rejection_reason())
     if not lines.where("reason is null").isEmpty():
@@ -57,7 +58,7 @@ def check_usable(lines: DataFrame, path: str) -> None:
     example = f", such as {texts[0][:80]!r}" if texts else ""
     proposed = proposal(column, texts) if condition == is_unparsed(column) else None
     raise StepError(
-        f"no line of {path} can be used, so nothing is replaced: {rejected:,} of "
+        f"no line of {path} can be used, so nothing is loaded: {rejected:,} of "
         f"{counted(sum(number for _, number in counts), 'line')} with {reason}{example}"
         + (f"; {proposed}" if proposed else "")
     )
@@ -65,13 +66,13 @@ def check_usable(lines: DataFrame, path: str) -> None:
 
 def rejection_reason() -> Column:
     """Returns why a line of raw.transactions cannot be used, a key of REASONS, or null."""
-    cases = F.when(F.expr("false"), F.lit(None).cast("string"))
+    reasons = []
     for reason, (column, condition) in REASONS.items():
         # A deletion needs no other values.
         if column not in ("line", "updated_at", "is_deleted"):
             condition = f"({condition}) and is_deleted is not true"
-        cases = cases.when(F.expr(condition), reason)
-    return cases
+        reasons.append(F.when(F.expr(condition), reason))
+    return F.coalesce(*reasons)
 
 
 def sample_texts(lines: DataFrame, column: str) -> list[str]:

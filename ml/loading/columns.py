@@ -26,6 +26,6 @@ REQUIRED = {
 }
 # The time when a row came into a table that is read in place.
 WATERMARK = "loaded_at"
-# All other canonical columns but is_deleted are texts.
+# The canonical columns that are not texts are these and is_deleted.
 NUMBERS = ("quantity", "amount", "age")
 TIMES = ("ordered_at", "updated_at", "registered_on")

@@ -19,7 +19,7 @@ HEAD_LINES = 1000
 # The most lines before a header, and the most lines of a header.
 MOST_LINES_BEFORE = 30
 MOST_HEADER_LINES = 10
-# Python's default limit for a field is lower than the length of a header of ten thousand columns.
+# With a wrong delimiter, a header of ten thousand columns is one field, longer than Python's limit.
 csv.field_size_limit(2 * HEAD)
 
 # Returns whether the names of a header include all that the mapping requires.
@@ -73,13 +73,13 @@ def recognize_lines(
     """Returns how a file with these first lines is written; see `recognize`."""
     skipped = file_format.skip_lines or 0
     delimiters = [file_format.delimiter] if file_format.delimiter else list(DELIMITERS)
-    # Excel writes the delimiter into a first line of its own.
+    # A first line such as sep=; tells Excel the delimiter.
     if lines and (mark := re.fullmatch("sep=([ !#-~\t])", lines[0].strip('"'))) and skipped == 0:
         delimiters, skipped = [mark[1]], 1
     while skipped < len(lines) and not lines[skipped].strip():
         skipped += 1
     if skipped >= len(lines):
-        raise StepError(f"{path} has no rows")
+        raise StepError(f"{path} has no header: after skipped lines, it has only blank ones")
     last = skipped if file_format.skip_lines is not None else skipped + MOST_LINES_BEFORE
     delimiter, header = find_header(
         lines, range(skipped, min(last + 1, len(lines))), delimiters, covers

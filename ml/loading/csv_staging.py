@@ -57,7 +57,10 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
     fitting: list[list[str]] = []
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
-        fields = next(csv.reader(io.StringIO(row.text), delimiter=dialect.delimiter), [])
+        try:
+            fields = next(csv.reader(io.StringIO(row.text), delimiter=dialect.delimiter), [])
+        except csv.Error:  # a field is longer than csv accepts
+            fields = []
         if dialect.fits(fields):
             fitting.append(fields[:count])
         elif row.text.strip():
@@ -81,7 +84,7 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
 
 
 def is_filled(column: pa.ChunkedArray) -> bool:
-    """Returns whether a text is not blank."""
+    """Returns whether the column has a text that is not blank."""
     return pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py() is True
 
 
@@ -127,7 +130,10 @@ def write_parquet(
     width: int,
     target: Path,
 ) -> None:
-    """Writes the rows of one file. Its columns go to `places`; the others, of `width`, are null."""
+    """Writes the rows of one file.
+
+    Its columns go to `places` among the `width` columns of all files; the others are null.
+    """
     schema = pa.schema([(str(n), pa.string()) for n in range(width)] + [(BROKEN_LINE, pa.string())])
     with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=False) as writer:
         for table in tables:

@@ -103,7 +103,8 @@ def decoded_chunks(path: Path, chunks: Iterator[bytes], encoding: str) -> Iterat
             before = codecs.decode(chunk[: error.start], encoding, "replace").encode()
             raise StepError(
                 f"line {lines + count_lines(before) + 1:,} of {path} is not {encoding}: "
-                f"{error.reason}; set another encoding in the mapping's format:"
+                f"{error.reason}; write the encoding into the mapping, as in: "
+                + format_line(encoding="windows-1252")
             ) from error
         yield (data := text.encode())
         lines += count_lines(data)

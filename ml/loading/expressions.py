@@ -65,7 +65,7 @@ def sql_name(name: str) -> str:
 
 
 def example_mapping(source: DataFrame, section: str, known: dict[str, str]) -> str:
-    """Returns one line of YAML: `known`, and a guess for each required column that it lacks."""
+    """Returns one line of YAML: `known`, canonical names, and guesses for required columns."""
     names = source_columns(source)
 
     def likely(pattern: str) -> str | None:

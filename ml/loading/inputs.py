@@ -54,26 +54,29 @@ def read_inputs(
         )
     texts = [Path(mapping).read_text()] if mapping else []
     texts += [query.text for query in expressions.queries.values()]
-    checksum = hashlib.sha256("\n".join(texts).encode()).hexdigest() if mapping else None
+    checksum = hash_of(texts) if mapping else None
     return Inputs(
         transactions,
         customers,
         expressions,
-        fingerprint(paths, mapping),
+        fingerprint(paths, checksum),
         checksum,
         replaces_orders,
     )
 
 
-def fingerprint(paths: list[str], mapping: str | None) -> str:
+def hash_of(texts: list[str]) -> str:
+    """Returns the SHA-256 of some texts."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def fingerprint(paths: list[str], mapping_checksum: str | None) -> str:
     """Returns a hash of the files (name, size, time of change), of the mapping and of this code.
 
     The files at a path with a scheme are unknown here, so the fingerprint differs each time. The
     rows of a table are not part of it.
     """
-    parts = [code_version("load.py", "loading", "tables.py")]
-    parts.append(Path(mapping).read_text() if mapping else "")
-    parts += [query.text for query in read_mapping(mapping).queries.values()]
+    parts = [code_version("load.py", "loading", "tables.py"), mapping_checksum or ""]
     for path in paths:
         if is_table(path):
             parts.append(path)
@@ -84,4 +87,4 @@ def fingerprint(paths: list[str], mapping: str | None) -> str:
         for file in find_files(path).files:
             status = file.path.stat()
             parts.append(f"{file.path} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hash_of(parts)

@@ -104,6 +104,11 @@ def settled(
     files: list[LoadedFile], loaded_at: datetime, *, is_loaded: bool, replaces_all: bool
 ) -> list[LoadedFile]:
     """Returns the rows that count after a plan: `is_loaded` tells whether its lines are there."""
+    replaced = {
+        file.path
+        for file in files
+        if file.section == "transactions" and file.loaded_at == loaded_at
+    }
 
     def counts(file: LoadedFile) -> bool:
         if file.section != "transactions":
@@ -112,11 +117,6 @@ def settled(
             return is_loaded
         return not (is_loaded and (replaces_all or file.path in replaced))
 
-    replaced = {
-        file.path
-        for file in files
-        if file.section == "transactions" and file.loaded_at == loaded_at
-    }
     return [file for file in files if counts(file)]
 
 

@@ -23,7 +23,10 @@ class Source:
     query: Query | None = None
 
     def covers(self, names: list[str]) -> bool:
-        """Returns whether a header with these names has what the required columns need."""
+        """Returns whether a header has a source for each required column.
+
+        An expression needs at least one of the columns that it names.
+        """
         if self.query:
             return self.query.covers(names)
         if self.mapping is None:
@@ -94,7 +97,8 @@ def read_mapping(path: str | None) -> Mapping:
         raise StepError(f"mapping {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise StepError(
-            f"mapping {path} must be a map with the keys transactions:, customers: and format:"
+            f"mapping {path} must be a map with one or more of the keys transactions:, customers: "
+            "and format:"
         )
     formats = read_formats(path, content.pop("format", {}))
     files = {name: path_of_query(path, name, columns) for name, columns in content.items()}

@@ -25,7 +25,10 @@ def stage_parquet(files: list[DataFile], folder: Path) -> None:
         target = folder.joinpath(*file.folders, f"part-{number:05}.parquet")
         target.parent.mkdir(parents=True, exist_ok=True)
         if has_nanoseconds(file.path):
-            write_in_microseconds(file.path, target)
+            try:
+                write_in_microseconds(file.path, target)
+            except (pa.ArrowException, OSError) as error:
+                raise StepError(f"{file.path} cannot be read: {error}") from error
         else:
             target.symlink_to(file.path)
 
@@ -46,7 +49,7 @@ def check_expansion(file: Path) -> None:
 
 
 def has_nanoseconds(file: Path) -> bool:
-    """Returns whether a Parquet file has a column of times in nanoseconds, other than INT96."""
+    """Returns whether a Parquet file has a top-level column of times in nanoseconds, not INT96."""
     try:
         schema = pq.ParquetFile(file).schema
     except (pa.ArrowException, OSError):

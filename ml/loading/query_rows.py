@@ -65,7 +65,7 @@ def rows_of_select(
 ) -> DataFrame:
     """Returns the rows that the select of a source gives from `files`, by the name of the table.
 
-    All rows have the columns of the section and BROKEN_LINE and FILE_NUMBER.
+    All rows have the columns that the select gives, and BROKEN_LINE and FILE_NUMBER.
     """
     first_number = min(number for number, _ in files.values())
     tables = {
@@ -127,21 +127,22 @@ def tables_of_selects(
     found: dict[str, tuple[int, InputFile]] = {}
     for number, file in numbered:
         # The user's name for the file; its path has no links.
-        name = table_name(file.data.path if file.data else Path(file.path))
+        name = table_of_file(file.data.path if file.data else Path(file.path))
         if name in query.tables and name in found:
             other = found[name][1].path
             raise StepError(f"{other} and {file.path} are both the table {name}: rename one")
         found[name] = number, file
     if missing := sorted(query.tables - set(found)):
         raise StepError(
-            f"{query.path} reads {', '.join(missing)}; the files to load are the tables "
-            f"{listed(sorted(found), NAMED_TABLES)}, or each file as `{ALL_FILES}`; with a select "
-            "over several tables, load all files together with make run TRANSACTIONS=..."
+            f"{query.path} reads {', '.join(missing)}, but no file has that name; the files to "
+            f"load are the tables {listed(sorted(found), NAMED_TABLES)}, or each file as "
+            f"`{ALL_FILES}`; with a select over several tables, load all files together with "
+            "make run TRANSACTIONS=..."
         )
     return [{name: found[name] for name in sorted(query.tables)}]
 
 
-def table_name(path: Path) -> str:
+def table_of_file(path: Path) -> str:
     """Returns the table of a file: its name without suffix, lowercase, and _ for odd characters."""
     suffixes = sorted((*CSV_SUFFIXES, *TEXT_SUFFIXES, *PARQUET_SUFFIXES), key=len, reverse=True)
     name = path.name.lower()

@@ -23,6 +23,7 @@ from ml.tables import (
     TRANSACTIONS_PARTITION,
     finish_replacement,
     is_of_user,
+    is_view,
     replace_by_view,
     replace_table,
     table_properties,
@@ -80,12 +81,15 @@ def no_customers(spark: SparkSession) -> DataFrame:
 
 
 def are_loaded(spark: SparkSession, inputs: Inputs) -> bool:
-    """Returns whether both raw tables hold exactly these inputs."""
+    """Returns whether both raw tables were last replaced by these inputs.
+
+    Lines that were added since then show only in raw.loads.
+    """
     return all(is_loaded(spark, inputs, section) for section in CANONICAL)
 
 
 def is_loaded(spark: SparkSession, inputs: Inputs, section: str) -> bool:
-    """Returns whether the raw table of a section holds exactly these inputs."""
+    """Returns whether the raw table of a section was last replaced by these inputs."""
     table = raw_table(section).name
     known = table_properties(spark, table)
     if known.get("fingerprint") != inputs.fingerprint:
@@ -129,7 +133,8 @@ def check_can_add(spark: SparkSession) -> None:
         )
     if not is_of_user(source):
         raise StepError(
-            f"{TRANSACTIONS} holds generated data, which do not mix with your own; load first with "
+            f"{TRANSACTIONS} holds generated data, or data that ml/load.py did not load. They do "
+            "not mix with your files; load first with "
             "make run TRANSACTIONS=..."
         )
     is_current = dict(spark.table(TRANSACTIONS).dtypes) == RAW_TYPES
@@ -137,6 +142,16 @@ def check_can_add(spark: SparkSession) -> None:
         raise StepError(
             f"{TRANSACTIONS} was loaded by an earlier version, with other columns or without the "
             "list of its files; load everything again with make run TRANSACTIONS=..."
+        )
+
+
+def check_can_add_customers(spark: SparkSession) -> None:
+    """Raises StepError if raw.customers is a view of a table, which stays where it is."""
+    if is_view(spark, CUSTOMERS):
+        source = table_properties(spark, CUSTOMERS).get("source", "a table")
+        raise StepError(
+            f"{CUSTOMERS} is a view of {source}, to which no file can be added; leave out "
+            "CUSTOMERS, or load everything again with make run"
         )
 
 

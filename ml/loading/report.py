@@ -66,12 +66,12 @@ def report_customers(rows: DataFrame, path: str) -> None:
     ).collect()
     if not counts.customers:
         raise StepError(
-            f"no row of {path} can be used, so nothing is replaced: none of {counts.rows:,} rows "
+            f"no row of {path} can be used, so nothing is loaded: none of {counts.rows:,} rows "
             "has a customer_id"
         )
     log(
-        f"{path}: {counts.customers:,} customers of {counts.rows:,} rows "
-        f"({counts.without_id:,} rows without an id are left out, "
+        f"{path}: {counted(counts.customers, 'customer')} of {counted(counts.rows, 'row')} "
+        f"({counted(counts.without_id, 'row')} without an id are left out, "
         f"{counts.rows - counts.customers - counts.without_id:,} repeat an id, "
         f"{counts.unparsed:,} have a value that does not fit its column, now null)"
     )

@@ -82,7 +82,7 @@ def transactions(
     """Returns `source` in the shape of raw.transactions, one row per source row.
 
     A `mapping` of None takes the columns with canonical names. `loaded_at` is UTC.
-    `replaces_orders` says whether the lines replace earlier lines of their orders.
+    `replaces_orders` tells whether the lines replace earlier lines of their orders.
     """
     expressions = checked_mapping(source, "transactions", mapping)
     reading = recognized_reading(source, expressions, file_format)
@@ -215,6 +215,8 @@ def evaluated(source: DataFrame, expressions: dict[str, str], reading: Reading) 
         # An expression may end in a comment.
         return f"({expressions[column]}\n) as {VALUE}{column}"
 
+    # Expressions for numbers are evaluated last, on columns in types for arithmetic; the others are
+    # evaluated on the source's own types.
     rows = Selects(source).then(
         *[identifier(name) for name in source_columns(source)],
         *[value(column) for column in others],

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,7 +44,7 @@ def staging(spark: SparkSession) -> Iterator[Path]:
 
 
 def staging_parent(spark: SparkSession) -> Path | None:
-    """Returns the folder for staged files; None for the system's own."""
+    """Returns the folder for staged files; None for that of the system."""
     warehouse = str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:")
     state = os.environ.get("STATE_DIR")
     return next((Path(each) for each in (warehouse, state) if each and Path(each).is_dir()), None)
@@ -83,9 +82,12 @@ def read_source(
     cannot be read.
     """
     path = source.path
-    read = read_remote if is_remote(path) else partial(read_local, folder=folder)
+    files = files or list_files(spark, path)
     try:
-        rows = read(spark, source, files or list_files(spark, path), first_number)
+        if is_remote(path):
+            rows = read_remote(spark, source, files, first_number)
+        else:
+            rows = read_local(spark, source, files, first_number, folder)
         is_empty = rows.isEmpty()
     except (PySparkException, Py4JJavaError) as error:
         if "TIMESTAMP(NANOS" in str(error):
@@ -132,7 +134,7 @@ def check_repeated(source: Source, repeated: dict[str, str]) -> None:
 
 
 def check_every_file_has(source: Source, columns: Columns, paths: list[Path]) -> None:
-    """Raises StepError when a file lacks a column that others have and a required one needs."""
+    """Raises StepError when a file has no source for a required column, and others have one."""
     for path, own in zip(paths, columns.places, strict=True):
         names = [columns.names[each] for each in own]
         for place, name in enumerate(columns.names):
@@ -192,5 +194,8 @@ def remote_dialect(
     encoding = source.format.encoding or "utf-8"
     dialect = recognize_lines(source.path, lines, encoding, source.format, source.covers)
     if dialect.header_end != 1:
-        raise StepError(f"{source.path}: lines before the header are skipped only in local files")
+        raise StepError(
+            f"{source.path}: at a path with a scheme, the header must be the first line; remove "
+            "the lines before it, or load a local copy"
+        )
     return dialect

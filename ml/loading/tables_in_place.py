@@ -1,7 +1,7 @@
 """Reads a table of the catalog where it is: the raw table is then a view of it.
 
 Nothing is copied: the view has the same selects as a load of files (see rows.py). Its properties
-say what a run has read:
+tell what a run has read:
 
 - `definition`, a hash of the selects. With other selects, all lines count as new.
 - `read_until`, the last value of the watermark. The view ends there, so all models of a run see the
@@ -47,7 +47,7 @@ class View:
 
     @property
     def is_increment(self) -> bool:
-        """Whether an earlier run has read this view.
+        """Whether an earlier run has read this view up to a watermark.
 
         If so, only rows that are new since then count, and the view keeps its version.
         """
@@ -83,7 +83,7 @@ class Table:
         if not isinstance(kind, WATERMARK_TYPES):
             raise StepError(
                 f"transactions.{WATERMARK}: {expression} gives {kind.simpleString()}; it must be "
-                "a timestamp"
+                "a timestamp: cast it, or write a mapping without it"
             )
         if after is not None:
             rows = rows.where(f"{WATERMARK} > timestamp'{after}'")

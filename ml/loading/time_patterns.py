@@ -38,7 +38,8 @@ def pattern_problem(pattern: str) -> str | None:
     """
     problem, fixed = first_problem(pattern)
     advised = pattern
-    # Quoted text between letters can leave a pattern as it was.
+    # One mistake can hide another, so the corrected pattern is checked again. Quoted text between
+    # letters can leave a pattern as it was.
     while fixed and fixed != advised:
         advised = fixed
         further, fixed = first_problem(advised)

@@ -14,7 +14,7 @@ with events as (
     where events.event_name in ('purchase', 'refund')
 ),
 
--- The refund of a whole order may come without items. Only then is the total of the event that of the line.
+-- An event may come without items, such as the refund of a whole order. Then its total is the amount of its only line.
 items as (
     select
         events.*,
