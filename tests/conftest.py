@@ -35,6 +35,8 @@ from pyspark.sql import SparkSession
 from tiny_project import TinyProject
 
 from ml import tables
+from ml.loading import raw_tables
+from ml.loading.rows import without_ansi
 
 # Tables have the plain names of prod in all tests, as in `make run`.
 os.environ["DBT_TARGET"] = "prod"
@@ -175,6 +177,25 @@ def spark(server: dict[str, str]) -> Iterator[SparkSession]:
         session.conf.set("spark.sql.session.timeZone", "UTC")
         yield session
         session.stop()
+
+
+@pytest.fixture
+def loader_session(spark: SparkSession) -> Iterator[SparkSession]:
+    """The session as the loader sets it; restored after the test."""
+    before = spark.conf.get("spark.sql.ansi.enabled")
+    without_ansi(spark)
+    yield spark
+    spark.conf.set("spark.sql.ansi.enabled", before)
+
+
+@pytest.fixture
+def own_raw_tables(loader_session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Lets the loader use raw tables that do not exist yet; yields their database."""
+    loader_session.sql("drop database if exists own_raw cascade")
+    for name in ("TRANSACTIONS", "CUSTOMERS", "LOADS"):
+        monkeypatch.setattr(raw_tables, name, f"own_raw.{name.lower()}")
+    yield "own_raw"
+    loader_session.sql("drop database if exists own_raw cascade")
 
 
 @contextmanager

@@ -28,16 +28,14 @@ class TestGenerated:
         assert Decimal(f"{customers['net_revenue'].sum():.2f}") == net_revenue
         assert isinstance(customers["first_order_on"][0], str)
 
-    def test_query_of_the_readme_runs(self, make: Callable[..., subprocess.CompletedProcess]):
-        (sql,) = re.findall(r"```sql\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-        printed = make("sql", input=sql).stdout
-        assert re.search(r"\| +customer_id +\| +segment +\|", printed)
-        assert "Error" not in printed
-
-    def test_comments_reach_clients_over_jdbc(
-        self, make: Callable[..., subprocess.CompletedProcess]
+    def test_sql_prompt_answers_and_shows_comments(
+        self, make: Callable[..., subprocess.CompletedProcess], query: Query
     ):
-        printed = make("sql", input="!tables\n!columns customers\n!quit\n").stdout
+        (sql,) = re.findall(r"```sql\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        printed = make("sql", input=f"{sql}!tables\n!columns customers\n!quit\n").stdout
+        assert "Error" not in printed
+        ((customer, segment, *_), *_) = query(sql.replace("from ", "from marts.").strip(" ;\n"))
+        assert f" {segment} " in next(line for line in printed.splitlines() if customer in line)
         assert re.search(r"\| marts +\| customers +\| VIEW +\| One row per customer: ", printed)
         assert re.search(r"\| customers +\| customer_id .*\| Key of the customer, ", printed)
 

@@ -89,7 +89,7 @@ def test_quoted_line_breaks_and_doubled_quotes_stay_one_field(tmp_path: Path):
     note = 'two\nlines, with "quotes"\r\n\r\nand 2024-01-02,5'
     text = io.StringIO()
     csv.writer(text).writerow(["a", "2024-01-01", "1", note])
-    _, rows, broken = read(tmp_path, HEADER + text.getvalue() + "b,2024-01-02,2,\n")
+    _, rows, broken = read(tmp_path, HEADER + text.getvalue() + "\nb,2024-01-02,2,\n")
     assert (rows, broken) == ([("a", "2024-01-01", "1", note), ("b", "2024-01-02", "2", "")], [])
 
 

@@ -188,22 +188,3 @@ def test_raw_data_are_not_dropped(finished_run: dict[str, str], dev: dict[str, s
 def test_prod_is_not_dropped(finished_run: dict[str, str]):
     with pytest.raises(pytest.fail.Exception, match="prod is not dropped"):
         dbt(finished_run, "run-operation", "drop_environment")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"DBT_TARGET": "ci"}, "DBT_TARGET must be prod or dev, not 'ci'"),
-        ({"DBT_SCHEMA_PREFIX": "My-Team"}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
-        ({"DBT_SCHEMA_PREFIX": ""}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
-        ({"DBT_SCHEMA_PREFIX": "alice_"}, "DBT_SCHEMA_PREFIX must be lowercase letters"),
-        ({"TRANSACTIONS": "lines.csv"}, "all environments share the raw data"),
-    ],
-)
-def test_a_wrong_environment_is_one_line(
-    environment: dict[str, str], parameters: dict[str, str], message: str
-):
-    dev = {"DBT_TARGET": "dev", "DBT_SCHEMA_PREFIX": "alice"}
-    result = run_make(environment | dev | parameters, "parameters", check=False)
-    assert result.returncode
-    assert f"error: {message}" in result.stderr

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from ml.loading.mapping import read_mapping
 from ml.loading.query_rows import read_rows
-from ml.loading.rows import transactions, without_ansi
+from ml.loading.rows import transactions
 
 LOADED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 EXPORTS = DATA / "exports"
@@ -25,22 +25,19 @@ Load = Callable[..., list[tuple]]
 
 
 @pytest.fixture
-def load(spark: SparkSession, tmp_path: Path):
+def load(loader_session: SparkSession, tmp_path: Path) -> Load:
     """Loads an export by its mapping; returns the columns, ordered by transaction_id."""
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    without_ansi(spark)
 
     def rows(path: Path, *columns: str, mapping: Path | None = None) -> list[tuple]:
         mapping = mapping or ROOT / "ml" / "mappings" / f"{path.stem}.sql"
         source = read_mapping(str(mapping)).source(str(path), "transactions")
-        found = read_rows(spark, source, tmp_path / f"staged-{time.time_ns()}")
+        found = read_rows(loader_session, source, tmp_path / f"staged-{time.time_ns()}")
         lines = transactions(found, source.mapping, LOADED_AT, source.format)
         assert lines.where("unparsed_values is not null").isEmpty()
         selected = lines.orderBy("transaction_id").selectExpr("transaction_id", *columns)
         return [tuple(row) for row in selected.collect()]
 
-    yield rows
-    spark.conf.set("spark.sql.ansi.enabled", before)
+    return rows
 
 
 def money(*texts: str) -> list[Decimal]:

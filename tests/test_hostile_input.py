@@ -8,7 +8,6 @@ import io
 import random
 import re
 import string
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -23,13 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
+from test_load import opened
 
 from ml.loading.columns import CANONICAL
 from ml.loading.formats import Format
-from ml.loading.mapping import Source
-from ml.loading.rows import transactions, without_ansi
-from ml.loading.sources import read_source
+from ml.loading.rows import transactions
 from ml.session import StepError
+
+pytestmark = pytest.mark.usefixtures("loader_session")
 
 WITH_POINT = Format(decimal=".")
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -94,15 +94,6 @@ texts = st.one_of(
 lines = st.tuples(*[texts] * (len(COLUMNS) - 1))
 
 
-@pytest.fixture(autouse=True)
-def loader_session(spark: SparkSession):
-    """Sets the session as the loader does, and restores it after the test."""
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    without_ansi(spark)
-    yield
-    spark.conf.set("spark.sql.ansi.enabled", before)
-
-
 def write(path: Path, rows: list[tuple]) -> None:
     """Writes CSV with every field in quotes; transaction_id is the place of the row."""
     text = io.StringIO()
@@ -115,12 +106,6 @@ def write(path: Path, rows: list[tuple]) -> None:
 def nonblank(text: str | None) -> str | None:
     """Returns the text of a field, None for a blank one."""
     return text if (text or "").strip(BLANKS) else None
-
-
-def opened(spark: SparkSession, path: Path) -> DataFrame:
-    """Returns the rows of a file, staged in a folder next to it."""
-    folder = path.parent / f"staged-{time.time_ns()}"
-    return read_source(spark, Source(str(path), "transactions"), folder)
 
 
 def number(text: str) -> Decimal:
@@ -198,7 +183,9 @@ def try_files(examples: int, spark: SparkSession, folder: Path) -> Counter:
     def each(rows: list[tuple]) -> None:
         path = folder / f"{counted['files']}.csv"
         write(path, rows)
-        found = collect(transactions(opened(spark, path), None, LOADED_AT, WITH_POINT))
+        found = collect(
+            transactions(opened(spark, str(path), path.parent), None, LOADED_AT, WITH_POINT)
+        )
         found.sort(key=lambda row: int(row.transaction_id))
         assert [row.transaction_id for row in found] == [str(n) for n in range(len(rows))]
         counted["files"] += 1
@@ -221,9 +208,8 @@ def test_every_line_of_random_files_is_used_or_rejected_with_a_reason(
         for text in HOSTILE
     ]
     write(tmp_path / "hostile.csv", spoiled)
-    found = collect(
-        transactions(opened(spark, tmp_path / "hostile.csv"), None, LOADED_AT, WITH_POINT)
-    )
+    rows = opened(spark, str(tmp_path / "hostile.csv"), tmp_path)
+    found = collect(transactions(rows, None, LOADED_AT, WITH_POINT))
     found.sort(key=lambda row: int(row.transaction_id))
     counted = Counter(check(*pair) for pair in zip(spoiled, found, strict=True))
     counted += try_files(10, spark, tmp_path)
@@ -257,7 +243,7 @@ def test_random_bytes_are_rows_or_an_error_of_one_line(
     path = tmp_path / "bytes.csv"
     path.write_bytes((b"customer_id,ordered_at,amount\n" if has_header else b"") + content)
     try:
-        rows = transactions(opened(spark, path), None, LOADED_AT).count()
+        rows = transactions(opened(spark, str(path), path.parent), None, LOADED_AT).count()
     except StepError as error:
         assert "\n" not in str(error)
     else:
@@ -289,7 +275,7 @@ def test_every_parquet_type_in_every_column_is_used_kept_or_refused(
 ):
     path = tmp_path / "types.parquet"
     pyarrow.parquet.write_table(pyarrow.table(VALUES), path)
-    source = opened(spark, path)
+    source = opened(spark, str(path), path.parent)
     plain = {"customer_id": "'ann'", "ordered_at": "date'2026-01-05'", "amount": "1"}
     became = Counter()
     for column in CANONICAL["transactions"]:
@@ -311,7 +297,7 @@ def test_every_parquet_type_in_every_column_is_used_kept_or_refused(
     clock = pyarrow.array([1], pyarrow.time64("us"))
     pyarrow.parquet.write_table(pyarrow.table({"amount": clock}), path)
     with pytest.raises(StepError, match="cannot be read: The data type TIME"):
-        opened(spark, path)
+        opened(spark, str(path), path.parent)
 
 
 @pytest.mark.slow
@@ -326,7 +312,7 @@ def test_ten_thousand_columns_and_sql_in_their_names_load(spark: SparkSession, t
         writer = csv.writer(file)
         writer.writerow([*names, "amount"])
         writer.writerow([str(number) for number in range(len(names) + 1)])
-    source = opened(spark, path)
+    source = opened(spark, str(path), path.parent)
     mapping = {"customer_id": "`a``b`", "ordered_at": "'2026-01-05'", "amount": "amount"}
     mapping |= {"product_id": "`a.b`", "product_category": "`'; drop table x; --`"}
     (row,) = transactions(source, mapping, LOADED_AT).collect()
@@ -346,7 +332,7 @@ def test_parquet_bomb_is_refused(spark: SparkSession, tmp_path: Path):
     )
     assert path.stat().st_size < 50_000
     with pytest.raises(StepError, match=r"bomb\.parquet holds 5,000,000 rows in .* bytes"):
-        opened(spark, path)
+        opened(spark, str(path), path.parent)
 
 
 def test_expression_of_a_mapping_reads_no_file(spark: SparkSession, tmp_path: Path):

@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,12 +23,10 @@ from ml.loading.input_files import (
     list_local,
 )
 from ml.loading.inputs import Inputs, read_inputs
-from ml.loading.rows import without_ansi
 from ml.session import StepError
 
 NOON = datetime(2026, 2, 1, 12, tzinfo=UTC)
 HEADER = "customer_id,ordered_at,amount\n"
-DATABASE = "test_ledger_raw"
 
 
 # --- which files are loaded already; without Spark ---------------------------------------
@@ -208,16 +205,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(spark: SparkSession, inbox: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(loader_session: SparkSession, own_raw_tables: str, inbox: Path) -> Shop:
     """Raw tables that do not exist yet, in a session as the loader sets it."""
-    spark.sql(f"drop database if exists {DATABASE} cascade")
-    for name in ("TRANSACTIONS", "CUSTOMERS", "LOADS"):
-        monkeypatch.setattr(raw_tables, name, f"{DATABASE}.{name.lower()}")
-    ansi = spark.conf.get("spark.sql.ansi.enabled")
-    without_ansi(spark)
-    yield Shop(spark, inbox)
-    spark.conf.set("spark.sql.ansi.enabled", ansi)
-    spark.sql(f"drop database if exists {DATABASE} cascade")
+    return Shop(loader_session, inbox)
 
 
 def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.CaptureFixture):

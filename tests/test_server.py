@@ -146,9 +146,26 @@ def test_an_error_does_not_show_a_token():
     assert "secret" not in str(error.value)
 
 
-def test_a_load_needs_files():
-    with pytest.raises(StepError, match="make load needs files to load"):
-        check({"N_CUSTOMERS": "1", "SEED": "1", "BEGIN": "added"})
+DEV = {"DBT_TARGET": "dev", "DBT_SCHEMA_PREFIX": "alice"}
+PREFIX = "DBT_SCHEMA_PREFIX must be lowercase letters"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"SEED": "x"}, "SEED must be a whole number, not 'x'"),
+        ({"REPLACE_LOADED": "no"}, "REPLACE_LOADED must be yes or empty, not 'no'"),
+        ({"REPLACE": "1"}, "REPLACE must be yes or empty, not '1'"),
+        ({"MAPPING": "cdnow.yml"}, "needs TRANSACTIONS too"),
+        ({"BEGIN": "added"}, "make load needs files to load"),
+        ({"DBT_TARGET": "ci"}, "DBT_TARGET must be prod or dev, not 'ci'"),
+        *((DEV | {"DBT_SCHEMA_PREFIX": each}, PREFIX) for each in ("My-Team", "", "alice_")),
+        (DEV | {"TRANSACTIONS": "lines.csv"}, "all environments share the raw data"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(parameters: dict[str, str], message: str):
+    with pytest.raises(StepError, match=message):
+        check({"N_CUSTOMERS": "1", "SEED": "1"} | parameters)
 
 
 def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,25 +17,12 @@ from ml.loading.inputs import read_inputs
 from ml.loading.mapping import read_mapping
 from ml.loading.queries import read_query
 from ml.loading.query_rows import read_rows, table_of_file
-from ml.loading.rows import customers, transactions, without_ansi
+from ml.loading.rows import customers, transactions
 from ml.session import StepError
 
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 MAPPINGS = ROOT / "ml" / "mappings"
 ORDERS = "select customer as customer_id, day as ordered_at, total as amount from source"
-
-
-@pytest.fixture(autouse=True)
-def loader_session(request: pytest.FixtureRequest):
-    """Sets the session as the loader does, for the tests with a session."""
-    if "spark" not in request.fixturenames:
-        yield
-        return
-    spark = request.getfixturevalue("spark")
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    without_ansi(spark)
-    yield
-    spark.conf.set("spark.sql.ansi.enabled", before)
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -55,12 +42,12 @@ def opened(
 
 
 @pytest.fixture
-def load_query(spark: SparkSession, tmp_path: Path) -> Callable[..., list]:
+def load_query(loader_session: SparkSession, tmp_path: Path) -> Callable[..., list]:
     """Returns a function that loads the files of a folder by a select."""
 
     def load(folder: Path, sql: str) -> list:
         (tmp_path / "mapping.sql").write_text(sql)
-        rows = opened(spark, folder, tmp_path / "mapping.sql", tmp_path)
+        rows = opened(loader_session, folder, tmp_path / "mapping.sql", tmp_path)
         return transactions(rows, None, LOADED_AT).orderBy("customer_id", "amount").collect()
 
     return load
@@ -263,22 +250,23 @@ def test_two_files_with_the_name_of_one_table_are_refused(load_query, tmp_path):
         load_query(folder, ORDERS.replace("source", "my_orders"))
 
 
-def test_path_with_a_scheme_is_one_source(spark, tmp_path):
+def test_path_with_a_scheme_is_one_source(loader_session, tmp_path):
     """The server reads it, so the loader does not know its files."""
     folder = write(tmp_path / "days", days__csv="customer,day,total\nann,2026-01-01,1\nbob\n")
     (tmp_path / "mapping.sql").write_text(ORDERS)
     mapping = read_mapping(str(tmp_path / "mapping.sql"))
     remote = mapping.source(f"file://{folder}", "transactions")
-    rows = transactions(read_rows(spark, remote, tmp_path / "staged"), None, LOADED_AT)
+    rows = transactions(read_rows(loader_session, remote, tmp_path / "staged"), None, LOADED_AT)
     values = {(row.customer_id, row.unparsed_values) for row in rows.collect()}
     assert values == {("ann", None), (None, '{"line":"bob"}')}
     (tmp_path / "mapping.sql").write_text(ORDERS.replace("source", "days"))
     mapping = read_mapping(str(tmp_path / "mapping.sql"))
     with pytest.raises(StepError, match=r"reads days; at a path with a scheme, .* only `source`"):
-        read_rows(spark, mapping.source(f"file://{folder}", "transactions"), tmp_path / "other")
+        remote = mapping.source(f"file://{folder}", "transactions")
+        read_rows(loader_session, remote, tmp_path / "other")
 
 
-def test_sections_with_their_own_files_do_not_mix(spark, tmp_path):
+def test_sections_with_their_own_files_do_not_mix(loader_session, tmp_path):
     """Spark Connect looks a view up when it runs, and both sections may read `source`."""
     people = "select id as customer_id, area as region from source"
     folder = write(
@@ -290,8 +278,8 @@ def test_sections_with_their_own_files_do_not_mix(spark, tmp_path):
         people__csv="id,area\nann,North\n",
     )
     mapping = folder / "shop.yml"
-    lines = opened(spark, folder / "orders.csv", mapping, tmp_path)
-    found = opened(spark, folder / "people.csv", mapping, tmp_path, "customers")
+    lines = opened(loader_session, folder / "orders.csv", mapping, tmp_path)
+    found = opened(loader_session, folder / "people.csv", mapping, tmp_path, "customers")
     assert transactions(lines, None, LOADED_AT).first().amount == 1
     assert customers(found, None).first().region == "North"
 
@@ -299,7 +287,7 @@ def test_sections_with_their_own_files_do_not_mix(spark, tmp_path):
 # --- Olist ------------------------------------------------------------------------------
 
 
-def test_olist_keeps_every_item_but_those_of_canceled_orders(spark, tmp_path):
+def test_olist_keeps_every_item_but_those_of_canceled_orders(loader_session, tmp_path):
     folder = shared_file("data/olist_sample")
     lines, amount = duckdb.sql(
         f"""
@@ -310,11 +298,11 @@ def test_olist_keeps_every_item_but_those_of_canceled_orders(spark, tmp_path):
         """
     ).fetchall()[0]
     mapping = MAPPINGS / "olist.yml"
-    rows = transactions(opened(spark, folder, mapping, tmp_path), None, LOADED_AT).cache()
+    rows = transactions(opened(loader_session, folder, mapping, tmp_path), None, LOADED_AT).cache()
     totals = "count(*)", "count(customer_id)", "count(unparsed_values)", "sum(amount)"
     assert tuple(rows.selectExpr(*totals).first()) == (lines, lines, 0, amount)
     assert rows.select("transaction_id").distinct().count() == lines
-    people = customers(opened(spark, folder, mapping, tmp_path, "customers"), None)
+    people = customers(opened(loader_session, folder, mapping, tmp_path, "customers"), None)
     assert people.count() == people.select("customer_id").distinct().count()
     assert rows.join(people, "customer_id", "left_anti").isEmpty()
     rows.unpersist()

@@ -11,12 +11,11 @@ from pyspark.sql import SparkSession
 from ml import erase, load, tables
 from ml.loading import ledger, raw_tables
 from ml.loading.inputs import Inputs, read_inputs
-from ml.loading.rows import without_ansi
 from ml.session import StepError
 from server import last_run
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-RAW, SHOP = "test_in_place_raw", "test_in_place_shop"
+SHOP = "test_in_place_shop"
 MAPPING = """
 transactions:
   transaction_id: id
@@ -73,19 +72,14 @@ class Shop:
 
 @pytest.fixture
 def shop(
-    spark: SparkSession,
+    loader_session: SparkSession,
+    own_raw_tables: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> Iterator[Shop]:
     """A shop with a table of two lines, which came at nine and at ten."""
-    for database in (RAW, SHOP):
-        spark.sql(f"drop database if exists {database} cascade")
-    for name in ("TRANSACTIONS", "CUSTOMERS", "LOADS"):
-        monkeypatch.setattr(raw_tables, name, f"{RAW}.{name.lower()}")
-    ansi = spark.conf.get("spark.sql.ansi.enabled")
-    without_ansi(spark)
-    own = Shop(spark, tmp_path, capsys)
+    loader_session.sql(f"drop database if exists {SHOP} cascade")
+    own = Shop(loader_session, tmp_path, capsys)
     own.sql("create database {shop}")
     own.sql(
         "create table {shop}.lines (id string, who string, day date, price decimal(10,2), "
@@ -94,9 +88,7 @@ def shop(
     add(own, "('a', 'ann', '2026-01-01', 1, '2026-02-01 09:00:00')")
     add(own, "('b', 'bob', '2026-01-02', 2, '2026-02-01 10:00:00.123456')")
     yield own
-    spark.conf.set("spark.sql.ansi.enabled", ansi)
-    for database in (RAW, SHOP):
-        spark.sql(f"drop database if exists {database} cascade")
+    loader_session.sql(f"drop database if exists {SHOP} cascade")
 
 
 def add(shop: Shop, *rows: str) -> None:
