@@ -14,7 +14,8 @@ with events as (
     where events.event_name in ('purchase', 'refund')
 ),
 
--- An event may come without items, such as the refund of a whole order. Then its total is the amount of its only line.
+-- An event may come without items, such as the refund of a whole order. Then its total is the amount of its
+-- only line.
 items as (
     select
         events.*,

@@ -14,8 +14,8 @@ final as (
         count(*) as customers,
         cast(sum(month_net_revenue) as decimal(18, 2)) as net_revenue
     from history
-    -- The history does not show who was a customer at the month end before its first one, so moves into the first
-    -- are left out.
+    -- The history does not show who was a customer before its first month end, so moves into it are
+    -- left out.
     where month_end > (select min(history_months.month_end) from history_months)
     group by month_end, previous_segment, segment
 )
