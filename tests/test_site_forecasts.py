@@ -17,7 +17,10 @@ from test_site_states import CHECKS, days, marts, read
 from ml.forecasts import periods_ahead
 from ml.histories import to_date
 from reports import summary
+from reports.charts import will
+from reports.numbers import Number
 from reports.page import render
+from reports.query import Row
 
 MODEL, LAST_DAYS, LAST_YEAR = "seasonal_mbg_nbd", "last_days_again", "same_days_last_year"
 TABLES = {
@@ -305,3 +308,17 @@ def test_late_customers_are_counted_unless_at_high_risk(
     at_month_end.execute("update marts.customers set churn_risk = 'low' where customer_id = 'c1'")
     assert "1 customer is late by their own rhythm, but not at high risk" in page()
     at_month_end.execute("update marts.customers set is_late = null")
+
+
+def test_a_simple_forecast_of_no_orders_is_drawn():
+    def marks(last_days: int | None) -> int:
+        """Counts the marks of a chart with one backtest."""
+        numbers = {"actual": 50, "forecast": 40, "low_80": 30, "high_80": 50, LAST_DAYS: last_days}
+        cells = {
+            name: None if value is None else Number(value, "count", "", "marts.forecast_accuracy")
+            for name, value in numbers.items()
+        }
+        row = Row(origin_on=date(2026, 1, 1), **cells, **{LAST_YEAR: None})
+        return will.backtests([row], 340, "Backtests").count("<path")
+
+    assert marks(0) == marks(45) == marks(None) + 1
