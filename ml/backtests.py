@@ -16,13 +16,7 @@ import numpy as np
 
 from ml.evaluation import EvaluationRow, evaluate_score, is_off
 from ml.fits import PURCHASE_MODELS, Fits, fit_plain_models, seasonal_name, with_seasonal_model
-from ml.forecasts import (
-    Forecaster,
-    Period,
-    interval,
-    spread,
-    squared_errors,
-)
+from ml.forecasts import Forecaster, Period, interval, spread, squared_errors
 from ml.histories import Histories, Outcomes, RepeatSpend
 from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
 from ml.seasons import DailyPurchases

@@ -28,12 +28,7 @@ class ChurnScore:
     weeks: float
     ranks: tuple[Points, Points] | None = None  # of expected purchases, and of recency
 
-    def of(
-        self,
-        model: PurchaseModel,
-        times: Times,
-        recency: np.ndarray,
-    ) -> np.ndarray:
+    def of(self, model: PurchaseModel, times: Times, recency: np.ndarray) -> np.ndarray:
         """Score of each history, higher is better; with recency, the mean of both ranks."""
         expected = np.round(model.expected_purchases(self.weeks, *times), 6)
         if self.ranks is None:

@@ -55,12 +55,7 @@ FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
 SELECTION, DIMENSIONS, CENTERS, MEMBERS = map(
     in_environment,
-    (
-        "ml.cluster_selection",
-        "ml.cluster_dimensions",
-        "ml.cluster_centers",
-        "ml.customer_clusters",
-    ),
+    ("ml.cluster_selection", "ml.cluster_dimensions", "ml.cluster_centers", "ml.customer_clusters"),
 )
 AS_OF_DATE = in_environment("intermediate.int_as_of_date")
 FIT_TABLES = (SELECTION, DIMENSIONS, CENTERS)

@@ -120,12 +120,7 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
     for output in wanted:
         started = time.monotonic()
         rows = tables.replace_table(
-            output.rows,
-            output.table,
-            output.columns,
-            output.comment,
-            origin,
-            output.partitioned_by,
+            output.rows, output.table, output.columns, output.comment, origin, output.partitioned_by
         )
         log(f"{output.table}: {rows:,} rows in {time.monotonic() - started:.1f} s")
 

@@ -96,12 +96,7 @@ def replace_table(
 
 
 def replace_by_view(
-    spark: SparkSession,
-    sql: str,
-    view: str,
-    columns: str,
-    comment: str,
-    properties: dict[str, str],
+    spark: SparkSession, sql: str, view: str, columns: str, comment: str, properties: dict[str, str]
 ) -> None:
     """Replaces a table or view with a view of the query `sql`; see replace_table.
 

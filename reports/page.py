@@ -10,14 +10,7 @@ from reports import charts, claims
 from reports.audiences import LIST_LENGTH
 from reports.forecasts import SIMPLE_FORECASTS, of_last_origin, outlook
 from reports.numbers import Number, lineage
-from reports.project import (
-    HOLDOUT_DAYS,
-    MINIMUM_SAMPLE,
-    PROJECT,
-    ROW_JUMP,
-    TEMPLATES,
-    WINDOW_DAYS,
-)
+from reports.project import HOLDOUT_DAYS, MINIMUM_SAMPLE, PROJECT, ROW_JUMP, TEMPLATES, WINDOW_DAYS
 from reports.query import QUERIES, Row
 
 SECTIONS = {

@@ -211,10 +211,7 @@ def main() -> None:
         "Where to look next\n"
         + table(
             [
-                (
-                    "make sql",
-                    "a SQL prompt on the marts; try: select * from customers limit 5;",
-                ),
+                ("make sql", "a SQL prompt on the marts; try: select * from customers limit 5;"),
                 (
                     f"jdbc:hive2://localhost:{port}/{PREFIX}marts",
                     "the same for DBeaver, Superset, ...",

@@ -219,11 +219,7 @@ def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
 
 
 def run_make(
-    environment: dict[str, str],
-    *arguments: str,
-    check: bool = True,
-    folder: Path = ROOT,
-    **options,
+    environment: dict[str, str], *arguments: str, check: bool = True, folder: Path = ROOT, **options
 ) -> subprocess.CompletedProcess:
     """Runs `make` with these arguments; fails the test when make fails, unless check=False."""
     result = subprocess.run(

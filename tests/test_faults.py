@@ -169,11 +169,7 @@ def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):
     )
     assert first.stdout.readline() == "at work\n"
     second = subprocess.Popen(
-        [*lock, "echo", "done"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*lock, "echo", "done"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert f"Waiting for process {first.pid}, which has worked in" in second.stderr.readline()
     first.kill()

@@ -33,14 +33,7 @@ pytestmark = pytest.mark.usefixtures("loader_session")
 
 WITH_POINT = Format(decimal=".")
 LOADED_AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
-COLUMNS = (
-    "transaction_id",
-    "customer_id",
-    "ordered_at",
-    "quantity",
-    "amount",
-    "product_category",
-)
+COLUMNS = ("transaction_id", "customer_id", "ordered_at", "quantity", "amount", "product_category")
 # White space of Unicode; Python's str.strip() removes more.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))

@@ -227,7 +227,7 @@ def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.Cap
     assert "nothing to add" in capsys.readouterr().out
     assert shop.lines() == [("a", 1), ("a", 1), ("b", 2)]
     assert shop.files() == [
-        *[("1.csv", 0, 2), ("2.csv", 2, 2), ("3.csv", 1, 3), ("4.csv", 0, 3), ("5.csv", 0, 4)],
+        *[("1.csv", 0, 2), ("2.csv", 2, 2), ("3.csv", 1, 3), ("4.csv", 0, 3), ("5.csv", 0, 4)]
     ]
 
 

@@ -22,10 +22,7 @@ from ml.session import StepError
         ("transactions: {load_time: x}", "unknown column 'load_time'"),
         ("customers: {loaded_at: x}", "unknown column 'loaded_at'"),
         ("orders: {amount: x}", "unknown section 'orders'; the known sections are transactions"),
-        (
-            "format: {separator: x}",
-            "unknown key 'separator'; the known keys are delimiter",
-        ),
+        ("format: {separator: x}", "unknown key 'separator'; the known keys are delimiter"),
         ("format: {delimiter: ab}", "delimiter must be one ASCII character, not 'ab'"),
         ("format: {delimiter: ¦}", "delimiter must be one ASCII character, not '¦'"),
         ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),

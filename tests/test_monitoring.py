@@ -141,11 +141,7 @@ def job(number: int, properties: dict, started: int, finished: int, tasks: list[
             "Submission Time": started,
             "Properties": properties,
         },
-        {
-            "Event": "SparkListenerStageSubmitted",
-            "Stage Info": stage,
-            "Properties": properties,
-        },
+        {"Event": "SparkListenerStageSubmitted", "Stage Info": stage, "Properties": properties},
         *(
             {"Event": "SparkListenerTaskEnd", **stage}
             | {"Task Metrics": metrics | {"Executor Run Time": milliseconds}}

@@ -44,10 +44,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_dagster_builds_every_asset(
-    programs: Path,
-    server: dict[str, str],
-    query: Callable[[str], list[tuple]],
-    tmp_path: Path,
+    programs: Path, server: dict[str, str], query: Callable[[str], list[tuple]], tmp_path: Path
 ):
     home = tmp_path / "dagster-home"
     home.mkdir()

@@ -109,9 +109,7 @@ CASES = {
         message="id > 0 (2 rows)",
     ),
     "broken_named_check": Case(
-        constraints=(NAMED,),
-        bad=values("1, 2"),
-        message="value_is_the_id (1 row)",
+        constraints=(NAMED,), bad=values("1, 2"), message="value_is_the_id (1 row)"
     ),
     "two_of_three": Case(
         columns=constrained(NOT_NULL, UNIQUE, POSITIVE),

@@ -39,12 +39,7 @@ def test_plain_dbt_build_on_shuffled_rows_warns_of_nothing_and_gives_the_same_ta
     server: dict[str, str], query: Query, spark: SparkSession
 ):
     before = fingerprint(query, all_tables())
-    shuffle(
-        spark,
-        "raw.transactions",
-        tables.TRANSACTIONS_COLUMNS,
-        tables.TRANSACTIONS_PARTITION,
-    )
+    shuffle(spark, "raw.transactions", tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION)
     shuffle(spark, "raw.customers", tables.CUSTOMERS_COLUMNS)
     printed = dbt(server, "build", "--exclude-resource-type", "unit_test")
     assert " WARN=0 ERROR=0 SKIP=0 " in printed

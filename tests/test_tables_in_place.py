@@ -72,10 +72,7 @@ class Shop:
 
 @pytest.fixture
 def shop(
-    loader_session: SparkSession,
-    own_raw_tables: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
+    loader_session: SparkSession, own_raw_tables: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> Iterator[Shop]:
     """A shop with a table of two lines, which came at nine and at ten."""
     loader_session.sql(f"drop database if exists {SHOP} cascade")

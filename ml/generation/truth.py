@@ -7,13 +7,7 @@ from ml.generation.dirty_rows import dirty_transactions, planned_defect
 from ml.generation.draws import Draws, money
 from ml.generation.lines import lines, with_returns
 from ml.generation.orders import orders
-from ml.generation.shop import (
-    DAY,
-    LAST_FUTURE_SECOND,
-    LAST_SECOND,
-    MOST_DAYS_TO_RETURN,
-    MOST_LINES,
-)
+from ml.generation.shop import DAY, LAST_FUTURE_SECOND, LAST_SECOND, MOST_DAYS_TO_RETURN, MOST_LINES
 
 CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',

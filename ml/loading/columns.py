@@ -20,10 +20,7 @@ CANONICAL = {
     "transactions": dict(list(RAW_TYPES.items())[:-4]),
     "customers": column_types(CUSTOMERS_COLUMNS),
 }
-REQUIRED = {
-    "transactions": ("customer_id", "ordered_at", "amount"),
-    "customers": ("customer_id",),
-}
+REQUIRED = {"transactions": ("customer_id", "ordered_at", "amount"), "customers": ("customer_id",)}
 # The time when a row came into a table that is read in place.
 WATERMARK = "loaded_at"
 # The canonical columns that are not texts are these and is_deleted.

@@ -89,10 +89,7 @@ def is_filled(column: pa.ChunkedArray) -> bool:
 
 
 def parse_records(
-    records: bytes,
-    delimiter: str,
-    width: int,
-    set_aside: Callable[[pyarrow.csv.InvalidRow], str],
+    records: bytes, delimiter: str, width: int, set_aside: Callable[[pyarrow.csv.InvalidRow], str]
 ) -> pa.Table:
     """Returns the fields of records as texts; `set_aside` gets records of another width."""
     names = [str(place) for place in range(width)]

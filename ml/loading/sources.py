@@ -17,13 +17,7 @@ from ml.loading.columns import BROKEN_LINE, FILE_NUMBER
 from ml.loading.csv_columns import Columns, unique_names
 from ml.loading.csv_dialect import HEAD_LINES, Dialect, recognize_lines
 from ml.loading.csv_staging import stage_csv
-from ml.loading.files import (
-    CSV_SUFFIXES,
-    PARQUET_SUFFIXES,
-    escape_pattern,
-    has_suffix,
-    is_remote,
-)
+from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, escape_pattern, has_suffix, is_remote
 from ml.loading.input_files import CSV_PATTERN, InputFile, list_files
 from ml.loading.mapping import Source
 from ml.loading.parquet_files import stage_parquet

@@ -49,11 +49,7 @@ def weekday_hour(rows: Iterable[Row], width: int, label: str) -> str:
     orders = {(row.weekday, row.hour): row.timed_orders.amount for row in rows}
     thresholds = even_steps(orders.values())
     data = [
-        {
-            "weekday": name,
-            "hour": hour,
-            "color": step(orders.get((weekday, hour), 0), thresholds),
-        }
+        {"weekday": name, "hour": hour, "color": step(orders.get((weekday, hour), 0), thresholds)}
         for weekday, name in enumerate(WEEKDAYS, start=1)
         for hour in range(24)
     ]

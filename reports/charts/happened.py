@@ -69,7 +69,5 @@ AMOUNT = "replace(format(datum.value, abs(datum.value) < 1 ? '~g' : '~s'), 'G', 
 def amounts(field: str) -> alt.Y:
     """Returns an axis of large amounts, such as 200k."""
     return alt.Y(
-        field,
-        scale=alt.Scale(nice=False),
-        axis=alt.Axis(grid=True, tickCount=4, labelExpr=AMOUNT),
+        field, scale=alt.Scale(nice=False), axis=alt.Axis(grid=True, tickCount=4, labelExpr=AMOUNT)
     )

@@ -8,17 +8,7 @@ import altair as alt
 
 from reports.charts.bars import bars
 from reports.charts.happened import amounts, month_axis, revenue_columns
-from reports.charts.theme import (
-    ACCENT,
-    BROAD,
-    INK,
-    MUTED,
-    PAPER,
-    STEPS,
-    Drawing,
-    base,
-    svg,
-)
+from reports.charts.theme import ACCENT, BROAD, INK, MUTED, PAPER, STEPS, Drawing, base, svg
 from reports.query import Row
 
 risks = partial(bars, name=lambda row: row.churn_risk, size="customers")

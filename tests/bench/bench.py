@@ -265,7 +265,7 @@ def ratios(bench: Bench) -> dict[str, float]:
     )
     found = {
         "generate, to a plain write of as many rows": bench.seconds("generate")
-        / bench.seconds("plain write of as many rows as generated"),
+        / bench.seconds("plain write of as many rows as generated")
     }
     done = {step.name for step in bench.steps}
     if AGAIN in done:
