@@ -40,7 +40,6 @@ from ml.refits import (
     GREATEST_DRIFT,
     RULES,
     Basis,
-    content,
     origin_of_lines,
     read_rules,
     reason_to_fit,
@@ -49,7 +48,7 @@ from ml.refits import (
 )
 from ml.results import clear, computed_once, require_tables, save, table_rows
 from ml.session import log, run, start, whole_number
-from ml.tables import holds_run, run_name
+from ml.tables import content, holds_run, run_name
 
 FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
@@ -179,9 +178,9 @@ def log_choice(chosen: Candidate) -> None:
     )
 
 
-def members_run(content: tuple[int, int], now: Basis, fit_id: str) -> str:
+def members_run(features: str, now: Basis, fit_id: str) -> str:
     """The id of the run that applies this fit to customers who have these features."""
-    return run_name(content, now.as_of, fit_id)
+    return run_name(features, now.as_of, fit_id)
 
 
 def save_members(

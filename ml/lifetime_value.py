@@ -51,7 +51,6 @@ from ml.refits import (
     FEWEST_DAYS,
     RULES,
     Basis,
-    content,
     origin_of_lines,
     read_rules,
     reason_to_fit,
@@ -70,7 +69,7 @@ from ml.stored_models import (
     rank_rows,
     read_chosen,
 )
-from ml.tables import holds_run, run_name
+from ml.tables import content, holds_run, run_name
 
 PREDICTIONS, FORECAST = map(in_environment, ("ml.lifetime_value", "ml.purchase_forecast"))
 FIT_TABLES = (INDEX, RANKS, EVALUATION, MODELS)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import inf, log
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from ml.environment import in_environment
 from ml.tables import table_properties
@@ -57,13 +56,6 @@ def stored_fit(spark: SparkSession, table: str) -> tuple[str, Basis] | None:
         return None
     run_id, *basis = rows[0]
     return run_id, Basis(*basis)
-
-
-def content(rows: DataFrame) -> tuple[int, int]:
-    """Number of rows, and a hash of their values in any order."""
-    columns = [F.col(name) for name in rows.columns]
-    ((count, hashed),) = rows.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).collect()
-    return count, hashed
 
 
 def origin_of_lines(spark: SparkSession) -> str:

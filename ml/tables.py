@@ -1,4 +1,4 @@
-"""How the raw and ml tables are replaced, and the columns of the raw tables.
+"""How the raw and ml tables are replaced and compared, and the columns of the raw tables.
 
 A raw table is written under another name, and takes the place of the old one when it is complete.
 An ml table keeps its name: its old rows are removed, and then the new ones are written.
@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ml.session import describe
-from ml.sql_text import quote
+from ml.sql_text import identifier, quote
 
 CUSTOMERS_COLUMNS = """
     customer_id string comment 'Key of the customer.',
@@ -181,6 +181,15 @@ def replace_rows(
     stamped = rows.withColumns({"run_id": F.lit(run_id), **days})
     fields = [F.col(field.name).cast(field.dataType) for field in spark.table(table).schema]
     stamped.select(*fields).write.insertInto(table, overwrite=True)
+
+
+def content(rows: DataFrame) -> str:
+    """Returns the number of rows and a hash of their values, in any order."""
+    # xxhash64 leaves out nulls: without the flags, a value could move to an empty column unnoticed.
+    values = ", ".join(f"{name}, {name} is null" for name in map(identifier, rows.columns))
+    total = f"sum(cast(xxhash64({values}) as decimal(38,0)))"
+    (found,) = rows.selectExpr(f"concat_ws(' ', count(*), {total}) as hash").collect()
+    return found.hash
 
 
 def table_properties(spark: SparkSession, table: str) -> dict[str, str]:

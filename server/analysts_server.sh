@@ -38,7 +38,7 @@ visible=(--ro-bind /usr /usr --proc /proc --dev /dev --size 4294967296 --tmpfs /
 for link in /bin /sbin /lib /lib64; do
     [[ ! -L $link ]] || visible+=(--symlink "$(readlink "$link")" "$link")
 done
-# Spark, Java, and the files of /etc that Java needs: how to find machines by name, which certificates to trust, its own settings.
+# Spark, Java, and the files of /etc that Java needs: names of machines, trusted certificates, its own settings.
 for path in "$spark_home" "$java_home" /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/java-*; do
     visible+=(--ro-bind-try "$path" "$path")
 done

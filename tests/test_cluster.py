@@ -13,7 +13,7 @@ from conftest import ROOT, Data, Query, on_data
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from ml import cluster_choice, feature_space, features, refits
+from ml import cluster_choice, feature_space, features, tables
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_stored_space_gives_the_same_coordinates(spark: SparkSession):
 
 def test_content_depends_on_each_share(spark: SparkSession):
     contents = {
-        refits.content(four_customers(spark, category=category))
+        tables.content(four_customers(spark, category=category))
         for category in (
             "array(0.75d, 0.25d)",
             "array(0.25d, 0.75d)",

@@ -311,6 +311,14 @@ def test_message_about_missing_columns_has_a_working_mapping(spark):
     assert (row.customer_id, row.amount, row.quantity) == ("a", Decimal("6.00"), 1)
 
 
+def test_content_differs_for_equal_rows_and_for_nulls_in_other_columns(spark):
+    contents = {
+        tables.content(spark.sql(f"select int(a) as a, int(b) as b from values {rows} as t (a, b)"))
+        for rows in ("(1, null)", "(1, null), (1, null)", "(2, null), (2, null)", "(null, 1)")
+    }
+    assert len(contents) == 4
+
+
 # --- files ------------------------------------------------------------------------------
 
 

@@ -4,8 +4,7 @@ Most CSV readers treat an open quote as the start of a field with several lines.
 lines up to the next quote and report nothing. Here lines form a record only if their quotes follow
 RFC 4180: a quoted field ends before a delimiter or at the end of a line, and a quote inside
 it is doubled. A quote inside a field that does not begin with one is plain text. Any other line is
-broken: it is kept as its text, and reading continues with the
-next line.
+broken: it is kept as its text, and reading continues with the next line.
 """
 
 import csv

@@ -134,8 +134,7 @@ def check_can_add(spark: SparkSession) -> None:
     if not is_of_user(source):
         raise StepError(
             f"{TRANSACTIONS} holds generated data, or data that ml/load.py did not load. They do "
-            "not mix with your files; load first with "
-            "make run TRANSACTIONS=..."
+            "not mix with your files; load first with make run TRANSACTIONS=..."
         )
     is_current = dict(spark.table(TRANSACTIONS).dtypes) == RAW_TYPES
     if not is_current or not spark.catalog.tableExists(LOADS):

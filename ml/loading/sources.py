@@ -76,8 +76,8 @@ def read_source(
     cannot be read.
     """
     path = source.path
-    files = files or list_files(spark, path)
     try:
+        files = files or list_files(spark, path)
         if is_remote(path):
             rows = read_remote(spark, source, files, first_number)
         else:

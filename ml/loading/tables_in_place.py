@@ -30,6 +30,7 @@ from ml.loading.sources import NoRowsError
 from ml.loading.wording import counted
 from ml.session import StepError, engine_message
 from ml.sql_text import identifier
+from ml.tables import content
 
 WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType)
 # The views themselves, and the list of files.
@@ -143,7 +144,7 @@ def has_changed(spark: SparkSession, source: Source, raw: str, known: dict[str, 
     if table.watermark:
         return table.newest(known.get("read_until", BEFORE_ALL)) is not None
     try:
-        return content(spark.table(raw)) != known.get("content")
+        return content(spark.table(raw).drop(WATERMARK)) != known.get("content")
     except AnalysisException:  # a column of the table is gone
         return True
 
@@ -170,7 +171,7 @@ def view_of(
         rows = lines(table.rows, expressions, reading, None)
         return view_until(table, rows, known)
     rows = lines(table.rows, expressions, reading, utc_literal(loaded_at))
-    return View(rows.rows, rows.sql(table.sql), {"content": content(rows.rows)})
+    return View(rows.rows, rows.sql(table.sql), {"content": content(rows.rows.drop(WATERMARK))})
 
 
 def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
@@ -190,13 +191,3 @@ def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
     if after:
         new_rows = new_rows.where(f"{WATERMARK} > timestamp'{after}'")
     return View(new_rows, f"select * from (\n{sql}\n)\nwhere {until}", properties)
-
-
-def content(rows: DataFrame) -> str:
-    """Returns a hash of rows, in any order, without their loading time."""
-    names = [identifier(name) for name in rows.columns if name != WATERMARK]
-    # xxhash64 leaves out nulls: without the flags, a value could move to an empty column unnoticed.
-    values = ", ".join(f"{name}, {name} is null" for name in names)
-    total = f"sum(cast(xxhash64({values}) as decimal(38,0)))"
-    (found,) = rows.selectExpr(f"concat_ws(' ', count(*), {total}) as hash").collect()
-    return found.hash
