@@ -15,6 +15,7 @@ to warm up, and two servers that build while they are cold take twice as long.
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -459,6 +460,13 @@ def data(
     """The data set that the test is on, loaded and built; see on_data."""
     folder = tmp_path_factory.mktemp(request.param)
     return DATA_SETS[request.param](Fixtures(make, server, spark, folder))
+
+
+@pytest.fixture(scope="session")
+def compiled_manifest(data: Data, server: dict[str, str]) -> dict:
+    """Returns dbt's manifest with the compiled SQL of all models and analyses."""
+    dbt(server, "compile")
+    return json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
 
 
 def on_data(*names: str) -> Callable:

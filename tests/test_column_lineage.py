@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import dbt, on_data
+from conftest import on_data
 
 from reports import column_lineage
 
@@ -38,14 +38,14 @@ def test_values_come_from_columns_and_not_from_joins_or_filters(expression: str,
 
 
 @on_data("generated")
-def test_every_column_leads_to_tables_that_its_model_selects_from(server: dict[str, str]):
-    dbt(server, "compile")
-    target = Path(server["DBT_TARGET_PATH"])
-    manifest = json.loads((target / "manifest.json").read_text())
-    tables = column_lineage.columns_of(json.loads((target / "catalog.json").read_text()))
-    found = column_lineage.column_lineage(manifest, tables)
-    nodes = manifest["nodes"] | manifest["sources"]
-    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+def test_every_column_leads_to_tables_that_its_model_selects_from(
+    server: dict[str, str], compiled_manifest: dict
+):
+    catalog = Path(server["DBT_TARGET_PATH"]) / "catalog.json"
+    tables = column_lineage.columns_of(json.loads(catalog.read_text()))
+    found = column_lineage.column_lineage(compiled_manifest, tables)
+    nodes = compiled_manifest["nodes"] | compiled_manifest["sources"]
+    models = [node for node in nodes.values() if node["resource_type"] == "model"]
     for model in models:
         name = column_lineage.table_name(model)
         parents = {column_lineage.table_name(nodes[each]) for each in model["depends_on"]["nodes"]}

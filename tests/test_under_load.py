@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -23,13 +22,11 @@ RUNAWAY = "select max(a.id * b.id % 7) from range(100000000) a cross join range(
 
 
 @pytest.fixture(scope="module")
-def analyses(data: Data, server: dict[str, str]) -> list[str]:
+def analyses(compiled_manifest: dict) -> list[str]:
     """The query library as dbt compiles it."""
-    dbt(server, "compile", "--select", "path:analyses")
-    manifest = json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
     return [
         node["compiled_code"]
-        for node in manifest["nodes"].values()
+        for node in compiled_manifest["nodes"].values()
         if node["resource_type"] == "analysis"
     ]
 
