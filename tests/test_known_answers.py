@@ -54,7 +54,7 @@ class TestCdnow:
 def held_out_from_october(data: Data, server: dict[str, str]) -> None:
     """Starts the holdout after 1997-09-30, as the references do."""
     environment = server | {"AS_OF_DATE": str(data.as_of_date)}
-    rebuild = ("run", "--select", "int_backtest_origins+")
+    rebuild = ("run", "--select", "int_backtest_origins+,path:models/intermediate")
     dbt(environment, *rebuild, "--vars", "holdout_days: 274")
     run_step(server, "ml.lifetime_value")
 
