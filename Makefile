@@ -18,7 +18,8 @@ export CONNECT_PORT ?= 15002
 export SPARK_UI_PORT ?= 4040
 export SITE_PORT ?= 8080
 export HISTORY_PORT ?= 18080
-export STATE_DIR ?= .spark
+override STATE_DIR := $(or $(STATE_DIR),.spark)
+export STATE_DIR
 # These hold texts of the user: make must not expand a `$` in them.
 $(foreach name,CUSTOMER_ID TRANSACTIONS CUSTOMERS MAPPING SPARK_SETTINGS,\
 	$(eval override $(name) := $$(value $(name))))

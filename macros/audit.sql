@@ -1,4 +1,4 @@
-{#- dbt's own record, run_results.json, is not enough: each command overwrites it, and `make run` runs up to two. -#}
+{#- dbt's own record, run_results.json, is not enough: each command overwrites it, and `make run` builds with up to two. -#}
 {% macro record_results(results) %}
     {% if execute %}
         {% set own = results | selectattr('node.package_name', 'equalto', 'customer_behavior') | list %}
@@ -60,8 +60,8 @@
             ~ "timestamp'" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S') ~ "', '" ~ run_stamp() ~ "' "
             ~ 'from values ' ~ values | join(', ')
         ) %}
-        {% set partitions = run_query('show partitions ' ~ table).columns[0].values() | sort %}
-        {% for partition in partitions[:-var('audited_runs')] %}
+        {% set newest_first = run_query('show partitions ' ~ table).columns[0].values() | sort(reverse=true) %}
+        {% for partition in newest_first[var('audited_runs'):] %}
             {% do run_query('alter table ' ~ table ~ " drop if exists partition (run = '" ~ partition.split('=')[1] ~ "')") %}
         {% endfor %}
     {% endif %}

@@ -4,8 +4,8 @@ An origin lies a whole number of holdouts before the as-of date. Everything is d
 the as-of date: fits, seasons, forecast. One thing is known too early: a return counts on the day of
 its order, even if it came after the origin. Then the forecast of the holdout that follows is
 compared with the actual orders, and with two simple forecasts. One repeats the orders of the days
-just before the origin, as many as the holdout has. The other repeats those of the same days a year
-earlier. Both count only customers who had bought before the repeated days.
+just before the origin, as many days as the holdout has. The other repeats those of the same days a
+year earlier. Both count only customers who had bought before the repeated days.
 """
 
 from collections.abc import Mapping, Sequence

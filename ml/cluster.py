@@ -92,7 +92,7 @@ def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:
 
 
 def read_fit(spark: SparkSession, run_id: str, basis: Basis) -> Fit:
-    """The last fit; the present code must have made it."""
+    """The last fit. Only the code that made a fit can read it."""
     space = stored_space(spark.table(DIMENSIONS).collect())
     centers = spark.table(CENTERS).collect()
     coordinates = {(row.cluster, row.feature, row.level): row.coordinate for row in centers}
@@ -199,7 +199,7 @@ def save_fit(spark: SparkSession, fit: Fit, candidates: list[Candidate], chosen:
         DIMENSIONS: fit.space.rows(),
         CENTERS: center_rows(fit),
     }
-    # A run that is killed leaves no scores of the fit before.
+    # Emptied first, so that a killed run leaves no scores of the earlier fit.
     spark.sql(f"truncate table {MEMBERS}")
     tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
     save(spark, tables, fit.run_id, fit.basis.as_of)

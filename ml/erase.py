@@ -19,7 +19,7 @@ from ml.loading.columns import CANONICAL
 from ml.loading.sources import remove_staged_files
 from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
-from ml.tables import is_view, replace_table, set_version, table_properties
+from ml.tables import is_view, set_version, table_properties
 
 # A line whose fields cannot be separated has no customer, but its text may contain the id.
 # The id is quoted for the pattern as Java's Pattern.quote does.
@@ -74,12 +74,7 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
         set_version(spark, view.name)
     for table in tables:
         if lost[table.name]:
-            comment = spark.catalog.getTable(table.name).description or ""
-            properties = table_properties(spark, table.name)
-            rows = joined(table.name, "left_anti")
-            replace_table(
-                rows, table.name, table.columns, comment, properties, table.partitioned_by
-            )
+            table.replace(joined(table.name, "left_anti"), table_properties(spark, table.name))
     return lost
 
 

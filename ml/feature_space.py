@@ -74,8 +74,8 @@ def orders_with(name: str) -> Column:
 def share_priors(values: DataFrame) -> dict[str, Prior]:
     """How the shares differ between customers, without those that differ only by chance.
 
-    Each customer counts the same. If each order or pair of orders did, a few customers with many
-    orders would decide for all others.
+    Each customer has the same weight. If each order or pair of orders had the same weight, a few
+    customers with many orders would dominate.
     """
     orders = F.col("order_count")
     measures = []

@@ -183,7 +183,7 @@ def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | N
         days = histories[0].days_known if histories else 0
         few = f"{known:,} customers before the holdout, {days} days of history"
         needed = f"at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed"
-        # The models before their parts, so that a kill leaves no fit without some of them.
+        # The models first, and their parts after them, so that a kill leaves no incomplete fit.
         clear(spark, reversed(TABLES), f"no lifetime value: {few} ({needed})")
         return None
     customers = int(histories[0].customers.sum())

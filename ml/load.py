@@ -69,10 +69,12 @@ def append(
     """Loads the files of the inputs that are not loaded yet.
 
     The customers of a changed file replace the loaded ones. Changed lines do so only with
-    `replace_changed`; otherwise they raise StepError. Files without rows are recorded.
+    `replace_changed`; otherwise they raise StepError. Files without rows are recorded. The first
+    load needs rows.
     """
     if not raw_tables.exist(spark):
-        load_first(spark, inputs, loaded_at)
+        log("nothing is loaded yet: this is the first load")
+        replace(spark, inputs, loaded_at)
         return
     raw_tables.check_can_add(spark)
     if inputs.customers:
@@ -106,15 +108,6 @@ def check_only_files(inputs: Inputs) -> None:
     for section, path in inputs.paths().items():
         if inputs.is_in_place(section):
             raise StepError(f"{path} stays where it is: make run reads what is new in it")
-
-
-def load_first(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
-    """Loads the inputs when nothing is loaded yet; without any row the next load tries again."""
-    log("nothing is loaded yet: this is the first load")
-    try:
-        replace(spark, inputs, loaded_at)
-    except NoRowsError as error:
-        log(f"{error} yet: nothing is loaded, and the next load reads it again")
 
 
 def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -> None:

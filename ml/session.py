@@ -84,7 +84,7 @@ def run(main: Callable[[], None]) -> None:
     # the exit of Python, that request would wait forever. So garbage is collected after `main`.
     gc.disable()
     # Without a handler, a signal would end Python and leave its query running on the server.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
@@ -107,8 +107,8 @@ def in_one_line(error: PySparkException) -> str:
     """Returns an engine error's first line and, in parentheses, its root cause."""
     line = first_line(str(error))
     # Only errors of Connect have a stack trace.
-    trace = getattr(error, "getStackTrace", str)() or ""
-    causes = re.findall(r"(?m)^Caused by: [\w.$]+: (.+)", trace)
+    trace = error.getStackTrace() if hasattr(error, "getStackTrace") else None
+    causes = re.findall(r"(?m)^Caused by: [\w.$]+: (.+)", trace or "")
     if causes and causes[-1] not in line:
         line += f" ({causes[-1]})"
     return line or type(error).__name__
@@ -140,4 +140,6 @@ def whole_number(name: str, text: str, least: int | None = None) -> int:
         number = None
     if number is None or (least is not None and number < least):
         raise StepError(f"{name} must be a whole number{bound}, not '{text}'")
+    if abs(number) >= 10**18:  # Spark's integers have 64 bits
+        raise StepError(f"{name} must have at most 18 digits, not '{text}'")
     return number

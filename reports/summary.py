@@ -1,13 +1,17 @@
 """Prints the result of a run, from the marts: the last lines of `make run`."""
 
 import os
+import sys
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
 from pyhive import hive
+from pyhive.exc import OperationalError
+from thrift.transport.TTransport import TTransportException
 
 from ml.environment import PREFIX, in_environment
+from ml.loading.wording import counted
 from reports.project import MINIMUM_SAMPLE, ROW_JUMP, WINDOW_DAYS
 
 Row = tuple
@@ -27,11 +31,6 @@ def whole(value: Decimal | float | None) -> str:
 def percent(value: float | None) -> str:
     """Formats a fraction as a percentage."""
     return "-" if value is None else f"{100 * value:z.1f}%"
-
-
-def counted(value: float, noun: str) -> str:
-    """Formats a number with its noun, whose plural ends in s: `1 customer`, `1,234 customers`."""
-    return f"{value:,.0f} {noun}" + ("" if value == 1 else "s")
 
 
 def table(rows: Sequence[Sequence[str]], align: str) -> str:
@@ -201,12 +200,18 @@ def text(cursor: hive.Cursor) -> str:
 def main() -> None:
     """Prints the summary, and where to look next."""
     port = os.environ.get("THRIFT_PORT") or "10000"
-    with hive.connect("localhost", int(port), username="summary") as connection:
-        cursor = connection.cursor()
-        print(f"\n{text(cursor)}\n")
-        # The server may have been started with another SPARK_UI_PORT.
-        cursor.execute("set spark.ui.port")
-        ((_, ui_port),) = cursor.fetchall()
+    try:
+        with hive.connect("localhost", int(port), username="summary") as connection:
+            cursor = connection.cursor()
+            print(f"\n{text(cursor)}\n")
+            # The server may have been started with another SPARK_UI_PORT.
+            cursor.execute("set spark.ui.port")
+            ((_, ui_port),) = cursor.fetchall()
+    except (TTransportException, OperationalError):
+        sys.exit(
+            "error: the marts cannot be read; start the server with make up, and build the marts "
+            "with make run"
+        )
     print(
         "Where to look next\n"
         + table(

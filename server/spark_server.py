@@ -1,6 +1,7 @@
 """The Spark server: one JVM with the Thrift server (dbt, analysts) and Spark Connect (ml/)."""
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -85,8 +86,8 @@ def prepare_state() -> None:
     STATE.chmod(0o700)
     missing_class.write(STATE / "classes")
     # A server that was killed while it created its metastore leaves an incomplete folder. Derby
-    # writes service.properties last, and refuses a folder without it. A database that once had
-    # tables has it, or a copy.
+    # writes service.properties last, and refuses a folder without it. A database that has held
+    # tables has this file or its backup, so no table is lost here.
     metastore = STATE / "metastore"
     if metastore.exists() and not list(metastore.glob("service.properties*")):
         shutil.rmtree(metastore)
@@ -153,7 +154,7 @@ def remove_leftovers() -> None:
                 # A table of the user can have a folder of another name.
                 described = "\n".join(column(3, f"show table extended in {database} like '*'"))
                 for folder in unknown:
-                    if f"file:{folder}" not in described:
+                    if not re.search(rf"(?m)file:{re.escape(str(folder))}(/|$)", described):
                         shutil.rmtree(folder)
             for pattern in ("*/_temporary", "*/.spark-staging-*"):
                 for folder in (warehouse / f"{database}.db").glob(pattern):

@@ -212,8 +212,8 @@ def shop(loader_session: SparkSession, own_raw_tables: str, inbox: Path) -> Shop
 
 def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.CaptureFixture):
     write(shop.inbox, "1.csv")
-    shop.load()
-    assert "has no rows yet: nothing is loaded" in capsys.readouterr().out
+    with pytest.raises(StepError, match="has no rows"):
+        shop.load()
     assert not raw_tables.exist(shop.spark)
     write(shop.inbox, "2.csv", "a,2026-01-02,1", "a,2026-01-02,1")
     shop.load()

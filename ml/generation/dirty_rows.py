@@ -9,7 +9,7 @@ from ml.generation.orders import first_orders
 from ml.generation.profiles import profiles
 from ml.generation.shop import DAY, LAST_SECOND
 
-# Of every 500 customers, the first six have an extra order with a defect, each with another one.
+# Of every 500 customers, the first six have an extra order with a defect. All six defects differ.
 DEFECT_EVERY = 500
 DEFECTS = (
     "missing_timestamp",

@@ -89,9 +89,9 @@ class Framer:
         """Returns whether a record of several lines has swallowed no other record.
 
         A swallowed line looks like a whole record: it has all fields. The last line of a sound
-        record can look so, too, if the first field has a line break. Then the first line does not
-        have all fields. So a last line counts as swallowed only if the first line also has them.
-        A line with a quote that is not doubled is not swallowed: it ends or begins a field.
+        record can look so, too, if the first field has a line break, but then the first line lacks
+        fields. So a last line counts as swallowed only if the first line also has all fields. A
+        line with a quote that is not doubled is not swallowed: the quote ends or begins a field.
         """
         if len(record) > MOST_RECORD:
             return False

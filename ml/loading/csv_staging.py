@@ -69,7 +69,7 @@ def parse_block(block: Block, dialect: Dialect) -> pa.Table:
 
     table = parse_records(block.records, dialect.delimiter, dialect.width, set_aside)
     if any(is_filled(column) for column in table.columns[count:]):
-        # Some record has more values than the header has names, so each longer one is set aside.
+        # A record has more values than the header has names. All such records are set aside.
         fitting.clear()
         broken[len(block.broken) :] = []
         table = parse_records(block.records, dialect.delimiter, count, set_aside)

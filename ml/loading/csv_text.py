@@ -126,7 +126,7 @@ def check_utf8(path: Path, block: bytes, lines_before: int) -> None:
 
 
 def count_lines(data: bytes) -> int:
-    """Returns the number of line ends, with line feeds, carriage returns or both."""
+    """Returns the number of line ends, if all are of one kind: LF, CR or CR LF."""
     return max(data.count(b"\n"), data.count(b"\r"))
 
 

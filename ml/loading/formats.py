@@ -1,9 +1,9 @@
 """The section `format:` of a mapping: how a file is written.
 
 The loader recognizes delimiter, encoding (UTF-8, UTF-16), header and numbers where they are
-certain. Of `1.234` alone it takes the point as a decimal one, and prints that. It never recognizes
-a `date_format`: without one, times are ISO. Where something is not certain, a message proposes the
-`format:` to write.
+certain. If all numbers look like `1.234`, it reads the point as the decimal sign and prints that.
+It never recognizes a `date_format`: without one, times are ISO. Where something is not certain, a
+message proposes the `format:` to write.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -69,7 +69,7 @@ def check_format(path: str, file_format: Format) -> None:
     if file_format.encoding:
         try:
             "".encode(file_format.encoding)
-        except LookupError as error:
+        except (LookupError, ValueError) as error:
             raise StepError(
                 f"mapping {path}: format.encoding {file_format.encoding!r} is unknown; "
                 "known encodings are utf-8, utf-16, windows-1252, iso-8859-15, shift_jis, ..."

@@ -44,20 +44,21 @@ class NumberFormat:
 
 
 NUMBER_PARTS = ("open", "sign", "second_sign", "digits", "third_sign", "last_sign", "close")
+# As in a ledger, an open parenthesis is a sign.
+SIGNS = tuple(name for name in NUMBER_PARTS if name not in ("digits", "close"))
 
 
 def plain_number(text: str, form: NumberFormat) -> str:
     """Returns SQL for the text of a number as SQL reads it (`-1234.50`), any other text unchanged.
 
-    As in a ledger, `(12.50)` and `12.50-` are negative.
+    `(12.50)` and `12.50-` are negative.
     """
     pattern = quote(form.pattern())
     part = {
         name: f"regexp_extract({text}, {pattern}, {group})"
         for group, name in enumerate(NUMBER_PARTS, start=1)
     }
-    every_sign = [part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name]
-    signs = f"concat({', '.join(every_sign)})"
+    signs = f"concat({', '.join(part[name] for name in SIGNS)})"
     digits = part["digits"]
     if form.thousands:
         digits = f"regexp_replace({digits}, {quote(SEPARATORS[form.thousands])}, '')"
@@ -82,7 +83,7 @@ def is_number(text: str, form: NumberFormat) -> bool:
     if not (match := re.match(form.pattern(PYTHON_CURRENCY), text)):
         return False
     part = dict(zip(NUMBER_PARTS, match.groups(""), strict=True))
-    signs = "".join(part[name] for name in NUMBER_PARTS if name == "open" or "sign" in name)
+    signs = "".join(part[name] for name in SIGNS)
     return len(signs) <= 1 and len(part["open"]) == len(part["close"])
 
 
@@ -141,7 +142,7 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
 
 
 def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberFormat:
-    """Returns the only number format that fits the evidence and the mapping, or that of SQL."""
+    """Returns the number format that evidence and mapping imply; SQL's own if they imply none."""
     decimal = file_format.decimal or recognized_decimal(evidence)
     if decimal == file_format.thousands:
         decimal = "," if decimal == "." else "."

@@ -100,7 +100,8 @@ def tables_of(path: Path, tree: exp.Query) -> frozenset[str]:
     if ALL_FILES in tables and len(tables) > 1:
         others = ", ".join(sorted(tables - {ALL_FILES}))
         raise StepError(
-            f"mapping {path} reads {ALL_FILES}, which is each file by itself, and also {others}"
+            f"mapping {path} reads both `{ALL_FILES}` and {others}; a select reads either "
+            f"`{ALL_FILES}` (each file by itself) or files by their names"
         )
     return frozenset(tables)
 

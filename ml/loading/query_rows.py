@@ -134,10 +134,10 @@ def tables_of_selects(
         found[name] = number, file
     if missing := sorted(query.tables - set(found)):
         raise StepError(
-            f"{query.path} reads {', '.join(missing)}, but no file has that name; the files to "
-            f"load are the tables {listed(sorted(found), NAMED_TABLES)}, or each file as "
-            f"`{ALL_FILES}`; with a select over several tables, load all files together with "
-            "make run TRANSACTIONS=..."
+            f"{query.path} reads {', '.join(missing)}, but no file has that name. The files are "
+            f"the tables {listed(sorted(found), NAMED_TABLES)}: use these names, or `{ALL_FILES}` "
+            "for each file by itself. A select over several tables needs all files together: make "
+            "run TRANSACTIONS=..."
         )
     return [{name: found[name] for name in sorted(query.tables)}]
 

@@ -45,6 +45,10 @@ class RawTable:
     comment: str
     partitioned_by: str | None = None
 
+    def replace(self, rows: DataFrame, properties: dict[str, str]) -> None:
+        """Replaces the table by these rows and properties; see replace_table."""
+        replace_table(rows, self.name, self.columns, self.comment, properties, self.partitioned_by)
+
 
 # Property of raw.transactions: the time of the last load that replaced lines of files.
 REPLACED_AT = "replaced_at"
@@ -110,9 +114,7 @@ def replace_raw_table(
         properties |= content.properties
         replace_by_view(spark, content.sql, table.name, table.columns, table.comment, properties)
         return
-    replace_table(
-        content, table.name, table.columns, table.comment, properties, table.partitioned_by
-    )
+    table.replace(content, properties)
 
 
 # --- adding -----------------------------------------------------------------------------
@@ -182,8 +184,7 @@ def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
 def add_customers(spark: SparkSession, customers: DataFrame) -> None:
     """Adds customers to raw.customers; a customer whom the table holds already is replaced."""
     others = spark.table(CUSTOMERS).join(customers, "customer_id", "left_anti")
-    both = others.unionByName(customers)
-    replace_table(both, CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
+    raw_table("customers").replace(others.unionByName(customers), {})
 
 
 def add_lines(spark: SparkSession, lines: DataFrame) -> None:
@@ -201,11 +202,7 @@ def replace_lines(
     """
     rows = spark.table(TRANSACTIONS)
     kept = rows.where(F.col("file_number").isNull() | ~F.col("file_number").isin(numbers))
-    replace_table(
+    raw_table("transactions").replace(
         kept.unionByName(lines) if lines is not None else kept,
-        TRANSACTIONS,
-        TRANSACTIONS_COLUMNS,
-        TRANSACTIONS_COMMENT,
         table_properties(spark, TRANSACTIONS) | {REPLACED_AT: loaded_at.isoformat()},
-        TRANSACTIONS_PARTITION,
     )

@@ -35,7 +35,7 @@ class Reader:
         self.inputs = inputs
         self.folder = folder
         self.loaded_at = loaded_at
-        # Numbers are not used again: the models have the old ones until they are built again.
+        # Numbers are never reused: the models hold the old ones until the next build.
         self.next_number = 1 + max((file.number for file in known), default=0)
 
     def all(self, section: str) -> tuple[DataFrame | View, list[LoadedFile]]:

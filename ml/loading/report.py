@@ -10,7 +10,7 @@ from ml.session import StepError, describe, log
 
 # Columns of unparsed_values -> description of their lines, for a message.
 UNPARSED = {
-    "line": "whose fields cannot be separated (an open quote, or too many or too few)",
+    "line": "whose fields cannot be separated (an open quote, or too many or too few fields)",
     "ordered_at": "with a time that cannot be read",
     "amount": "with an amount that is not a number",
     "quantity": "with a quantity that is not a number",
@@ -33,10 +33,10 @@ def report_lines(lines: DataFrame, path: str) -> None:
             for column in UNPARSED
         ],
     ).collect()
-    log(
-        f"{path}: {counted(counts.lines, 'line')} from {counts.first_day} to {counts.last_day}, "
-        f"net {counts.amount}"
-    )
+    # Deletions need neither a time nor an amount.
+    period = f" from {counts.first_day} to {counts.last_day}" if counts.first_day else ""
+    net = f", net {counts.amount}" if counts.amount is not None else ""
+    log(f"{path}: {counted(counts.lines, 'line')}{period}{net}")
     log(f"{counted(counts.guests, 'line')} without a customer (guests)")
     for column in UNPARSED:
         if number := counts[f"unparsed_{column}"]:
@@ -71,7 +71,7 @@ def report_customers(rows: DataFrame, path: str) -> None:
         )
     log(
         f"{path}: {counted(counts.customers, 'customer')} of {counted(counts.rows, 'row')} "
-        f"({counted(counts.without_id, 'row')} without an id are left out, "
-        f"{counts.rows - counts.customers - counts.without_id:,} repeat an id, "
-        f"{counts.unparsed:,} have a value that does not fit its column, now null)"
+        f"(rows without an id, left out: {counts.without_id:,}; "
+        f"rows that repeat an id: {counts.rows - counts.customers - counts.without_id:,}; "
+        f"rows with a value that does not fit its column, now null: {counts.unparsed:,})"
     )

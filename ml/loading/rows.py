@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ml.loading.casts import CONVERSIONS, Reading, is_filled, ready_for_arithmetic, text_of
+from ml.loading.checks import is_unparsed
 from ml.loading.columns import (
     BROKEN_LINE,
     CANONICAL,
@@ -97,12 +98,8 @@ def lines(
     replaces_orders: bool = False,
 ) -> Selects:
     """Returns the selects of raw.transactions; `loaded_at` is SQL, or None for the watermark."""
-    is_unparsed = (
-        "coalesce(get_json_object(unparsed_values, '$.quantity'), "
-        "get_json_object(unparsed_values, '$.line')) is not null"
-    )
     own = {
-        "quantity": f"case when not ({is_unparsed}) then "
+        "quantity": f"case when not ({is_unparsed('quantity')} or {is_unparsed('line')}) then "
         "coalesce(quantity, case when amount < 0 then -1 else 1 end) end",
         "replaces_order": str(replaces_orders).lower(),
         "loaded_at": loaded_at or VALUE + WATERMARK,

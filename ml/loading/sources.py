@@ -15,7 +15,7 @@ from pyspark.sql import types as T
 
 from ml.loading.columns import BROKEN_LINE, FILE_NUMBER
 from ml.loading.csv_columns import Columns, unique_names
-from ml.loading.csv_dialect import HEAD_LINES, Dialect, recognize_lines
+from ml.loading.csv_dialect import HEAD, HEAD_LINES, Dialect, recognize_lines
 from ml.loading.csv_staging import stage_csv
 from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, escape_pattern, has_suffix, is_remote
 from ml.loading.input_files import CSV_PATTERN, InputFile, list_files
@@ -184,7 +184,8 @@ def remote_dialect(
 ) -> Dialect:
     """Returns how the CSV files at an escaped path are written; raises StepError."""
     texts = numbered(spark.read.text(path, pathGlobFilter=CSV_PATTERN), numbers)
-    lines = [row.value for row in texts.select("value").limit(HEAD_LINES).collect()]
+    first = [row.value for row in texts.select("value").limit(HEAD_LINES).collect()]
+    lines = "\n".join(first)[:HEAD].split("\n")
     encoding = source.format.encoding or "utf-8"
     dialect = recognize_lines(source.path, lines, encoding, source.format, source.covers)
     if dialect.header_end != 1:

@@ -7,6 +7,6 @@ def listed(names: list[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns a number and its noun: `1 line`, `1,234 lines`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: float, noun: str) -> str:
+    """Returns a number and its noun, whose plural ends in s: `1 line`, `1,234 lines`."""
+    return f"{number:,.0f} {noun}" + ("" if number == 1 else "s")

@@ -166,7 +166,7 @@ classified_lines as (
     from all_lines
 ),
 
--- The only shuffle of the transactions: later models find all lines of a customer in one bucket.
+-- The only shuffle of all lines: later models find all lines of a customer in one bucket.
 final as (
     select /*+ repartition({{ var('buckets') }}, customer_key) */
         -- A guest's line takes the key of its order, so that guests spread over all buckets.

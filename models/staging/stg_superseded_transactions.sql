@@ -8,7 +8,8 @@ accepted_lines as (
     where rejection_reason is null or rejection_reason = 'deleted'
 ),
 
--- Lines of loads that replace orders, including those whose id has a later version.
+-- Lines of loads that replace orders. Copies and older versions of an id are included, because they, too,
+-- show that the new order has the id.
 replacing_lines as (
     select * from transactions
     where

@@ -11,7 +11,7 @@ data_period as (
 ),
 
 days_covered as (
-    select datediff(last_on, first_on) as days
+    select datediff(last_on, first_on) + 1 as days
     from data_period
 ),
 
