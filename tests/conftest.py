@@ -9,22 +9,26 @@ in the order of the files, on one complete run.
 
 The Makefile runs two groups of tests at a time (pytest-xdist), in two processes, each with its own
 server. The groups are the tests on each quick data set, the tests on the other data sets, the tests
-of the second state, and one for each other file. The order matters, because a server needs minutes
-to warm up, and two servers that build while they are cold take twice as long.
+of the second state, those that use the parsed project, and one for each other file. The order
+matters, because a server needs minutes to warm up, and two servers that build while they are cold
+take twice as long.
 
 To add a data set, write a function that loads and builds it, and list it in DATA_SETS.
 """
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -109,8 +113,10 @@ def empty_state(environment: dict[str, str], folder: Path) -> Iterator[dict[str,
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
     }
-    yield own
-    subprocess.run([sys.executable, "-m", "server", "down"], cwd=ROOT, env=own, check=True)
+    try:
+        yield own
+    finally:
+        subprocess.run([sys.executable, "-m", "server", "down"], cwd=ROOT, env=own, check=True)
 
 
 @pytest.fixture
@@ -156,6 +162,23 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     subprocess.run([*command, "up"], cwd=ROOT, env=environment, check=True)
     yield environment
     subprocess.run([*command, "down"], cwd=ROOT, env=environment, check=True)
+
+
+def with_java(environment: dict[str, str]) -> dict[str, str]:
+    """The environment that lets Spark's own programs find Java and Python."""
+    found = subprocess.run(
+        [sys.executable, "-m", "server", "find-java"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return environment | {
+        "JAVA_HOME": found.stdout.strip(),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
 
 
 def step_environment(server: dict[str, str]) -> dict[str, str]:
@@ -240,7 +263,7 @@ def run_make(
 @pytest.fixture(scope="session")
 def make(server: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
     """Runs `make` on the tests' server, as run_make does."""
-    return partial(run_make, server)
+    return functools.partial(run_make, server)
 
 
 @pytest.fixture(scope="session")
@@ -271,17 +294,29 @@ def file_content(path: Path) -> bytes:
         return stream.read()
 
 
-def dbt(server: dict[str, str], *arguments: str) -> str:
+def dbt(server: dict[str, str], *arguments: str, folder: Path = ROOT) -> str:
     """Runs dbt and returns what it prints; if dbt fails, the test fails with dbt's errors."""
     command = [Path(sys.executable).parent / "dbt", *arguments]
     result = subprocess.run(
-        command, cwd=ROOT, env=server, capture_output=True, text=True, check=False
+        command, cwd=folder, env=server, capture_output=True, text=True, check=False
     )
     if result.returncode:
         # The lines before are those of the nodes that passed.
         errors = result.stdout[max(result.stdout.rfind("Completed with"), 0) :]
         pytest.fail(f"dbt {' '.join(arguments)} failed:\n{errors}\n{result.stderr}")
     return result.stdout
+
+
+@functools.cache
+def parsed_project() -> tuple[Path, str]:
+    """Parses the project, once per process.
+
+    Returns a folder with dbt's artifacts in `target`, and what dbt printed.
+    """
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    folders = ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    return folder, dbt(dict(os.environ), "parse", *folders)
 
 
 def run_step(server: dict[str, str], *arguments: object) -> str:
@@ -344,18 +379,14 @@ def generated_until_2025(fixtures: Fixtures) -> Data:
 
 def made_of_edge_cases(fixtures: Fixtures) -> Data:
     """Many rare cases, written straight to the raw tables; the loader cannot make all of them."""
-    for table, columns, rows, partition in (
-        (
-            "raw.transactions",
-            tables.TRANSACTIONS_COLUMNS,
-            edge_cases.transactions(),
-            tables.TRANSACTIONS_PARTITION,
-        ),
-        ("raw.customers", tables.CUSTOMERS_COLUMNS, edge_cases.customers(), None),
-        ("raw.loads", tables.LOADS_COLUMNS, [], None),
+    for section, rows in (
+        ("transactions", edge_cases.transactions()),
+        ("customers", edge_cases.customers()),
     ):
-        data = fixtures.spark.createDataFrame(rows, columns)
-        tables.replace_table(data, table, columns, "Made by the tests.", partitioned_by=partition)
+        table = raw_tables.raw_table(section)
+        table.replace(fixtures.spark.createDataFrame(rows, table.columns), {})
+    no_loads = fixtures.spark.createDataFrame([], tables.LOADS_COLUMNS)
+    tables.replace_table(no_loads, raw_tables.LOADS, tables.LOADS_COLUMNS, tables.LOADS_COMMENT)
     build_tables(fixtures.server, edge_cases.AS_OF_DATE)
     return Data("edge_cases", edge_cases.AS_OF_DATE)
 
@@ -445,8 +476,10 @@ QUICK_DATA_SETS = ("generated", "cdnow")
 # tests that build little. Then it builds the second data set. All other files follow.
 FIRST_GROUPS = (
     *("generated", "test_load", "test_publishing", "test_ledger", "test_tables_in_place"),
-    *("cdnow", "second_state", "slow_data"),
+    *("cdnow", "parsed_project", "second_state", "slow_data"),
 )
+# Tests of the rules and of the page that need no server, but the parsed project.
+USE_PARSED_PROJECT = ("test_project", "test_site_states", "test_site_forecasts")
 
 
 @pytest.fixture(scope="session")
@@ -464,9 +497,8 @@ def data(
 
 @pytest.fixture(scope="session")
 def compiled_manifest(data: Data, server: dict[str, str]) -> dict:
-    """Returns dbt's manifest with the compiled SQL of all models and analyses."""
-    dbt(server, "compile")
-    return json.loads((Path(server["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    """Returns dbt's manifest of the run, with the compiled SQL of all models and analyses."""
+    return json.loads((Path(server["STATE_DIR"]) / "last-run" / "manifest.json").read_text())
 
 
 def on_data(*names: str) -> Callable:
@@ -495,7 +527,9 @@ def group_of(item: pytest.Item) -> str:
     """The name of the test's group; the tests of a group run in the same process."""
     if name := data_set(item):
         return name if name in QUICK_DATA_SETS else "slow_data"
-    return "second_state" if "second_state" in item.fixturenames else item.path.stem
+    if "second_state" in item.fixturenames:
+        return "second_state"
+    return "parsed_project" if item.path.stem in USE_PARSED_PROJECT else item.path.stem
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

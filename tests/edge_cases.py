@@ -18,11 +18,11 @@ LOADED_AT = datetime(2026, 6, 20, tzinfo=UTC)
 NAMES = ["O'Neil", "Zoë", "100%", "a b", "A B", *(f"c{number:03}" for number in range(150))]
 
 
-def transactions(lines: int = 2500, seed: int = 7) -> list[tuple]:
+def transactions() -> list[tuple]:
     """Returns rows of raw.transactions, columns in its order."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(7)  # noqa: S311
     rows = []
-    for number in range(lines):
+    for number in range(2500):
         quantity, amount = draw.choice(
             [
                 *[(1, "5.00"), (1, "5.00"), (2, "9.99"), (3, "30.00"), (12, "123.45")],
@@ -105,9 +105,9 @@ def spoiled(row: dict[str, object], draw: random.Random) -> dict[str, object]:
     )
 
 
-def customers(seed: int = 7) -> list[tuple]:
+def customers() -> list[tuple]:
     """Returns rows of raw.customers, columns in its order: some of the buyers and some others."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(7)  # noqa: S311
     rows = []
     for name in [*NAMES[::2], *(f"visitor{number}" for number in range(20)), None]:
         # A few register after the as-of date.

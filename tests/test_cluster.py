@@ -9,7 +9,7 @@ from statistics import mean
 import duckdb
 import numpy as np
 import pytest
-from conftest import ROOT, Data, Query, on_data
+from conftest import ROOT, Query, on_data
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
@@ -247,7 +247,7 @@ def test_stored_space_gives_the_same_coordinates(spark: SparkSession):
     assert stored.coordinates(values).collect() == space.coordinates(values).collect()
 
 
-def test_content_depends_on_each_share(spark: SparkSession):
+def test_hash_of_the_content_depends_on_each_share(spark: SparkSession):
     contents = {
         tables.content(four_customers(spark, category=category))
         for category in (
@@ -279,7 +279,7 @@ def strength_of_pairs(counts: Collection[tuple[int, int]]) -> float:
 class TestGenerated:
     """Personas of generated customers, where the truth is known."""
 
-    def test_clusters_agree_with_the_planted_personas(self, data: Data, query: Query):
+    def test_clusters_agree_with_the_planted_personas(self, query: Query):
         def agreement(condition: str) -> float:
             rows = query(f"""
                 select clusters.cluster, truth.persona, count(*)
@@ -296,7 +296,7 @@ class TestGenerated:
         assert agreement("customers.orders > 1") > 0.9
         assert agreement("customers.orders = 1") > 0.6
 
-    def test_chosen_number_of_clusters_is_sound_and_has_a_reason(self, data: Data, query: Query):
+    def test_chosen_number_of_clusters_is_sound_and_has_a_reason(self, query: Query):
         rows = query(
             "select k, stability, smallest_share, chosen, reason from ml.cluster_selection"
         )
@@ -307,7 +307,7 @@ class TestGenerated:
         assert reason == "highest silhouette"
         assert query("select count(distinct cluster) from ml.customer_clusters") == [(k,)]
 
-    def test_centers_are_the_averages_of_their_customers(self, data: Data, query: Query):
+    def test_centers_are_the_averages_of_their_customers(self, query: Query):
         """Compares a number, a share and two levels, each in the scale of its feature."""
         rows = query("""
             with books as (
@@ -355,7 +355,7 @@ class TestGenerated:
             expected = pytest.approx(np.mean(members), abs=0.01, rel=0.005)
             assert center == expected, (number, feature)
 
-    def test_shares_weigh_as_much_as_they_are_known(self, data: Data, query: Query):
+    def test_shares_weigh_as_much_as_they_are_known(self, query: Query):
         """Most customers have one or two orders, which show little of when they buy."""
         weights = dict(
             query("select distinct feature, weight * reliability from ml.cluster_centers")

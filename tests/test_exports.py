@@ -33,9 +33,10 @@ def load(loader_session: SparkSession, tmp_path: Path) -> Load:
         source = read_mapping(str(mapping)).source(str(path), "transactions")
         found = read_rows(loader_session, source, tmp_path / f"staged-{time.time_ns()}")
         lines = transactions(found, source.mapping, LOADED_AT, source.format)
-        assert lines.where("unparsed_values is not null").isEmpty()
-        selected = lines.orderBy("transaction_id").selectExpr("transaction_id", *columns)
-        return [tuple(row) for row in selected.collect()]
+        columns = "unparsed_values", "transaction_id", *columns
+        selected = lines.orderBy("transaction_id").selectExpr(*columns).collect()
+        assert not any(row.unparsed_values for row in selected)
+        return [tuple(row)[1:] for row in selected]
 
     return rows
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Data, on_data, query_function
+from conftest import ROOT, on_data, query_function
 from test_pipeline import all_tables, fingerprint
 
 # The processes to kill: a part of the command, and the number of seconds within which the kill
@@ -127,7 +127,7 @@ def assert_tables_are_complete(
 class TestKilled:
     @pytest.mark.slow
     def test_the_run_after_five_kills_gives_the_tables_of_an_undisturbed_one(
-        self, data: Data, query: Callable, second_state: dict[str, str]
+        self, query: Callable, second_state: dict[str, str]
     ):
         draw = random.Random()  # noqa: S311
         # To save time, the targets do not include the late steps of a run.
@@ -141,7 +141,7 @@ class TestKilled:
 
     @pytest.mark.hours
     def test_runs_among_fifty_kills_give_the_tables_of_an_undisturbed_one(
-        self, data: Data, query: Callable, own_state: dict[str, str]
+        self, query: Callable, own_state: dict[str, str]
     ):
         """After two of five kills comes an undisturbed run, after the others the next kill."""
         draw = random.Random()  # noqa: S311

@@ -114,13 +114,6 @@ def test_planted_dirty_rows_are_those_of_the_plan(simulated):
     assert [row[0] for row in unparsed.collect()] == ['{"amount":"n/a"}']
 
 
-def test_usable_and_rejected_rows_add_up(simulated, good):
-    total = simulated["transactions"].agg(F.count("*"), F.sum("amount")).first()
-    usable = good.agg(F.count("*"), F.sum("amount")).first()
-    rejected = simulated["rejected"].agg(F.sum("rows"), F.sum("amount")).first()
-    assert (usable[0] + rejected[0], usable[1] + rejected[1]) == tuple(total)
-
-
 def test_registration_comes_before_the_first_purchase(simulated, good):
     customers = simulated["customers"]
     assert customers.count() == customers.select("customer_id").distinct().count() == CUSTOMERS

@@ -2,14 +2,13 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Data, Query, on_data
+from conftest import ROOT, Query, dbt, on_data
 from test_last_run import copy_project
 from test_pipeline import fingerprint
 
@@ -52,16 +51,7 @@ def host(server: dict[str, str], sales: None, tmp_path: Path) -> Callable[..., s
     packages = {"packages": [{"local": "../package"}]}
     (project / "packages.yml").write_text(yaml.safe_dump(packages))
     environment = {name: value for name, value in server.items() if not name.startswith("DBT_")}
-
-    def dbt(*arguments: str) -> str:
-        command = [Path(sys.executable).parent / "dbt", *arguments]
-        result = subprocess.run(
-            command, cwd=project, env=environment, check=False, stdout=subprocess.PIPE, text=True
-        )
-        assert result.returncode == 0, result.stdout[-3000:]
-        return result.stdout
-
-    return dbt
+    return partial(dbt, environment, folder=project)
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -73,9 +63,7 @@ def edit(file: Path, old: str, new: str) -> None:
 @pytest.mark.slow
 @pytest.mark.last_on_data
 @on_data("generated")
-def test_a_host_builds_tests_and_upgrades(
-    host: Callable[..., str], query: Query, data: Data, tmp_path: Path
-):
+def test_a_host_builds_tests_and_upgrades(host: Callable[..., str], query: Query, tmp_path: Path):
     """A model of the host has the name of a mart. The package's hooks skip the host's models."""
     # An earlier version of the package: a mart is a plain table, and a column has another name.
     mart = tmp_path / "package/models/marts/behavior/repeat_purchase.sql"

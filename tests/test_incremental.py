@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
 from ml import tables
+from ml.loading import raw_tables
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +61,7 @@ def test_tables_built_in_slices_equal_a_full_build(
     for number, loaded_at in enumerate(loads):
         load = lines.where(lines.loaded_at == loaded_at)
         if number == 0:
-            columns, partition = tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION
-            tables.replace_table(load, "raw.transactions", columns, "", None, partition)
+            raw_tables.raw_table("transactions").replace(load, {})
         else:
             load.write.insertInto("raw.transactions")
         build_staging(server)
@@ -243,12 +243,12 @@ def test_lines_that_change_count_once_however_they_were_loaded(
         for shop in range(400)
     }
     loads = [datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2, 3, 4)]
-    columns, partition = tables.TRANSACTIONS_COLUMNS, tables.TRANSACTIONS_PARTITION
+    table = raw_tables.raw_table("transactions")
 
     def lines(load: int) -> DataFrame:
-        names = [line.split()[0] for line in columns.strip().splitlines()]
+        names = [line.split()[0] for line in table.columns.strip().splitlines()]
         rows = [each.row(loads) for each in versions if each.load == load]
-        return spark.createDataFrame([tuple(map(row.get, names)) for row in rows], columns)
+        return spark.createDataFrame([tuple(map(row.get, names)) for row in rows], table.columns)
 
     def counted() -> dict[str, list[int]]:
         found = query(
@@ -265,7 +265,7 @@ def test_lines_that_change_count_once_however_they_were_loaded(
             f"rejection_reason from {LINES} order by all"
         )
 
-    tables.replace_table(lines(0), "raw.transactions", columns, "", None, partition)
+    table.replace(lines(0), {})
     build_staging(server)
     # Two loads, then a run.
     lines(1).write.insertInto("raw.transactions")

@@ -40,11 +40,11 @@ def inbox(tmp_path: Path) -> Path:
     return folder
 
 
-def recorded(files: list[InputFile], section: str = "transactions") -> list[LoadedFile]:
+def recorded(files: list[InputFile]) -> list[LoadedFile]:
     """The rows of raw.loads for these files."""
     return [
         LoadedFile(
-            *(number, section, file.path, file.size, file.modified_at, file.checksum),
+            *(number, "transactions", file.path, file.size, file.modified_at, file.checksum),
             *(None, 1, NOON),
         )
         for number, file in enumerate(files, 1)
@@ -109,7 +109,7 @@ def test_a_file_has_one_path_wherever_the_user_starts(inbox: Path, monkeypatch: 
     assert paths == {str(path.resolve())}
 
 
-def test_a_changed_file_is_one_line_that_says_what_to_do(inbox: Path):
+def test_a_changed_file_is_one_line_that_says_what_to_do():
     check_changed([])
     files = [InputFile(f"/inbox/{day}.csv", 1, 1) for day in range(1, 8)]
     with pytest.raises(StepError, match="REPLACE=yes") as one:
@@ -140,7 +140,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(inbox: Path):
         (False, True, [1, 2, 3]),
     ],
 )
-def test_a_plan_counts_if_its_lines_are_there(is_loaded: bool, replaces_all: bool, kept: list):
+def test_a_planned_load_needs_its_lines(is_loaded: bool, replaces_all: bool, kept: list):
     later = NOON + timedelta(hours=1)
     rows = [
         LoadedFile(number, section, path, 1, 1, None, None, 1, at)
@@ -284,7 +284,6 @@ def test_a_changed_file_is_an_error_or_replaces_its_own_lines(shop: Shop):
     assert shop.files() == [("2.csv", 1, 1), ("3.csv", 1, 4), ("1.csv", 0, 5)]
 
 
-@pytest.mark.slow
 def test_a_run_replaces_everything_and_the_ledger(shop: Shop, capsys: pytest.CaptureFixture):
     write(shop.inbox, "1.csv", "a,2026-01-01,1")
     shop.load()

@@ -115,6 +115,12 @@ def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern:
     assert pattern not in pattern_problem(pattern)
 
 
+def test_a_problem_of_a_time_pattern_is_named():
+    assert "'T' is not a letter of Spark's patterns" in pattern_problem("TT.MM.JJJJ")
+    assert "weekdays" in pattern_problem("EEE, d MMM yyyy")
+    assert "the letter a (AM or PM)" in pattern_problem("dd/MM/yyyy hh:mm")
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

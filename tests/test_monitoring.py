@@ -22,6 +22,12 @@ def rest(port: str, path: str) -> list[dict]:
         return json.load(answer)
 
 
+def of_application(server: dict[str, str], path: str) -> list[dict]:
+    """Returns what Spark's UI answers about the server's application."""
+    (application,) = rest(server["SPARK_UI_PORT"], "")
+    return rest(server["SPARK_UI_PORT"], f"/{application['id']}/{path}")
+
+
 def steps(jobs: list[dict]) -> set[str]:
     """Returns the dbt nodes, and the PySpark steps with their phases, that describe the jobs."""
     named = re.compile(r'/\* (.+?) \*/|(\w+: [\w. ]+)$|Spark Connect.*user_id: "(\w+)"', re.DOTALL)
@@ -60,8 +66,7 @@ class TestGenerated:
     )
 
     def test_ui_names_the_model_or_step_of_each_job(self, server: dict[str, str], models: set):
-        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
-        jobs = rest(server["SPARK_UI_PORT"], f"/{application}/jobs")
+        jobs = of_application(server, "jobs")
         assert models | self.PHASES <= steps(jobs)
 
     @pytest.mark.slow
@@ -80,7 +85,6 @@ class TestGenerated:
         assert f"http://localhost:{port}" in make("status").stdout
 
     def test_profile_has_the_sums_of_the_ui(self, make: Make, server: dict[str, str]):
-        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
         ui = {
             (stage["stageId"], stage["attemptId"]): (
                 stage["numCompleteTasks"],
@@ -92,7 +96,7 @@ class TestGenerated:
                 stage["inputRecords"],
                 stage["outputRecords"],
             )
-            for stage in rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
+            for stage in of_application(server, "stages?status=complete")
         }
         log_files = profile_run.last_log(Path(server["STATE_DIR"]) / "events")
         sums = profile_run.read(log_files).execute(

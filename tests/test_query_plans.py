@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from conftest import Query, on_data
-from test_monitoring import rest
+from test_monitoring import of_application
 
 
 def operators_above(plan: str, leaf: str) -> list[list[str]]:
@@ -97,8 +97,7 @@ class TestGenerated:
 
     def test_no_task_alone_is_given_all_customers(self, server: dict[str, str], query: Query):
         ((customers,),) = query("select count(*) from marts.customers where orders > 0")
-        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
-        stages = rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
+        stages = of_application(server, "stages?status=complete")
         assert len(stages) > 1000
         alone = [
             stage["description"]
@@ -113,8 +112,7 @@ class TestGenerated:
         self, server: dict[str, str], query: Query
     ):
         ((rfm_by_date,),) = query("select count(*) from intermediate.int_customer_rfm_by_date")
-        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
-        queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
+        queries = of_application(server, "sql?length=3000&details=false")
         # The UI lists a statement more than once, in any order. One of the entries has the jobs.
         building = r"/\* model int_rfm_ranks \*/\s+create"
         created = max(
@@ -125,15 +123,14 @@ class TestGenerated:
             ),
             key=lambda each: each["id"],
         )
-        jobs = {job["jobId"]: job for job in rest(server["SPARK_UI_PORT"], f"/{application}/jobs")}
+        jobs = {job["jobId"]: job for job in of_application(server, "jobs")}
         stages = {stage for job in created["successJobIds"] for stage in jobs[job]["stageIds"]}
-        complete = rest(server["SPARK_UI_PORT"], f"/{application}/stages?status=complete")
+        complete = of_application(server, "stages?status=complete")
         read = sum(stage["inputRecords"] for stage in complete if stage["stageId"] in stages)
         assert rfm_by_date <= read < 2 * rfm_by_date
 
     def test_no_python_touches_the_transactions(self, server: dict[str, str]):
-        application = rest(server["SPARK_UI_PORT"], "")[0]["id"]
-        queries = rest(server["SPARK_UI_PORT"], f"/{application}/sql?length=3000&details=false")
+        queries = of_application(server, "sql?length=3000&details=false")
         python = [
             each
             for each in queries

@@ -79,7 +79,7 @@ def differences(found: Rows, expected: Rows, mart: Mart) -> list[str]:
     return lines
 
 
-def test_every_mart_is_recomputed():
+def test_every_mart_is_recomputed_or_listed_as_left_out():
     marts = {file.stem for file in (ROOT / "models" / "marts").rglob("*.sql")}
     assert marts == MARTS.keys() | NOT_RECOMPUTED
 

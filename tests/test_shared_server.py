@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import thrift_sasl
-from conftest import PORTS, ROOT, free_ports
+from conftest import ROOT, empty_state, free_ports
 from pyhive import hive
 from test_standalone_cluster import DRIVER, PASSWORD, documented_settings, metastore, running
 from thrift.transport import TSSLSocket
@@ -79,28 +79,23 @@ def build_server(metastore: str, environment: dict[str, str], folder: Path) -> I
     settings = folder / "build.conf"
     settings.write_text(text)
     settings.chmod(0o600)
-    own = environment | {
-        **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
-        "STATE_DIR": str(folder / "state"),
-        "SPARK_SETTINGS": str(settings),
-        "SPARK_DRIVER_MEMORY": "1g",
-    }
-    command = [sys.executable, "-m", "server"]
-    run(*command, "up", env=own)
-    with hive.connect("localhost", int(own["THRIFT_PORT"]), username="dbt") as connection:
-        cursor = connection.cursor()
-        for statement in (
-            "create database raw",
-            "create database marts",
-            "create database marts_builds",
-            "create table raw.customers using parquet "
-            f"as select 'ann' as customer_id, '{RAW}' as note",
-            "create table marts_builds.customers__1 using parquet as select 'ann' as customer_id",
-            "create view marts.customers as select * from marts_builds.customers__1",
-        ):
-            cursor.execute(statement)
-    yield own | {"METASTORE_PORT": metastore}
-    run(*command, "down", env=own)
+    of_build = environment | {"SPARK_SETTINGS": str(settings), "SPARK_DRIVER_MEMORY": "1g"}
+    with empty_state(of_build, folder) as own:
+        run(sys.executable, "-m", "server", "up", env=own)
+        with hive.connect("localhost", int(own["THRIFT_PORT"]), username="dbt") as connection:
+            cursor = connection.cursor()
+            for statement in (
+                "create database raw",
+                "create database marts",
+                "create database marts_builds",
+                "create table raw.customers using parquet "
+                f"as select 'ann' as customer_id, '{RAW}' as note",
+                "create table marts_builds.customers__1 using parquet "
+                "as select 'ann' as customer_id",
+                "create view marts.customers as select * from marts_builds.customers__1",
+            ):
+                cursor.execute(statement)
+        yield own | {"METASTORE_PORT": metastore}
 
 
 @pytest.fixture(scope="module")
@@ -288,9 +283,7 @@ def state(build_server: dict[str, str], folder: Path) -> list:
     return [*found, sorted((str(path), path.stat().st_mtime_ns) for path in files)]
 
 
-def test_no_connection_without_password_or_with_another_certificate(
-    connect: Connect, folder: Path, directory: str
-):
+def test_no_connection_without_password_or_with_another_certificate(connect: Connect, folder: Path):
     connect().close()
     for user, password in (("ann", "wrong"), ("ann", ""), ("eve", SECRET)):
         with pytest.raises(TTransportException):

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 import yaml
+from altair.utils import schemapi
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, Data, on_data
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -209,6 +210,10 @@ class TestWords:
             assert f"{words} from the 90 days before" in text_of(render(tables, {}))
         with_number(revenue, "change_rate", None)
         assert "from the 90 days before" not in text_of(render(tables, {}))
+
+    def test_charts_follow_the_schema(self, tables: SimpleNamespace):
+        with schemapi.debug_mode(True):
+            render(tables, {})
 
     def test_one_customer_is_singular(self, tables: SimpleNamespace):
         (risk,) = [row for row in tables.metrics if row.metric == "high_risk_customers"]

@@ -8,9 +8,6 @@ complete run.
 import functools
 import json
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +16,7 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
-from conftest import ROOT, Data, on_data
+from conftest import Data, on_data, parsed_project
 from recomputation import MARTS, SEEDS, prepare
 from test_site import SECTIONS, Numbers, shown, text_of
 
@@ -117,11 +114,8 @@ def marts(
 @functools.cache
 def relations() -> dict[str, Relation]:
     """Returns units and grain of all tables, as dbt parses them."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [Path(sys.executable).parent / "dbt", "--quiet", "parse"]
-        folders = ["--target-path", folder, "--log-path", folder]
-        subprocess.run([*command, *folders], cwd=ROOT, check=True)
-        return relations_of(json.loads((Path(folder) / "manifest.json").read_text()))
+    folder, _ = parsed_project()
+    return relations_of(json.loads((folder / "target" / "manifest.json").read_text()))
 
 
 def read(connection: duckdb.DuckDBPyConnection) -> SimpleNamespace:

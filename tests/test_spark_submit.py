@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import ROOT, on_data
+from conftest import ROOT, on_data, with_java
 
 from ml import cluster, lifetime_value
 
@@ -29,14 +29,6 @@ FILLED = (*cluster.TABLES, *lifetime_value.TABLES)
 @pytest.fixture
 def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
     """Runs scripts on a Spark of their own, whose metastore is empty at first."""
-    java_home = subprocess.run(
-        [sys.executable, "-m", "server", "find-java"],
-        cwd=ROOT,
-        env=server,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
     settings = OTHER_PARALLELISM | {
         "spark.plugins": "",
         "spark.ui.enabled": "false",
@@ -52,11 +44,7 @@ def submit(server: dict[str, str], tmp_path: Path) -> Callable[..., None]:
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     # Not os.environ: the Connect client of this process has set variables there for its children.
-    environment = server | {
-        "JAVA_HOME": java_home,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
+    environment = with_java(server)
 
     def run(script: Path, *arguments: str) -> None:
         result = subprocess.run(

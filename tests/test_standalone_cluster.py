@@ -16,15 +16,16 @@ from pathlib import Path
 
 import pytest
 from conftest import (
-    PORTS,
     ROOT,
     SETTINGS_FOR_SMALL_DATA,
+    empty_state,
     free_ports,
     on_data,
     query_function,
     run_make,
+    with_java,
 )
-from test_monitoring import rest
+from test_monitoring import of_application
 from test_pipeline import all_tables, fingerprint
 
 DRIVER = Path("/usr/share/java/postgresql.jar")
@@ -90,20 +91,7 @@ def running(*command: str, log: Path, **options) -> Iterator[subprocess.Popen]:
 @pytest.fixture
 def master(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """The address of a standalone master with two workers of one core each."""
-    find_java = [sys.executable, "-m", "server", "find-java"]
-    java_home = subprocess.run(
-        find_java, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    options = {
-        "env": environment
-        | {
-            "JAVA_HOME": java_home,
-            "PYSPARK_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_DAEMON_MEMORY": "512m",
-        },
-        "cwd": tmp_path,
-    }
+    options = {"env": with_java(environment) | {"SPARK_DAEMON_MEMORY": "512m"}, "cwd": tmp_path}
     port, ui_port = free_ports(2)
     address = f"spark://127.0.0.1:{port}"
     roles = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
@@ -160,29 +148,16 @@ def test_a_cluster_gives_the_tables_of_one_machine(
     text = documented_settings(metastore, tmp_path / "warehouse")
     settings = tmp_path / "cluster.conf"
     settings.write_text(text + SETTINGS_FOR_SMALL_DATA)
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    cluster_environment = (
-        environment
-        | ports
-        | {
-            "SPARK_MASTER": master,
-            "SPARK_SETTINGS": str(settings),
-            "SPARK_DRIVER_MEMORY": "2g",
-            "STATE_DIR": str(tmp_path / "state"),
-            "DBT_TARGET_PATH": str(tmp_path / "target"),
-            "DBT_LOG_PATH": str(tmp_path / "logs"),
-        }
-    )
-    try:
-        run_make(cluster_environment, "run", "N_CUSTOMERS=3000")
-        with query_function(cluster_environment) as cluster_query:
+    of_cluster = environment | {
+        "SPARK_MASTER": master,
+        "SPARK_SETTINGS": str(settings),
+        "SPARK_DRIVER_MEMORY": "2g",
+    }
+    with empty_state(of_cluster, tmp_path) as cluster:
+        run_make(cluster, "run", "N_CUSTOMERS=3000")
+        with query_function(cluster) as cluster_query:
             found = fingerprint(cluster_query, all_tables())
-        (application,) = rest(ports["SPARK_UI_PORT"], "")
-        executors = rest(ports["SPARK_UI_PORT"], f"/{application['id']}/executors")
-    finally:
-        subprocess.run(
-            ["make", "down"], cwd=ROOT, env=cluster_environment, check=True, capture_output=True
-        )
+        executors = of_application(cluster, "executors")
     assert found == fingerprint(query, all_tables())
     tasks = {each["id"]: each["totalTasks"] for each in executors if each["totalCores"]}
     print(f"{len(found)} tables are equal; tasks by executor: {tasks}")

@@ -25,7 +25,7 @@ from conftest import (
 )
 from deltalake import write_deltalake
 from test_incremental import STAGING
-from test_monitoring import rest
+from test_monitoring import of_application
 from test_pipeline import MARTS, fingerprint
 from test_standalone_cluster import PASSWORD, metastore  # noqa: F401 -- a fixture
 
@@ -111,11 +111,9 @@ class Shop:
 
     def scans(self) -> list[tuple[int, int]]:
         """Returns query and rows of each scan of a table `lines` so far."""
-        (application,) = rest(self.server["SPARK_UI_PORT"], "")
-        path = f"/{application['id']}/sql?length=10000&details=true"
         return [
             (each["id"], int(metric["value"].replace(",", "")))
-            for each in rest(self.server["SPARK_UI_PORT"], path)
+            for each in of_application(self.server, "sql?length=10000&details=true")
             for node in each["nodes"]
             if "Scan" in node["nodeName"] and "lines" in node["nodeName"]
             for metric in node["metrics"]

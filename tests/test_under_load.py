@@ -5,10 +5,9 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 
 import pytest
-from conftest import Data, build_tables, dbt, on_data, run_step
+from conftest import build_tables, dbt, on_data, run_step
 from pyhive import hive
 from pyhive.exc import OperationalError
 from TCLIService.ttypes import TOperationState
@@ -67,14 +66,8 @@ def ask(
 
 @on_data("generated")
 def test_twenty_analysts_are_answered_while_everything_is_built(
-    data: Data, server: dict[str, str], analyses: list[str]
+    server: dict[str, str], analyses: list[str]
 ):
-    enough = threading.Event()
-    timer = threading.Timer(20, enough.set)
-    timer.start()
-    quiet, failures = ask(server, analyses, enough)
-    assert not failures
-
     built = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         build = pool.submit(build_tables, server)
@@ -83,15 +76,10 @@ def test_twenty_analysts_are_answered_while_everything_is_built(
         build.result()
     assert not failures
     assert len(during_build) > ANALYSTS
-    found = {
-        name: f"{len(times)} answers, median {median(times):.1f} s, slowest {max(times):.1f} s"
-        for name, times in {"quiet": quiet, "during a build": during_build}.items()
-    }
-    print(found)
 
 
 @on_data("generated")
-def test_a_query_without_end_is_ended_and_a_build_goes_on(data: Data, server: dict[str, str]):
+def test_a_query_without_end_is_ended_and_a_build_goes_on(server: dict[str, str]):
     with connect(server) as connection:
         cursor = connection.cursor()
         cursor.execute("set spark.sql.thriftServer.queryTimeout")

@@ -17,10 +17,15 @@ published_months as (
 
 -- Counted back from the day after the as-of date, so that an as-of date at a month end is included.
 month_ends as (
-    select last_day(add_months(date_add(as_of.as_of_date, 1), -int(months.id))) as month_end
+    select
+        explode(
+            transform(
+                sequence(1, {{ var('history_months') }}),
+                months -> last_day(add_months(date_add(as_of_date, 1), -months))
+            )
+        ) as month_end
     from as_of
-    cross join range(1, {{ var('history_months') }} + 1) as months
-    where as_of.as_of_date is not null
+    where as_of_date is not null
 ),
 
 -- The published history does not include the lines that were loaded or superseded after its last batch. Such

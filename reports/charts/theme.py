@@ -10,6 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 import vl_convert
+from altair.utils import schemapi
+
+# In this mode, Altair checks each part of a chart against its schema, which takes a third of the
+# time of a page. A test does that instead.
+schemapi.disable_debug_mode()
 
 # Vega knows no CSS variables, so these colors stand for them until a chart is rendered.
 INK, MUTED, RULE, ACCENT, PAPER = "#000001", "#000002", "#000003", "#000004", "#000005"
@@ -65,7 +70,8 @@ def svg(chart: Drawing, width: int, height: int, label: str) -> str:
     chart = chart.properties(
         width=width, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding")
     )
-    drawing = vl_convert.vegalite_to_svg(chart.to_dict() | {"config": CONFIG})
+    parts = chart.to_dict(validate=schemapi.DEBUG_MODE)
+    drawing = vl_convert.vegalite_to_svg(parts | {"config": CONFIG})
     for color, variable in VARIABLES.items():
         drawing = drawing.replace(f'="{color}"', f'="var(--{variable})"')
     drawing = drawing.replace(f'font-family="{FONT}"', "")
