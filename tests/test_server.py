@@ -147,7 +147,7 @@ def test_an_error_does_not_show_a_token():
 
 
 DEV = {"DBT_TARGET": "dev", "DBT_SCHEMA_PREFIX": "alice"}
-PREFIX = "DBT_SCHEMA_PREFIX must be lowercase letters"
+PREFIX = "DBT_SCHEMA_PREFIX must contain only lowercase letters"
 
 
 @pytest.mark.parametrize(

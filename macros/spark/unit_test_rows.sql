@@ -8,7 +8,7 @@
         {%- endfor -%}
     {%- endif -%}
     {%- if rows and types -%}
-        {{ rows_as_values(rows, types) }}
+        {{ customer_behavior.rows_as_values(rows, types) }}
     {%- else -%}
         {{ dbt.get_fixture_sql(rows, column_name_to_data_types) }}
     {%- endif -%}
@@ -21,7 +21,7 @@
         {%- do types.update({name | lower: column_name_to_data_types[name | lower]}) -%}
     {%- endfor -%}
     {%- if types -%}
-        {{ rows_as_values(rows, types) }}
+        {{ customer_behavior.rows_as_values(rows, types) }}
     {%- else -%}
         {{ dbt.get_expected_sql(rows, column_name_to_data_types, column_name_to_quoted) }}
     {%- endif -%}
