@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,11 +37,14 @@ import edge_cases
 import pyarrow.parquet
 import pytest
 from pyhive import hive
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from tiny_project import TinyProject
 
 from ml import tables
 from ml.loading import raw_tables
+from ml.loading.input_files import list_files
+from ml.loading.mapping import Source
+from ml.loading.query_rows import read_rows
 from ml.loading.rows import without_ansi
 
 # Tables have the plain names of prod in all tests, as in `make run`.
@@ -220,6 +224,12 @@ def own_raw_tables(loader_session: SparkSession, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(raw_tables, name, f"own_raw.{name.lower()}")
     yield "own_raw"
     loader_session.sql("drop database if exists own_raw cascade")
+
+
+def rows_of(source: Source, spark: SparkSession, folder: Path) -> DataFrame:
+    """Returns the rows of all files of a source, staged in a folder below `folder`."""
+    files = list_files(spark, source.path)
+    return read_rows(spark, source, folder / f"staged-{time.time_ns()}", files, 1)
 
 
 @contextmanager

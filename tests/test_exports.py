@@ -3,7 +3,6 @@
 All expected amounts are calculated by hand.
 """
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,11 +11,10 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, rows_of
 from pyspark.sql import SparkSession
 
 from ml.loading.mapping import read_mapping
-from ml.loading.query_rows import read_rows
 from ml.loading.rows import transactions
 
 LOADED_AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,7 +29,7 @@ def load(loader_session: SparkSession, tmp_path: Path) -> Load:
     def rows(path: Path, *columns: str, mapping: Path | None = None) -> list[tuple]:
         mapping = mapping or ROOT / "ml" / "mappings" / f"{path.stem}.sql"
         source = read_mapping(str(mapping)).source(str(path), "transactions")
-        found = read_rows(loader_session, source, tmp_path / f"staged-{time.time_ns()}")
+        found = rows_of(source, loader_session, tmp_path)
         lines = transactions(found, source.mapping, LOADED_AT, source.format)
         columns = "unparsed_values", "transaction_id", *columns
         selected = lines.orderBy("transaction_id").selectExpr(*columns).collect()

@@ -1,7 +1,6 @@
 """Loading: no row is lost, money is exact, and a mistake is reported in one line."""
 
 import re
-import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from conftest import rows_of
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,8 +26,9 @@ from ml.loading.inputs import Inputs, fingerprint
 from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.loading.number_formats import number_evidence, plain_number, recognized_number_format
 from ml.loading.parquet_files import stage_parquet
+from ml.loading.report import report_lines
 from ml.loading.rows import customers, one_per_customer, transactions
-from ml.loading.sources import read_source, staging
+from ml.loading.sources import staging
 from ml.loading.time_patterns import READ_LETTERS
 from ml.session import StepError
 
@@ -61,8 +62,7 @@ def loaded_texts(spark: SparkSession, texts: list[str | None], column: str) -> l
 
 def opened(spark: SparkSession, path: str, folder: Path) -> DataFrame:
     """Returns the rows at `path`, staged in a folder below `folder`."""
-    source = Source(path, "transactions")
-    return read_source(spark, source, folder / f"staged-{time.time_ns()}")
+    return rows_of(Source(path, "transactions"), spark, folder)
 
 
 def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "") -> list[tuple]:
@@ -70,7 +70,7 @@ def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "")
     path = folder / "mapping.yml"
     path.write_text(mapping or "{}")
     source = read_mapping(str(path)).source(csv(folder, text), "transactions")
-    rows = read_source(spark, source, folder / f"staged-{time.time_ns()}")
+    rows = rows_of(source, spark, folder)
     return [
         tuple(row)
         for row in transactions(rows, source.mapping, LOADED_AT, source.format)
@@ -408,7 +408,7 @@ def test_server_reads_a_path_with_a_scheme_line_by_line(spark, tmp_path):
     lines = ["a;2026-01-01;1;x", 'b;2026-01-02;2;"y', 'c;2026-01-03;3;"z; ""w"""', "d;2026-01-04"]
     csv(folder, "\n".join(["customer_id;ordered_at;amount;", *lines[:2]]), "1.csv")
     csv(folder, "\n".join(["customer_id;ordered_at;amount;", *lines[2:]]), "2.csv")
-    rows = read_source(spark, Source(f"file://{folder}", "transactions"), tmp_path)
+    rows = opened(spark, f"file://{folder}", tmp_path)
     loaded = transactions(rows, None, LOADED_AT).orderBy("amount").collect()
     assert [(row.customer_id, row.amount, row.unparsed_values) for row in loaded] == [
         (None, None, '{"line":"d;2026-01-04"}'),
@@ -582,6 +582,14 @@ def test_a_load_that_is_refused_changes_nothing(spark, own_raw_tables, tmp_path)
         with pytest.raises(StepError, match=message):
             change(spark, refused, LOADED_AT.replace(hour=13))
     assert content(spark, own_raw_tables) == [("old", 1, "12")]
+
+
+def test_report_of_deletions_has_neither_a_period_nor_an_amount(spark, capsys):
+    nothing = "cast(null as string)"
+    rows = source(spark, id="'1'", is_deleted="true", day=nothing, amount=nothing)
+    mapping = REQUIRED | {"transaction_id": "id", "is_deleted": "is_deleted"}
+    report_lines(transactions(rows, mapping, LOADED_AT), "deleted.csv")
+    assert "deleted.csv: 1 line\n" in capsys.readouterr().out
 
 
 def test_report_has_unparsed_texts_and_what_would_help(spark, own_raw_tables, tmp_path, capsys):

@@ -28,6 +28,7 @@ from ml.session import StepError
         ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),
         ("format: {decimal: ',', thousands: ','}", "must differ"),
         ("format: {encoding: klingon}", "encoding 'klingon' is unknown"),
+        ("format: {encoding: undefined}", "encoding 'undefined' is unknown"),
         ("format: {skip_lines: -1}", "skip_lines must be a number of lines, not -1"),
         ("format: {date_format: 'DD/MM/YYYY'}", "write 'dd/MM/yyyy'"),
         ("format: comma", "format must be a map with delimiter"),

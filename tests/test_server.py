@@ -15,7 +15,7 @@ from server.environment import ServerError
 from server.java import find_java
 from server.packages import jars_of_packages
 from server.parameters import check
-from server.settings import written_settings
+from server.settings import write_settings, written_settings
 from server.spark_server import check_ports
 
 GIBIBYTE = 2**30
@@ -154,6 +154,7 @@ PREFIX = "DBT_SCHEMA_PREFIX must contain only lowercase letters"
     ("parameters", "message"),
     [
         ({"SEED": "x"}, "SEED must be a whole number, not 'x'"),
+        ({"SEED": "9" * 19}, "SEED must have at most 18 digits"),
         ({"REPLACE_LOADED": "no"}, "REPLACE_LOADED must be yes or empty, not 'no'"),
         ({"REPLACE": "1"}, "REPLACE must be yes or empty, not '1'"),
         ({"MAPPING": "cdnow.yml"}, "needs TRANSACTIONS too"),
@@ -166,6 +167,14 @@ PREFIX = "DBT_SCHEMA_PREFIX must contain only lowercase letters"
 def test_a_wrong_parameter_is_refused(parameters: dict[str, str], message: str):
     with pytest.raises(StepError, match=message):
         check({"N_CUSTOMERS": "1", "SEED": "1"} | parameters)
+
+
+def test_settings_in_another_encoding_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = tmp_path / "own.conf"
+    settings.write_bytes("# für alle\n".encode("latin-1"))
+    monkeypatch.setenv("SPARK_SETTINGS", str(settings))
+    with pytest.raises(ServerError, match=r"own\.conf: the file is not UTF-8"):
+        write_settings()
 
 
 def test_a_server_is_known_by_its_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,5 @@
 """Mappings in SQL: one select over the files of a source gives the canonical columns."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,13 +9,13 @@ import duckdb
 import pyarrow
 import pyarrow.parquet
 import pytest
-from conftest import ROOT, shared_file
+from conftest import ROOT, rows_of, shared_file
 from pyspark.sql import DataFrame, SparkSession
 
 from ml.loading.inputs import read_inputs
 from ml.loading.mapping import read_mapping
 from ml.loading.queries import read_query
-from ml.loading.query_rows import read_rows, table_of_file
+from ml.loading.query_rows import table_of_file
 from ml.loading.rows import customers, transactions
 from ml.session import StepError
 
@@ -38,7 +37,7 @@ def opened(
 ) -> DataFrame:
     """Returns the rows of a source, staged in a folder below `folder`."""
     source = read_mapping(str(mapping)).source(str(path), section)
-    return read_rows(spark, source, folder / f"staged-{time.time_ns()}")
+    return rows_of(source, spark, folder)
 
 
 @pytest.fixture
@@ -256,14 +255,14 @@ def test_path_with_a_scheme_is_one_source(loader_session, tmp_path):
     (tmp_path / "mapping.sql").write_text(ORDERS)
     mapping = read_mapping(str(tmp_path / "mapping.sql"))
     remote = mapping.source(f"file://{folder}", "transactions")
-    rows = transactions(read_rows(loader_session, remote, tmp_path / "staged"), None, LOADED_AT)
+    rows = transactions(rows_of(remote, loader_session, tmp_path), None, LOADED_AT)
     values = {(row.customer_id, row.unparsed_values) for row in rows.collect()}
     assert values == {("ann", None), (None, '{"line":"bob"}')}
     (tmp_path / "mapping.sql").write_text(ORDERS.replace("source", "days"))
     mapping = read_mapping(str(tmp_path / "mapping.sql"))
     with pytest.raises(StepError, match=r"reads days; at a path with a scheme, .* only `source`"):
         remote = mapping.source(f"file://{folder}", "transactions")
-        read_rows(loader_session, remote, tmp_path / "other")
+        rows_of(remote, loader_session, tmp_path)
 
 
 def test_sections_with_their_own_files_do_not_mix(loader_session, tmp_path):

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 
 from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, REQUIRED
 from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, is_remote
-from ml.loading.input_files import InputFile, list_files
+from ml.loading.input_files import InputFile
 from ml.loading.mapping import Source
 from ml.loading.queries import ALL_FILES, Query
 from ml.loading.sources import NoRowsError, read_source, uri_of
@@ -28,8 +28,8 @@ def read_rows(
     spark: SparkSession,
     source: Source,
     folder: Path,
-    files: list[InputFile] | None = None,
-    first_number: int = 1,
+    files: list[InputFile],
+    first_number: int,
 ) -> DataFrame:
     """Returns the rows of files of a source, or those that its select gives; see read_source.
 
@@ -37,7 +37,6 @@ def read_rows(
     FILE_NUMBER of the first file. The broken lines of the files are rows too: BROKEN_LINE has
     their text. Raises StepError when the select does not give the columns of its section.
     """
-    files = files or list_files(spark, source.path)
     if source.query is None:
         return read_source(spark, source, folder, files, first_number)
     folder.mkdir()

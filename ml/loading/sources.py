@@ -18,7 +18,7 @@ from ml.loading.csv_columns import Columns, unique_names
 from ml.loading.csv_dialect import HEAD, HEAD_LINES, Dialect, recognize_lines
 from ml.loading.csv_staging import stage_csv
 from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, escape_pattern, has_suffix, is_remote
-from ml.loading.input_files import CSV_PATTERN, InputFile, list_files
+from ml.loading.input_files import CSV_PATTERN, InputFile
 from ml.loading.mapping import Source
 from ml.loading.parquet_files import stage_parquet
 from ml.session import StepError, engine_message
@@ -64,11 +64,11 @@ def read_source(
     spark: SparkSession,
     source: Source,
     folder: Path,
-    files: list[InputFile] | None = None,
-    first_number: int = 1,
+    files: list[InputFile],
+    first_number: int,
     may_be_empty: bool = False,
 ) -> DataFrame:
-    """Returns the rows of files of a source, by default of all its files.
+    """Returns the rows of files of a source.
 
     Spark may read the rows from `folder` when they are used. From CSV every column is a text, and
     BROKEN_LINE is null for a sound line. FILE_NUMBER counts the files from `first_number`. Raises
@@ -77,7 +77,6 @@ def read_source(
     """
     path = source.path
     try:
-        files = files or list_files(spark, path)
         if is_remote(path):
             rows = read_remote(spark, source, files, first_number)
         else:
