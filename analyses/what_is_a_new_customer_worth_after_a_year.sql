@@ -3,7 +3,8 @@
 -- Read: all rows describe the same cohorts: those with twelve complete months after the first
 -- month. A campaign has paid off in the month in which cumulative_revenue_per_customer exceeds the
 -- campaign's cost per customer.
--- Beware: this is revenue, not margin. New customers today may differ from those of a year ago.
+-- Beware: this is revenue, not margin. New customers today may differ from those of a year ago. The
+-- customers of the first month of the data count as new, although many may have bought before.
 
 with retention as (
     select * from {{ ref('cohort_retention') }}

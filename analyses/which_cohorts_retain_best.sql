@@ -3,7 +3,8 @@
 -- Read: retention_month_6 is the share of customers with an order in the sixth calendar month after
 -- their first; null until that month is over.
 -- Beware: cohorts with fewer than thirty customers, or less than three complete months after the
--- first, are left out. A season can make a cohort look loyal.
+-- first, are left out. A season can make a cohort look loyal. In the first month of the data, all
+-- customers count as new, although many may have bought before.
 
 with retention as (
     select * from {{ ref('cohort_retention') }}

@@ -119,4 +119,6 @@ def customers() -> list[tuple]:
             rows.append((name, registered_on - timedelta(days=9), 99, "x", "old", "gold"))
         if draw.random() < 0.1:
             rows.append((name, None, 98, "y", "older", "silver"))
+    # A placeholder for an unknown day.
+    rows.append(("unknown", date(1970, 1, 1), None, None, None, None))
     return rows

@@ -77,6 +77,9 @@ end;
 create macro day_type_of(day) as case when isodow(day) >= 6 then 'weekend' else 'weekday' end;
 create macro month_of(day) as date_trunc('month', day)::date;
 create macro money(amount) as coalesce(amount, 0)::decimal(18, 2);
+create macro placeholder_days() as [
+    '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01', '1970-01-01', '9999-12-31'
+]::date[];
 create macro is_placeholder(id) as regexp_full_match(
     lower(trim(id)),
     'null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|guest|'
@@ -100,10 +103,7 @@ with own as (
             when ordered_at is null then 'missing_timestamp'
             when list_has_any(
                 [ordered_at::date, (ordered_at + interval 14 hours)::date],
-                [
-                    '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01',
-                    '1970-01-01', '9999-12-31'
-                ]::date[]
+                placeholder_days()
             ) then 'sentinel_date'
             when amount is null and unparsed_values ->> '$.amount' is null then 'missing_amount'
             when unparsed_values ->> '$.amount' is not null then 'not_a_number'
@@ -320,7 +320,13 @@ TABLES = {
     "features": f"""
         with registered as (
             select distinct on (customer_id) *
-            from customers
+            from (
+                select * replace (
+                    case when registered_on not in placeholder_days() then registered_on end
+                    as registered_on
+                )
+                from customers
+            )
             where customer_id is not null
             order by customer_id, registered_on desc nulls last
         ),
@@ -581,6 +587,7 @@ CUSTOMER_MARTS = {
             coalesce(sum(later.orders), 0) / count(*) as orders_per_customer
         from scored
         left join later using (customer_id)
+        where (select last_on > as_of_date - {HOLDOUT_DAYS} from period, as_of)
         group by segment
         """,
     ),
@@ -981,7 +988,7 @@ INSIGHT_MARTS = {
                 as_of_date - {WINDOW_DAYS} * w as last_on,
                 as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
                 period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
-                and period.last_on >= as_of_date - {WINDOW_DAYS}
+                and period.last_on > as_of_date - {WINDOW_DAYS}
                 and not has_late_lines as is_covered
             from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),

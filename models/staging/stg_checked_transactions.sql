@@ -9,13 +9,6 @@
     )
 }}
 
-{#- Days that programs write when they do not know the date. Midnight in a time zone east of UTC is on the
-    day before. -#}
-{%- set placeholder_days -%}
-    date '0001-01-01', date '1753-01-01', date '1899-12-30', date '1899-12-31', date '1900-01-01',
-    date '1970-01-01', date '9999-12-31'
-{%- endset -%}
-
 -- Each line gets its keys and its version. In checked_lines, a rule on the line itself may reject it. In
 -- classified_lines, other lines with its id may reject it: copies, later versions, deletions.
 with raw_transactions as (
@@ -87,9 +80,10 @@ checked_lines as (
             -- A deletion needs no other values.
             when is_deleted then null
             when ordered_at is null then 'missing_timestamp'
+            -- Midnight in a time zone east of UTC is on the day before.
             when
-                cast(ordered_at as date) in ({{ placeholder_days }})
-                or cast(ordered_at + interval 14 hours as date) in ({{ placeholder_days }})
+                cast(ordered_at as date) in ({{ placeholder_days() }})
+                or cast(ordered_at + interval 14 hours as date) in ({{ placeholder_days() }})
                 then 'sentinel_date'
             when
                 amount is null and get_json_object(unparsed_values, '$.amount') is null
@@ -197,12 +191,13 @@ final as (
                     quantity is not null
                     or get_json_object(unparsed_values, '$.quantity') is not null
                     or get_json_object(unparsed_values, '$.line') is not null
-                    then quantity
+                    then cast(quantity as decimal(18, 3))
                 when amount < 0 then -1
                 else 1
             end as bigint
         ) as quantity_thousandths,
-        cast(100 * amount as bigint) as amount_cents,
+        -- The column of another project may be a double: 100 * 19.99 is less than 1999.
+        cast(100 * cast(amount as decimal(18, 2)) as bigint) as amount_cents,
 
         updated_at,
         is_deleted,

@@ -1,7 +1,10 @@
 {{ config(clustered_by='customer_key', buckets=var('buckets')) }}
 
 with customers as (
-    select * from {{ raw_table('customers') }}
+    select
+        * except (registered_on),
+        case when registered_on not in ({{ placeholder_days() }}) then registered_on end as registered_on
+    from {{ raw_table('customers') }}
 ),
 
 -- The only shuffle of the customers: their copies come together, too.

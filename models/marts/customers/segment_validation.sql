@@ -3,6 +3,21 @@ with scores as (
     where is_holdout_start or is_as_of_date
 ),
 
+as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+data_period as (
+    select * from {{ ref('int_data_period') }}
+),
+
+-- If the data end before the holdout, nothing is known of it.
+holdout as (
+    select datediff(as_of.as_of_date, data_period.last_on) < {{ var('holdout_days') }} as has_data
+    from as_of
+    cross join data_period
+),
+
 customers as (
     select
         customer_key,
@@ -20,7 +35,7 @@ final as (
         {{ share('count_if(orders > orders_before)', 'count(*)') }} as repurchase_rate,
         {{ share('sum(orders - orders_before)', 'count(*)') }} as orders_per_customer
     from customers
-    where orders_before > 0
+    where orders_before > 0 and (select holdout.has_data from holdout)
     group by segment
 )
 
