@@ -56,8 +56,13 @@ class Histories:
 
     @property
     def days_known(self) -> int:
-        """Days since the earliest first purchase."""
-        return int(self.observed_days.max(initial=0))
+        """Days since the first percent of the customers had bought: no wrong date counts."""
+        if not len(self.customers):
+            return 0
+        earliest_first = np.argsort(-self.observed_days)
+        customers = np.cumsum(self.customers[earliest_first])
+        place = np.searchsorted(customers, 0.01 * customers[-1])
+        return int(self.observed_days[earliest_first[place]])
 
     def times(self, clock: Clock) -> Times:
         """The times of the histories on a clock."""

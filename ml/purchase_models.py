@@ -119,7 +119,8 @@ class PurchaseModel:
         `p_alive` is the result of the method of this name, if it is computed already.
         Equation (10) of Fader, Hardie and Lee. Their 2F1(r + x, b + x; a + b + x - 1; z) overflows
         for large x. Euler's transformation, 2F1(u, v; w; z) = (1 - z)^(w - u - v)
-        2F1(w - u, w - v; w; z), leaves a series whose first two arguments do not depend on x.
+        2F1(w - u, w - v; w; z), leaves a series whose first two arguments do not depend on x. For
+        large a, that series overflows and theirs does not.
         """
         x, t_x, t = (np.asarray(values, dtype=float) for values in (x, t_x, t))
         c = self.occasions(x)
@@ -128,9 +129,14 @@ class PurchaseModel:
         w = a + self.b + c - 1
         rate = self.alpha + t
         power = (rate / (rate + weeks)) ** (a - 1)
-        series = hyp2f1(a - 1, w - self.r - x, w, weeks / (rate + weeks))
+        z = weeks / (rate + weeks)
+        with np.errstate(invalid="ignore"):  # 0 * infinity
+            without = power * hyp2f1(a - 1, w - self.r - x, w, z)
+        if not np.isfinite(without).all():
+            theirs = (1 - z) ** (self.r + x) * hyp2f1(self.r + x, self.b + c, w, z)
+            without = np.where(np.isfinite(without), without, theirs)
         alive = self.p_alive(x, t_x, t) if p_alive is None else p_alive
-        return alive * w / (a - 1) * (1 - power * series)
+        return alive * w / (a - 1) * (1 - without)
 
     def purchase_variance(
         self, expected: np.ndarray, x: np.ndarray, p_alive: np.ndarray

@@ -64,15 +64,14 @@ def missing(tables: SimpleNamespace) -> dict[str, str]:
 
 def is_thin(tables: SimpleNamespace) -> bool:
     """Returns whether there is something to show, but too little to rely on."""
-    first_day, today = tables.totals[0].first_order_on.value, tables.as_of[0].as_of_date.value
-    if first_day is None:
+    if tables.totals[0].first_order_on.value is None:
         return bool(tables.weekdays)
-    return tables.totals[0].buyers.value < FEWEST_BUYERS or (today - first_day).days < FEWEST_DAYS
+    return tables.totals[0].buyers.value < FEWEST_BUYERS or days_covered(tables) <= FEWEST_DAYS
 
 
-def month_is_over(today: date | None) -> bool:
-    """Returns whether the as-of date is the last day of its month."""
-    return today is None or (today + timedelta(1)).day == 1
+def month_is_over(day: date | None) -> bool:
+    """Returns whether a day is the last one of its month; true without a day."""
+    return day is None or (day + timedelta(1)).day == 1
 
 
 # --- comparisons ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from statistics import fmean
 from types import SimpleNamespace
 
 from ml.environment import in_environment
+from reports import claims
 from reports.numbers import Number
 from reports.project import HOLDOUT_DAYS
 from reports.query import Row
@@ -43,9 +44,11 @@ def outlook(tables: SimpleNamespace) -> dict[str, object]:
         "ahead": {row.period: row for row in tables.periods if row.period != "month"},
         "months_ahead": months_ahead,
         "begins_within_month": bool(months_ahead) and months_ahead[0].starts_on.day > 1,
+        "ends_within_month": bool(months_ahead)
+        and not claims.month_is_over(months_ahead[-1].ends_on.value),
         "backtests": backtests(tables.forecasts, model),
         "comparison": compare(tables.forecasts, model),
-        "busiest_month": busiest_month(tables.seasons),
+        "unusual_month": unusual_month(tables.seasons),
     }
 
 
@@ -168,9 +171,10 @@ def number_of_backtests(origins: Set[date], model: str, other: str) -> Number:
 # --- seasons ----------------------------------------------------------------------------
 
 
-def busiest_month(seasons: Sequence[Row]) -> Row | None:
-    """Returns the busiest month of the year, with its name; None where all are about average."""
-    first = max(seasons, key=lambda row: row.index.amount, default=None)
-    if first is None or first.index.amount < 1.05:
-        return None
-    return Row(**vars(first), name=f"{date(2000, first.month, 1):%B}")
+def unusual_month(seasons: Sequence[Row]) -> Row | None:
+    """Returns the busiest month of the year, or the quietest; None if all are about average."""
+    by_index = sorted(seasons, key=lambda row: row.index.amount)
+    for row in (*by_index[-1:], *by_index[:1]):
+        if abs(row.index.amount - 1) >= 0.05:
+            return Row(**vars(row), name=f"{date(2000, row.month, 1):%B}")
+    return None

@@ -144,7 +144,7 @@ def personas(cursor: hive.Cursor) -> str:
         "order by customers desc, cluster",
     )
     if not rows:
-        return "  No personas: too few customers with a purchase."
+        return "  No personas: too few customers with a purchase, or too alike."
     cells = [
         (persona, whole(customers), percent(share), description)
         for persona, customers, share, description in rows

@@ -15,6 +15,7 @@ from ml.backtests import reasons
 from ml.churn import risk_thresholds
 from ml.evaluation import area_under_curve, auc_difference, is_off
 from ml.generation.shop import MONTHS
+from ml.histories import Histories
 from ml.purchase_models import PurchaseModel, SpendModel
 
 # Fader, Hardie and Lee (2005), table 2, and Fader and Hardie (2013).
@@ -45,6 +46,13 @@ def test_a_customer_who_is_surely_gone_adds_no_variance():
     assert alive == 0
     expected = model.expected_purchases(30 / 7, *history, alive)
     assert model.purchase_variance(expected, history[0], alive) == 0
+
+
+def test_one_wrong_date_is_no_history():
+    """One of 200 customers bought decades before the others, and the next three 100 days ago."""
+    none, days, customers = np.zeros(3), np.array([9_000, 100, 90]), np.array([1, 3, 196])
+    histories = Histories(20_000, 0, none, none, days, customers, *[none] * 6)
+    assert histories.days_known == 100
 
 
 def test_equal_values_are_not_correlated():
@@ -200,6 +208,16 @@ class TestFormulas:
         assert model.expected_purchases(weeks, *history) == pytest.approx(
             while_alive * model.p_alive(*history), rel=1e-4
         )
+
+    def test_expected_purchases_far_ahead_if_all_drop_out_alike(self, first_may_be_last: bool):
+        """By the same integration. With these parameters, 0 * infinity is a part of the formula."""
+        model = PurchaseModel(0.0178, 0.992, 480.9, 78.2, first_may_be_last)
+        rest = beta(480.9, 78.2 + model.occasions(5))
+        while_alive, _ = quad(
+            lambda p: (1 - (1 + p * 300 / 53.192) ** -5.0178) / p * rest.pdf(p), 0.5, 1, limit=500
+        )
+        found = model.expected_purchases(300, 5, 50, 52.2, p_alive=np.array(1.0))
+        assert found == pytest.approx(while_alive, rel=1e-6)
 
     def test_gradient_is_the_slope(self, first_may_be_last: bool):
         values = np.array([0.4, 5.0, 0.8, 2.0])

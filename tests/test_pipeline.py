@@ -284,7 +284,7 @@ def test_own_files_load_add_and_stay(
     printed = make("run", "N_CUSTOMERS=50", "SEED=7").stdout
     assert f"your data from {first} stay loaded" in printed
     assert "make run REPLACE_LOADED=yes" in printed
-    assert "No personas: too few customers with a purchase." in printed
+    assert "No personas: too few customers with a purchase" in printed
     customers = "select customer_id, orders, net_revenue, rfm_score from marts.customers order by 1"
     # Of two customers the better one scores 5 and the other 1. Bob bought last and spent less.
     # Both ordered once, and so score 1 for frequency.

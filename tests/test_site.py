@@ -227,7 +227,7 @@ class TestWords:
         assert warning not in render(tables, {})
         few, short = deepcopy(tables), deepcopy(tables)
         with_number(few.totals[0], "buyers", 499)
-        with_number(short.totals[0], "first_order_on", short.as_of[0].as_of_date.value)
+        with_number(short.period[0], "first_on", short.as_of[0].as_of_date.value)
         for thin in (few, short):
             assert render(thin, {}).count(warning) == len(SECTIONS)
 

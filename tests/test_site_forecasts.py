@@ -293,6 +293,8 @@ def test_the_busiest_month_is_named(page: Callable[..., str]):
     assert "Each month was seen in 2 to 3 years. The forecasts use this index" in used
     equal = page(seasons=(1.0,) * 12, uses_seasons=False)
     assert "All months are about equally busy" in equal
+    quiet = page(seasons=(*(1.04,) * 7, 0.52, *(1.04,) * 4))
+    assert "August is 0.52 times as busy as an average month" in quiet
     assert "The forecasts do not use this index" in equal
     assert "There is no seasonal index yet" in page(seasons=())
 

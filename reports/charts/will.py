@@ -9,6 +9,7 @@ import altair as alt
 from reports.charts.bars import bars
 from reports.charts.happened import amounts, month_axis, revenue_columns
 from reports.charts.theme import ACCENT, BROAD, INK, MUTED, PAPER, STEPS, Drawing, base, svg
+from reports.claims import month_is_over
 from reports.query import Row
 
 risks = partial(bars, name=lambda row: row.churn_risk, size="customers")
@@ -56,10 +57,10 @@ def months_ahead(
     """Draws the actual months as columns, then a forecast for each month with its intervals.
 
     Without a forecast of revenue, columns and forecast show orders. If the first month has begun,
-    its forecast is drawn on top of what the month brought so far. The last month is then incomplete
-    and is left out.
+    its forecast is drawn on top of what the month brought so far. The last month is left out if it
+    is incomplete.
     """
-    if ahead[0].starts_on.day > 1:
+    if not month_is_over(ahead[-1].ends_on.value):
         ahead = ahead[:-1]
     if width <= BROAD:
         before = before[-12:]
