@@ -183,6 +183,7 @@ def remote_dialect(
 ) -> Dialect:
     """Returns how the CSV files at an escaped path are written; raises StepError."""
     texts = numbered(spark.read.text(path, pathGlobFilter=CSV_PATTERN), numbers)
+    # Not more than is read of a local file; a longer field would be an error of Python.
     first = [row.value for row in texts.select("value").limit(HEAD_LINES).collect()]
     lines = "\n".join(first)[:HEAD].split("\n")
     encoding = source.format.encoding or "utf-8"
