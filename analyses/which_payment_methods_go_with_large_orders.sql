@@ -20,7 +20,8 @@ final as (
         payment_methods.order_share,
         payment_methods.net_revenue,
         payment_methods.average_order_value,
-        {{ share('payment_methods.average_order_value', 'all_methods.average_order_value') }}
+        -- Nothing compares to an average below zero.
+        {{ share('payment_methods.average_order_value', 'greatest(all_methods.average_order_value, 0)') }}
             as value_index
     from payment_methods
     cross join all_methods

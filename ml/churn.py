@@ -19,9 +19,10 @@ HIGH_RISK_FROM_FIFTHS, LOW_RISK_BELOW_FIFTHS = 3, 2
 
 @dataclass(frozen=True)
 class ChurnScore:
-    """A score for repurchase: purchases expected in some weeks, optionally ranked with recency.
+    """A score for repurchase.
 
-    The weeks are measured on the model's clock. So a score means the same in any season, and its
+    It is the purchases expected in `weeks`, or, with `ranks`, the mean of the customer's ranks by
+    these purchases and by recency. The weeks are measured on the model's clock. So a score means the same in any season, and its
     thresholds hold on any day.
     """
 
@@ -45,8 +46,8 @@ def combined_name(model: str) -> str:
 
 def risk_thresholds(score: np.ndarray, customers: np.ndarray) -> tuple[float, float]:
     """The lowest scores of medium and of low risk."""
-    distinct, place = np.unique(score, return_inverse=True)
-    counts = np.bincount(place, weights=customers)
+    distinct, inverse = np.unique(score, return_inverse=True)
+    counts = np.bincount(inverse, weights=customers)
     better, others = counts.sum() - np.cumsum(counts), max(counts.sum() - 1, 1)
     medium, low = (
         distinct[5 * better < fifths * others][0]
@@ -69,7 +70,7 @@ def evaluate_levels(
 
 
 def evaluate_recency_levels(holdout: Histories) -> Iterator[EvaluationRow]:
-    """The same for the levels of risk by recency, which needs no model."""
+    """Share of customers who bought again, by level of risk, if recency decides the level."""
     thresholds = risk_thresholds(holdout.recency, holdout.customers)
     yield from evaluate_levels(holdout, "recency", holdout.recency, thresholds)
 
@@ -77,10 +78,11 @@ def evaluate_recency_levels(holdout: Histories) -> Iterator[EvaluationRow]:
 def choose_churn_score(
     holdout: Histories, fitted: FittedPurchases
 ) -> tuple[list[EvaluationRow], ChurnScore | None]:
-    """The best of recency, expected purchases and both, and how each did in the holdout.
+    """Chooses among recency, expected purchases and both by their AUC in the holdout.
 
     From simple to elaborate, each must beat the best one before it by more than two standard
-    errors. None as score means recency, which needs no model.
+    errors. Returns the AUC of the combined score with the risk levels and thresholds of the chosen
+    one, and the score. None as score means recency, which needs no model.
     """
     model, times = fitted.fit.model, holdout.times(fitted.clock)
     expected = ChurnScore(holdout.holdout_days / DAYS_PER_WEEK)
@@ -89,17 +91,17 @@ def choose_churn_score(
     combined_values = combined.of(model, times, holdout.recency)
     rows = list(evaluate_score(holdout, combined_name(fitted.name), "auc", combined_values))
     others = holdout.customers - holdout.buyers
-    winner, score, best = None, None, holdout.recency
-    for candidate, rule, values in (
+    winner_name, winner, winner_values = None, None, holdout.recency
+    for name, candidate, values in (
         (fitted.name, expected, expected_values),
         (combined_name(fitted.name), combined, combined_values),
     ):
-        difference, error = auc_difference(values, best, holdout.buyers, others)
+        difference, error = auc_difference(values, winner_values, holdout.buyers, others)
         if difference > 2 * error:
-            winner, score, best = candidate, rule, values
-    if winner:
-        rows += evaluate_winner(holdout, winner, best)
-    return rows, score
+            winner_name, winner, winner_values = name, candidate, values
+    if winner_name:
+        rows += evaluate_winner(holdout, winner_name, winner_values)
+    return rows, winner
 
 
 def ranks_with_recency(holdout: Histories, expected: np.ndarray) -> tuple[Points, Points]:

@@ -20,11 +20,11 @@ if not PREFIX and TARGET not in (None, "", "prod"):
     )
 if not re.fullmatch(r"\w*", NAME):
     sys.exit(f"error: DBT_SCHEMA_PREFIX must be letters, digits and _, not '{NAME}'")
-# The raw tables are not among them: all environments read the same.
+# The schema `raw` is not in the list, because all environments share it.
 SCHEMAS = ("staging", "intermediate", "marts", "reference", "ml", "audit")
-TABLE = re.compile(rf"(?<![\w.])(?=(?:{'|'.join(SCHEMAS)})\.\w)")
+SCHEMA_START = re.compile(rf"(?<![\w.])(?=(?:{'|'.join(SCHEMAS)})\.\w)")
 
 
 def in_environment(text: str) -> str:
     """Returns a text, such as SQL or the name of a table, with this environment's schemas."""
-    return TABLE.sub(PREFIX, text)
+    return SCHEMA_START.sub(PREFIX, text)

@@ -11,8 +11,9 @@ from ml.seasons import CALENDAR, Clock, DailyPurchases, SeasonalIndex, seasonal_
 
 PURCHASE_MODELS = ("bg_nbd", "mbg_nbd")
 SPEND_MODEL = "gamma_gamma"
-# Fit, index, fit again: until no month's index changes by more than half a percent.
-SETTLED, MOST_ROUNDS = 0.005, 6
+# The model and the index of the seasons are estimated in turn, at most six times, until no month's
+# index changes by more than half a percent.
+TOLERANCE, MAX_ITERATIONS = 0.005, 6
 # With fewer repeat buyers a fit is mostly chance. With 97% one-time buyers, for example, the data
 # do not show whether the other customers will continue to buy.
 FEWEST_REPEAT_BUYERS = 100
@@ -97,7 +98,9 @@ def with_seasonal_model(
     until the index settles.
     """
     fitted, index = fits.purchases[plain], None
-    for _ in range(MOST_ROUNDS if fitted.is_sound else 0):
+    if not fitted.is_sound:
+        return fits
+    for _ in range(MAX_ITERATIONS):
         before = index
         index = seasonal_index(purchases, fits.origin, fitted.fit.model, fitted.clock)
         if index is None:
@@ -107,16 +110,14 @@ def with_seasonal_model(
             index = before
             break
         fitted = fit_purchase_model(plain, histories, Clock(index.index), fitted.fit.model)
-    if index is None:
-        return fits
     seasonal = replace(fitted, name=seasonal_name(plain))
     return replace(fits, purchases={**fits.purchases, seasonal.name: seasonal}, index=index)
 
 
 def is_settled(before: SeasonalIndex, after: SeasonalIndex) -> bool:
-    """True when no month's index has changed by more than SETTLED."""
+    """True when no month's index has changed by more than TOLERANCE."""
     changes = np.log(np.array(after.index) / np.array(before.index))
-    return bool(np.abs(changes).max() <= SETTLED)
+    return bool(np.abs(changes).max() <= TOLERANCE)
 
 
 def fit_spend_model(spend: RepeatSpend) -> Fitted[SpendModel] | None:

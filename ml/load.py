@@ -5,10 +5,11 @@
 
 A source is a CSV or Parquet file, a folder of either, or a table (table:shop.order_lines), which
 stays where it is. A mapping (YAML or SQL, see ml/mappings/README.md) gives an expression for each
-canonical column, or one select over the files. It can also name the format of a file, where that is
-not certain. Every row of the source, or of the select, becomes one row of raw.transactions. A value
-that does not fit its column becomes null, and `unparsed_values` keeps its text, so that staging can
-reject the row with a reason. When no row can be used, nothing is replaced.
+canonical column, or one select over the files. It can also name the format of a file, if the load
+cannot recognize it. Every row of the transactions, or of their select, becomes one row of
+raw.transactions; raw.customers gets one row per customer. A value that does not fit its column
+becomes null, and `unparsed_values` keeps its text, so that staging can reject the row with a
+reason. If no row can be used, nothing is replaced or added.
 
 Without --append the source replaces all loaded data. With --append each file is loaded once:
 raw.loads lists the files that are loaded (see ml/loading/ledger.py). A file of transactions
@@ -97,8 +98,8 @@ def append(
         log_comparison(section, each, inputs.mapping_checksum)
     # A file that was touched without a change gets its new time when raw.loads is written, that is,
     # if another file is new or has changed.
-    touched = {file.number: file for each in found.values() for file in each.loaded}
-    known = [touched.get(file.number, file) for file in known]
+    loaded = {file.number: file for each in found.values() for file in each.loaded}
+    known = [loaded.get(file.number, file) for file in known]
     with staging(spark) as folder:
         add(Reader(spark, inputs, folder, loaded_at, known), found, known)
 
@@ -145,9 +146,9 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
 def read_or_record(
     reader: Reader, section: str, found: dict[str, Comparison]
 ) -> tuple[DataFrame | None, list[LoadedFile]]:
-    """Returns the rows of the new and the changed files of a section, and their rows in raw.loads.
+    """Returns the rows to load from the new and changed files of a section, and these files.
 
-    The first is None if the files have no rows.
+    The rows are None if there are none.
     """
     if section not in found or not (files := found[section].new + found[section].changed):
         return None, []

@@ -138,7 +138,11 @@ def busiest(hours: Iterable[Row]) -> Row | None:
 
 
 def has_hours(hours: Sequence[Row], timing: Row) -> bool:
-    """Returns whether at least a tenth of the orders have a time of day, in several hours."""
-    if len({row.hour for row in hours}) < 2:
+    """Returns whether at least a tenth of the orders have a time of day, in hours that differ.
+
+    Two hours in a row may be the midnights of a time zone, in summer and in winter.
+    """
+    found = [row.hour for row in hours]
+    if not found or max(found) - min(found) <= 1:
         return False
     return 10 * timing.timed_orders.value >= timing.orders.value

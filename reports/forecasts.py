@@ -23,7 +23,9 @@ SIMPLE_FORECASTS = {
 def outlook(tables: SimpleNamespace) -> dict[str, object]:
     """Returns what the section "What will happen" shows."""
     model = used_model(tables.models)
-    score = tables.thresholds[0].model if tables.thresholds else "recency"
+    # Predictions of another as-of date do not count: the risk then follows recency.
+    is_predicted = tables.totals[0].predicted_customers.value
+    score = tables.thresholds[0].model if tables.thresholds and is_predicted else "recency"
     returned = {row.audience: row for row in tables.returned if row.model == score}
     risks = {row.churn_risk: row for row in tables.risks}
     forecasts = [row for row in of_last_origin(tables.forecasts) if row.model == model]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import yaml
@@ -31,9 +31,12 @@ class Unit:
 
     def text(self, value: int | float | Decimal) -> str:
         """Returns the value for a reader: `1,234`, `12.3%`, `+1.2 points`."""
-        shown = 100 * value if self.percent else value
+        # Half up, as format_number rounds in the sentences of the marts.
+        shown = Decimal(str(100 * value if self.percent else value)).quantize(
+            Decimal(1).scaleb(-(self.decimals or 0)), ROUND_HALF_UP
+        )
         # A change that is rounded to 0 has no sign.
-        sign = "+" if self.signed and round(shown, self.decimals) else ""
+        sign = "+" if self.signed and shown else ""
         return f"{shown:{sign}z,.{self.decimals}f}{self.suffix}".replace("-", MINUS)
 
 

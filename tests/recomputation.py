@@ -82,8 +82,8 @@ create macro placeholder_days() as [
 ]::date[];
 create macro is_placeholder(id) as regexp_full_match(
     lower(trim(id)),
-    'null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|guest|'
-    || 'no customer|[(]not set[)]|[\\\\]n|-|--|-1|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}'
+    '|null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|guest|'
+    || 'no customer|not set|[(]not set[)]|uncategorized|[\\\\]n|-|--|-1|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}'
 );
 """
 
@@ -94,7 +94,11 @@ CHECKED_LINES = """
 create table checked_lines as
 with own as (
     select
-        * replace (coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity),
+        * replace (
+            coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity,
+            nullif(trim(product_category), '') as product_category,
+            nullif(trim(payment_method), '') as payment_method
+        ),
         case
             when unparsed_values ->> '$.line' is not null then 'broken_line'
             when unparsed_values ->> '$.updated_at' is not null then 'unreadable_version'
@@ -1096,7 +1100,7 @@ INSIGHT_MARTS = {
             metric,
             value,
             previous_value,
-            (value - previous_value) / nullif(abs(previous_value), 0) as change_rate,
+            case when previous_value > 0 then value / previous_value - 1 end as change_rate,
             unit,
             definition
         from metrics
@@ -1144,6 +1148,18 @@ WARNINGS = {
         from lines, period
         where ordered_at::date < first_on
     """,
+    "long_orders": """
+        with spans as (
+            select max(ordered_at::date) - min(ordered_at::date) > 31 as is_long
+            from lines
+            where is_purchase
+            group by order_no
+        )
+
+        select count_if(is_long) || ' order'
+        from spans
+        having count_if(is_long) > 0 and count_if(is_long) >= 0.01 * count(*)
+    """,
     "broken_lines": """
         select nullif(count(*), 0) || ' line' from checked_lines where reason = 'broken_line'
     """,
@@ -1173,7 +1189,7 @@ WARNINGS = {
                 exists (from listed)
                 and exists (from ordering)
                 and not exists (from listed semi join ordering using (id))
-                then ' in the transactions: one is '
+                then ' in the transactions. For example, the customers file has '
         end
     """,
     "placeholder_id": """

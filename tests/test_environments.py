@@ -1,6 +1,7 @@
 """Environments on one server: dev next to prod, and CI on the tables of prod."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -96,12 +97,29 @@ def dev(finished_run: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]
 
 @pytest.mark.slow
 def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: dict[str, str]):
-    """They give equal tables, and share no schema but that of the raw data."""
+    """They give equal tables, and share no schema but that of the raw data.
+
+    The run of prod also heals a table that somebody has emptied, and builds all models again.
+    """
+    again = run_make(finished_run, "run", "N_CUSTOMERS=3000").stdout
+    summary = again[again.index("As of ") : again.index("Where to look next")]
+    with query_function(finished_run) as query:
+        query("truncate table ml.lifetime_value")
     with ThreadPoolExecutor(2) as pool:
-        of_prod = pool.submit(run_make, finished_run, "run", "N_CUSTOMERS=3000", "FRESH=yes")
+        of_prod = pool.submit(run_make, finished_run, "run", "N_CUSTOMERS=3000")
         of_dev = pool.submit(run_make, dev, "run", "N_CUSTOMERS=3000")
     assert "alice_marts" in of_dev.result().stdout
-    assert "alice" not in of_prod.result().stdout
+    healed = of_prod.result()
+    assert "alice" not in healed.stdout
+    assert re.search(r"Changed since .+: the tables\n", healed.stderr)
+    manifest = json.loads((Path(finished_run["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    assert models_built(healed.stdout) == {
+        node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "model"
+    }
+    # The summary then ends with a comparison of the two builds.
+    summary = summary.partition("\n\nNo mart of ")[0].rstrip()
+    compared = "No mart of 30 rows or more has grown or shrunk by more than 50%"
+    assert f"{summary}\n\n{compared}" in healed.stdout
     with query_function(finished_run) as query:
         names = [name for name in all_tables() if not name.startswith("raw.")]
         expected = fingerprint(query, names)
@@ -113,7 +131,7 @@ def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: 
             described = {
                 name: kind for name, kind, _ in query(f"describe extended alice_marts.{view}")
             }
-            assert not ml.environment.TABLE.search(described["View Text"])
+            assert not ml.environment.SCHEMA_START.search(described["View Text"])
     for environment in (finished_run, dev):
         assert "Nothing has changed" in run_make(environment, "run", "N_CUSTOMERS=3000").stderr
 

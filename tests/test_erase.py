@@ -66,7 +66,7 @@ def test_a_broken_line_with_the_id_in_its_text_is_erased(spark: SparkSession, tw
 
     erase.erase(spark, "ann")
     assert keys() == {"2", "3", "6", "7", "8"}
-    # The id is no regular expression.
+    # The id is not treated as a regular expression.
     erase.erase(spark, r"(a\E+")
     assert keys() == {"2", "3", "6", "8"}
     for unknown in ("Müller", "Bob"):

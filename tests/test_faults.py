@@ -123,38 +123,40 @@ def assert_tables_are_complete(
         assert not list(warehouse.rglob("_temporary")), killed
 
 
-@on_data("generated")
-class TestKilled:
-    @pytest.mark.slow
-    def test_the_run_after_five_kills_gives_the_tables_of_an_undisturbed_one(
-        self, query: Callable, second_state: dict[str, str]
-    ):
-        draw = random.Random()  # noqa: S311
-        # To save time, the targets do not include the late steps of a run.
-        targets = ["generate", "dbt", "server", "make", "dbt"]
-        draw.shuffle(targets)
-        killed = []
-        for target in targets:
-            killed.append(kill_in_a_run(target, draw, second_state, part=0.4))
-            print(time.strftime("%X"), killed[-1], flush=True)
-        assert_tables_are_complete(second_state, fingerprint(query, all_tables()), killed)
-
-    @pytest.mark.hours
-    def test_runs_among_fifty_kills_give_the_tables_of_an_undisturbed_one(
-        self, query: Callable, own_state: dict[str, str]
-    ):
-        """After two of five kills comes an undisturbed run, after the others the next kill."""
-        draw = random.Random()  # noqa: S311
+@pytest.mark.slow
+def test_the_run_after_five_kills_gives_the_tables_of_an_undisturbed_one(
+    finished_run: dict[str, str],
+):
+    with query_function(finished_run) as query:
         expected = fingerprint(query, all_tables())
-        targets = list(islice(cycle(TARGETS), 50))
-        draw.shuffle(targets)
-        killed = []
-        for target in targets:
-            killed.append(kill_in_a_run(target, draw, own_state))
-            print(time.strftime("%X"), killed[-1], flush=True)
-            if draw.random() < 0.4 or len(killed) == len(targets):
-                assert_tables_are_complete(own_state, expected, killed)
-                print(time.strftime("%X"), "the next run: all tables equal, no other files")
+    draw = random.Random()  # noqa: S311
+    # To save time, the targets do not include the late steps of a run.
+    targets = ["generate", "dbt", "server", "make", "dbt"]
+    draw.shuffle(targets)
+    killed = []
+    for target in targets:
+        killed.append(kill_in_a_run(target, draw, finished_run, part=0.4))
+        print(time.strftime("%X"), killed[-1], flush=True)
+    assert_tables_are_complete(finished_run, expected, killed)
+
+
+@pytest.mark.hours
+@on_data("generated")
+def test_runs_among_fifty_kills_give_the_tables_of_an_undisturbed_one(
+    query: Callable, own_state: dict[str, str]
+):
+    """After two of five kills comes an undisturbed run, after the others the next kill."""
+    draw = random.Random()  # noqa: S311
+    expected = fingerprint(query, all_tables())
+    targets = list(islice(cycle(TARGETS), 50))
+    draw.shuffle(targets)
+    killed = []
+    for target in targets:
+        killed.append(kill_in_a_run(target, draw, own_state))
+        print(time.strftime("%X"), killed[-1], flush=True)
+        if draw.random() < 0.4 or len(killed) == len(targets):
+            assert_tables_are_complete(own_state, expected, killed)
+            print(time.strftime("%X"), "the next run: all tables equal, no other files")
 
 
 def test_a_run_waits_for_another_that_builds_the_same_tables(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import edge_cases
 import pytest
-from conftest import ROOT, Data, Query, build_tables, dbt, on_data, run_step
+from conftest import ROOT, Data, Query, build, build_tables, on_data
 from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
-from ml import tables
+from ml import erase, load, tables
 from ml.loading import raw_tables
+from ml.loading.inputs import read_inputs
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,13 @@ STAGING = ("stg_checked_transactions", "stg_superseded_transactions", "stg_trans
 
 def build_staging(server: dict[str, str], *arguments: str) -> None:
     """Builds stg_transactions and what it reads, the only incremental model among them."""
-    dbt(server, "run", "--select", *STAGING, *arguments)
+    build(server, "run", "--select", *STAGING, *arguments)
+
+
+def load_files(spark: SparkSession, path: Path, *, append: bool = False) -> None:
+    """Loads a file or folder as `make load` does, or as `make run` does without `append`."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    (load.append if append else load.replace)(spark, read_inputs(str(path), None, None), now)
 
 
 def batches(query: Query) -> int:
@@ -72,8 +79,9 @@ def test_tables_built_in_slices_equal_a_full_build(
 
 
 def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
-    server: dict[str, str], make: Callable, query: Query, spark: SparkSession, tmp_path: Path
+    server: dict[str, str], query: Query, loader_session: SparkSession, tmp_path: Path
 ):
+    spark = loader_session
     slices = {
         "first": """
             t1,o1,ann,2026-03-05,1,10
@@ -95,8 +103,7 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
     for name, rows in slices.items():
         (tmp_path / f"{name}.csv").write_text(HEADER + "\n".join(rows.split()) + "\n")
     for number, name in enumerate(slices):
-        arguments = ["--append"] if number else []
-        run_step(server, "ml.load", "--transactions", str(tmp_path / f"{name}.csv"), *arguments)
+        load_files(spark, tmp_path / f"{name}.csv", append=number > 0)
         build_staging(server)
     assert batches(query) == 3
     copy, unread = "duplicate_transaction_id", "not_a_number"
@@ -110,24 +117,6 @@ def test_late_and_repeated_lines_give_the_tables_of_a_full_build(
         ("t5", "cid", "2026-01-02", 2, 4000, None),
         ("t5", "cid", "2026-01-02", 2, 4000, copy),
     ]
-    assert staged_lines(query) == in_slices
-
-    # The same file is not loaded twice. The same lines in another file are duplicates.
-    assert "nothing to add" in make("load", f"TRANSACTIONS={tmp_path / 'second.csv'}").stdout
-    again = tmp_path / "again.csv"
-    again.write_text((tmp_path / "late.csv").read_text())
-    make("load", f"TRANSACTIONS={again}")
-    build_staging(server)
-    assert batches(query) == 4
-    known = ("t5", "cid", "2026-01-02", 2, 4000, copy)
-    assert staged_lines(query) == [*in_slices, known, known]
-
-    # A replaced raw table leads to a full build.
-    run_step(server, "ml.load", "--transactions", str(tmp_path / "first.csv"))
-    for name in ("second", "late"):
-        run_step(server, "ml.load", "--append", "--transactions", str(tmp_path / f"{name}.csv"))
-    build_staging(server)
-    assert batches(query) == 1
     assert staged_lines(query) == in_slices
 
     # The next build adds all lines after a dry run with `--empty`.
@@ -284,7 +273,7 @@ def test_lines_that_change_count_once_however_they_were_loaded(
 
 
 def test_a_folder_that_grows_gives_the_tables_of_one_load(
-    server: dict[str, str], query: Query, tmp_path: Path
+    server: dict[str, str], query: Query, loader_session: SparkSession, tmp_path: Path
 ):
     """Lines without ids: nothing but the list of loaded files keeps them from counting twice."""
     days = [
@@ -299,8 +288,8 @@ def test_a_folder_that_grows_gives_the_tables_of_one_load(
         text = "\n".join(["customer_id,ordered_at,amount", *lines, ""])
         (inbox / f"{number}.csv").write_text(text)
         for _ in range(2):
-            run_step(server, "ml.load", "--append", "--transactions", str(inbox))
-        dbt(server, "run", "--select", *STAGING, "stg_loaded_files")
+            load_files(loader_session, inbox, append=True)
+        build_staging(server, "stg_loaded_files")
     files = "select path, rows, rejected_rows, rejected_by_reason from staging.stg_loaded_files"
     by_day = staged_lines(query), query(f"{files} order by path")
     assert batches(query) == 2
@@ -309,24 +298,25 @@ def test_a_folder_that_grows_gives_the_tables_of_one_load(
         (f"{inbox}/2.csv", 0, 0, None),
         (f"{inbox}/3.csv", 4, 2, "missing_timestamp: 1, sentinel_date: 1"),
     ]
-    run_step(server, "ml.load", "--transactions", str(inbox))
+    # A replaced raw table leads to a full build.
+    load_files(loader_session, inbox)
     build_staging(server)
     assert batches(query) == 1
     assert (staged_lines(query), query(f"{files} order by path")) == by_day
 
 
 def test_lines_that_come_after_the_last_one_was_erased_count(
-    server: dict[str, str], query: Query, tmp_path: Path
+    server: dict[str, str], query: Query, loader_session: SparkSession, tmp_path: Path
 ):
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
     first.write_text("customer_id,ordered_at,amount\nann,2026-01-01,1\n")
     second.write_text("customer_id,ordered_at,amount\nbob,2026-01-02,2\n")
-    run_step(server, "ml.load", "--transactions", str(first))
+    load_files(loader_session, first)
     build_staging(server)
-    run_step(server | {"CUSTOMER_ID": "ann"}, "ml.erase")
+    erase.erase(loader_session, "ann")
     build_staging(server)
     assert staged_lines(query) == []
-    run_step(server, "ml.load", "--append", "--transactions", str(second))
+    load_files(loader_session, second, append=True)
     build_staging(server)
     assert [line[1] for line in staged_lines(query)] == ["bob"]
 
@@ -372,29 +362,30 @@ def test_dbt_alone_builds_on_a_schema_of_its_own(
 
 
 def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
-    server: dict[str, str], query: Query, tmp_path: Path
+    server: dict[str, str], query: Query, loader_session: SparkSession, tmp_path: Path
 ):
     """Runs that add lines at later and earlier days, on as-of dates that move on and back."""
     history = "marts.customer_segment_history"
     names = [history, "marts.segment_migration"]
 
-    def build(as_of_date: str, *arguments: str) -> dict[str, str]:
-        """Builds the history; returns the run that wrote each of its month ends."""
-        options = ["--select", "+segment_migration", "--vars", "{history_months: 4}", *arguments]
-        dbt(server | {"AS_OF_DATE": as_of_date}, "run", *options)
+    def runs() -> dict[str, str]:
+        """Returns the run that wrote each month end of the history."""
         ((text,),) = query(f"show create table {history}")
-        pairs = re.findall(r"month_end = date '([^']+)' and run = '(\d+)'", text)
-        return dict(pairs)
+        return dict(re.findall(r"month_end = date '([^']+)' and run = '(\d+)'", text))
+
+    def build_history(as_of_date: str, *arguments: str) -> dict[str, str]:
+        options = ["--select", "+segment_migration", "--vars", "{history_months: 4}", *arguments]
+        build(server | {"AS_OF_DATE": as_of_date}, "run", *options)
+        return runs()
 
     def add(*rows: str) -> None:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"
         path.write_text(f"updated_at,is_deleted,{HEADER}" + "\n".join(rows) + "\n")
-        arguments = [] if path.stem == "0" else ["--append"]
-        run_step(server, "ml.load", "--transactions", str(path), *arguments)
+        load_files(loader_session, path, append=path.stem != "0")
 
     def equals_a_rebuilt_one(as_of_date: str) -> bool:
         kept = fingerprint(query, names)
-        build(as_of_date, "--full-refresh")
+        build_history(as_of_date, "--full-refresh")
         return fingerprint(query, names) == kept
 
     add(
@@ -404,8 +395,8 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
         ",,c1,s1,cid,2026-02-03,1,5",
         ",,g1,u1,gus,2026-01-07,-1,-1",
     )
-    dbt(server, "seed", "--select", "rfm_segments")
-    first = build("2026-02-10")
+    build(server, "seed", "--select", "rfm_segments")
+    first = build_history("2026-02-10")
     # No customer is known at the end of October or November.
     assert list(first) == ["2025-12-31", "2026-01-31"]
 
@@ -415,35 +406,32 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
         *(",,b2,p2,bob,2026-03-02,2,30", ",,e1,q2,eve,2026-02-20,1,50"),
         *(",,a30,o10,ann,2026-02-20,-1,-10", ",,g2,u1,gus,2026-02-21,1,8"),
     )
-    second = build("2026-03-15")
+    second = build_history("2026-03-15")
     assert first.items() <= second.items()
     assert set(second) == {"2025-12-31", "2026-01-31", "2026-02-28"}
     assert equals_a_rebuilt_one("2026-03-15")
-    second = build("2026-03-15")
+    second = runs()
 
     # A late line changes the months from its day on.
     add(",,d1,t1,dan,2026-01-15,1,70")
-    late = build("2026-03-15")
+    late = build_history("2026-03-15")
     assert {day for day in late if late[day] == second[day]} == {"2025-12-31"}
-    assert equals_a_rebuilt_one("2026-03-15")
 
     # A correction moves a purchase from January 5 to 25: the months from the 5th on.
-    kept = build("2026-03-15")
     add("2026-03-10,,b1,p1,bob,2026-01-25,1,20")
-    corrected = build("2026-03-15")
-    assert {day for day in corrected if corrected[day] == kept[day]} == {"2025-12-31"}
-    assert equals_a_rebuilt_one("2026-03-15")
+    corrected = build_history("2026-03-15")
+    assert {day for day in corrected if corrected[day] == late[day]} == {"2025-12-31"}
 
     # A deletion brings no usable line; it changes the months from the deleted line on.
-    kept = build("2026-03-15")
     add("2026-03-11,yes,c1,,,,,")
-    deleted = build("2026-03-15")
-    assert {day for day in deleted if deleted[day] == kept[day]} == {"2025-12-31", "2026-01-31"}
-    assert build("2026-03-15") == deleted
+    deleted = build_history("2026-03-15")
+    still = {day for day in deleted if deleted[day] == corrected[day]}
+    assert still == {"2025-12-31", "2026-01-31"}
+    assert build_history("2026-03-15") == deleted
     assert equals_a_rebuilt_one("2026-03-15")
 
     # The window of four month ends moves back.
-    assert max(build("2026-02-10")) == "2026-01-31"
+    assert max(build_history("2026-02-10")) == "2026-01-31"
     assert equals_a_rebuilt_one("2026-02-10")
 
     # A killed run has written rows that the view does not show. The next run does not count them.
@@ -454,11 +442,11 @@ def test_the_history_keeps_what_new_lines_leave_and_equals_a_rebuilt_one(
         f"insert into marts_builds.{name} by name select * except (month_end, run), "
         f"date'2025-12-31' as month_end, '{'9' * 20}' as run from marts_builds.{name}"
     )
-    build("2026-02-10")
+    build_history("2026-02-10")
     assert fingerprint(query, names) == right
     assert not query(f"select 1 from marts_builds.{name} where run = '{'9' * 20}'")
 
     # A build that somebody dropped is built again.
     query(f"drop table marts_builds.{name}")
-    build("2026-02-10")
+    build_history("2026-02-10")
     assert fingerprint(query, names) == right

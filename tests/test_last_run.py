@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, query_function, run_make
+from conftest import ROOT, run_make
 from pyspark.sql import SparkSession
 
 from server import last_run
@@ -189,18 +189,13 @@ def models_built(printed: str) -> set[str]:
 def test_a_run_does_again_only_what_has_changed(
     run_copy: Callable[[], str], finished_run: dict[str, str], tmp_path: Path
 ):
-    target = Path(finished_run["DBT_TARGET_PATH"])
-    site = target / "site" / "index.html"
+    site = Path(finished_run["DBT_TARGET_PATH"]) / "site" / "index.html"
     built_at = site.stat().st_mtime_ns
-    again = run_copy()
-    assert "Nothing has changed since the run of " in again
-    summary = again[again.index("As of ") : again.index("Where to look next")]
-    summary = summary.partition("\n\nNo mart of ")[0].rstrip()
+    assert "Nothing has changed since the run of " in run_copy()
     assert site.stat().st_mtime_ns == built_at
 
     mart = tmp_path / "copy" / "models" / "marts" / "behavior" / "category_affinity.sql"
-    original = mart.read_text()
-    mart.write_text(original + "\n-- A comment.\n")
+    mart.write_text(mart.read_text() + "\n-- A comment.\n")
     data_test = tmp_path / "copy" / "tests" / "dbt" / "added_test.sql"
     data_test.write_text("select * from {{ ref('customers') }} where customer_id is null\n")
     changed = run_copy()
@@ -212,16 +207,3 @@ def test_a_run_does_again_only_what_has_changed(
     shutil.rmtree(site.parent)
     assert models_built(run_copy()) == set()
     assert site.exists()
-
-    mart.write_text(original)
-    data_test.unlink()
-    with query_function(finished_run) as query:
-        query("truncate table ml.lifetime_value")
-    healed = run_copy()
-    assert re.search(r"Changed since .+: the tables, the models, seeds or data tests\n", healed)
-    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
-    assert models_built(healed) == {
-        node["name"] for node in nodes if node["resource_type"] == "model"
-    }
-    # The summary then ends with a comparison of the two builds.
-    assert f"{summary}\n\nNo mart of 30 rows or more has grown or shrunk by more than 50%" in healed

@@ -173,7 +173,7 @@ class TestBadInput:
         assert message in errors[0]
 
 
-@on_data("generated", "generated_until_2025", "online_retail", "olist")
+@on_data("generated", "edge_cases", "online_retail", "olist")
 def test_nothing_is_lost(query: Query):
     assert_nothing_is_lost(query)
 

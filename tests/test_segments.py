@@ -88,8 +88,11 @@ def test_words_of_each_segment_hold_for_each_customer(spark: SparkSession):
 
 
 @on_data("subscribers")
-def test_subscribers_that_were_billed_on_the_last_day_are_at_no_risk(query: Query):
-    """240 of 300 customers tie. A rule that counts ties against them would call them all lost."""
+def test_subscribers_that_were_billed_on_the_last_day_are_not_at_high_risk(query: Query):
+    """240 of 300 customers tie for the best recency.
+
+    A rule that counts ties against them would put them all at high risk.
+    """
     assert query(
         "select recency_days = 0, count(*), count_if(churn_risk = 'high') "
         "from marts.customers group by all order by all"

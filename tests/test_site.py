@@ -241,7 +241,7 @@ class TestWords:
             "too few customers with a purchase to group",
             "There is no forecast of orders: too few customers with a purchase",
             "No purchase model is fitted",
-            "There is no month end before the last one",
+            "There are not yet two month ends",
             "No data test has run",
             "No month after a first purchase is complete",
         ):

@@ -326,7 +326,7 @@ def test_unknown_is_not_a_category_and_not_a_method():
 
 def test_no_move_differs_from_no_month_to_compare_with():
     stayed = [line("anna", datetime(2026, 1, 30, tzinfo=UTC))]
-    assert "There is no month end before the last one" in page_of(stayed)
+    assert "There are not yet two month ends" in page_of(stayed)
     page = page_of(stayed, as_of_date=date(2026, 3, 31))
     assert "Nobody moved from one segment to another" in page
 
@@ -403,7 +403,7 @@ def test_midnight_means_no_time_of_day():
     assert "The busiest hour begins on Friday at 10:00" in page
     assert "the busiest hour has 30 orders. 100 orders have no time of day and are left" in page
     assert "1 order has no time of day and is left out." in page_of(
-        [*at(0, 1), *at(9, 2), *at(8, 1)]
+        [*at(0, 1), *at(9, 2), *at(7, 1)]
     )
 
 
@@ -419,8 +419,12 @@ def test_the_page_explains_why_there_are_no_hours():
     assert "The source gives days without a time, so there are no hours to show." in page_of(
         at(0, 3)
     )
-    one = "All times of day are in the hour from 10:00, so there are no hours to compare."
+    one = "All times of day are between 10:00 and 11:00, so there are no hours to compare."
     assert one in page_of(at(10, 3) + at(0, 3))
+
+
+def test_local_midnights_in_summer_and_winter_are_no_times_of_day():
+    assert "All times of day are between 22:00 and 24:00" in page_of(at(22, 30) + at(23, 31))
 
 
 def test_equal_hours_have_no_busiest():

@@ -10,6 +10,18 @@ from dbt.cli.main import dbtRunner
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def run_dbt(environment: dict[str, str], folder: Path, *arguments: str) -> list[NodeResult]:
+    """Runs dbt on the project in the folder, inside this process; returns the results by node."""
+    options = ["--project-dir", str(folder), "--profiles-dir", str(ROOT)]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        run = dbtRunner().invoke([*arguments, *options])
+    if run.exception:
+        raise run.exception
+    return list(getattr(run.result, "results", []))
+
+
 class TinyProject:
     """Models and tests in a folder and a database of their own, run inside this process."""
 
@@ -60,16 +72,9 @@ class TinyProject:
 
     def dbt(self, *arguments: str, **variables) -> dict[str, NodeResult]:
         """Runs dbt; returns the result of each model and test by name."""
-        options = ["--project-dir", str(self.folder), "--profiles-dir", str(ROOT)]
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            run = dbtRunner().invoke([*arguments, *options, "--vars", yaml.safe_dump(variables)])
-        if run.exception:
-            raise run.exception
-        results = getattr(run.result, "results", [])
+        arguments += "--vars", yaml.safe_dump(variables)
         return {
             result.node.name: result
-            for result in results
+            for result in run_dbt(self.environment, self.folder, *arguments)
             if result.node.resource_type != "operation"
         }

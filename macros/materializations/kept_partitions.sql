@@ -1,5 +1,5 @@
 {#- The parts of `published_table` for models with `kept_by` in their meta. README.md explains how they keep what has not
-    changed. A partition is a pair: a date of that column, and the stamp of the run that wrote its rows. -#}
+    changed. A partition is a pair: a value of the date column that `kept_by` names, and the stamp of the run that wrote its rows. -#}
 
 
 {% macro kept_by() %}
@@ -10,6 +10,7 @@
 {% macro published_partitions(view) %}
     {% set found = [] %}
     {% if customer_behavior.kept_by() and customer_behavior.live_build(view) %}
+        {#- The form of the conditions in `any_partition`, which the view's select has. -#}
         {% set partition = customer_behavior.kept_by() ~ " = date '([^']+)' and run = '([0-9]{20})'" %}
         {% do found.extend(modules.re.findall(partition, view.information)) %}
     {% endif %}
@@ -23,8 +24,8 @@
     {% set kept_in = config.get('meta', {}).get('kept_in') %}
     {% if kept_in and ref(kept_in).schema != graph.nodes['model.' ~ model.package_name ~ '.' ~ kept_in].schema %}
         {% do exceptions.raise_compiler_error(
-            model.name ~ ' cannot be built from ' ~ ref(kept_in) ~ ': it is of another environment, which keeps other dates; '
-            ~ 'add --select ' ~ kept_in ~ '+'
+            model.name ~ ' cannot be built from ' ~ ref(kept_in) ~ ': it belongs to another environment, which keeps other dates; '
+            ~ 'add ' ~ kept_in ~ '+ to --select'
         ) %}
     {% endif %}
     {% if published %}

@@ -1,4 +1,5 @@
-{#- dbt builds the docs catalog from this list, and looks for a line with statistics. -#}
+{#- dbt reads the row counts of the docs from the lines `Statistics:` of this list. A published table is a view, which has
+    no such line, so this macro adds one from the view's property `row_count`. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}
         show table extended in {{ relation.schema }} like '*'

@@ -103,7 +103,7 @@ def fitting_patterns(texts: list[str]) -> list[str]:
 
 def is_time(text: str, codes: str) -> bool:
     """Returns whether strptime reads the text by the codes, and Spark does, too."""
-    # strptime also accepts other white space, one digit of minutes, and a short yyyyMMdd.
+    # strptime also accepts other white space, one-digit minutes, and a short yyyyMMdd.
     if re.search(r"\s\s|[^\S ]|:\d(?!\d)|^\d{5,7}(?!\d)", text.strip(" ")):
         return False
     try:

@@ -39,6 +39,7 @@ refunds as (
         customer_id,
         coalesce(nullif(`date of first refund`, ''), `order date`) as ordered_at,
         product_id,
+        -- The file does not tell how many items a partial refund returns.
         if(status = 'refunded', concat('-', quantity), '-1') as quantity,
         concat(
             '-', if(status = 'refunded', `order line total`, `order line total refunded`)

@@ -6,7 +6,7 @@ with ranks as (
 ),
 
 -- models/definitions.md explains the formulas (r_score, f_score, m_score). `div` divides whole numbers
--- exactly; `greatest` avoids a division by zero where there is only one customer.
+-- exactly; `greatest(1, compared_customers - 1)` avoids a division by zero if there is only one customer.
 scored_values as (
     select
         scored_on,
@@ -31,7 +31,8 @@ scored_values as (
     from ranks
 ),
 
--- Ties can leave a score without customers. Its lowest value is then that of the next higher score.
+-- Ties can leave a score without customers. Its lowest value is then that of the next higher score, or null
+-- if no customer has a higher one.
 final as (
     select
         scored_on,

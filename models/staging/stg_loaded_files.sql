@@ -43,7 +43,7 @@ final as (
     left join counted_files on loads.file_number = counted_files.file_number
     where
         loads.section = 'transactions'
-        -- Leaves out files whose lines the models have not built yet.
+        -- Leaves out files whose lines staging has not processed yet, or were all erased.
         and (loads.rows = 0 or counted_files.file_number is not null)
 )
 

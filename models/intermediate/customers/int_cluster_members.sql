@@ -27,7 +27,7 @@ final as (
         customers.favorite_category,
         customers.favorite_payment_method
     from clusters
-    -- The clusters may be older than the deletion of a customer's only order.
+    -- The clusters may have been computed before a customer's only order was deleted.
     inner join customers on clusters.customer_key = customers.customer_key and customers.orders > 0
     -- Clusters of another as-of date are left out: they describe the customers on that date.
     inner join as_of on clusters.as_of_date = as_of.as_of_date

@@ -99,6 +99,24 @@ early_line_warning as (
     where early_lines > 0
 ),
 
+-- The source may use order numbers again, or a number may be that of a contract. Less than one in a hundred
+-- orders are no reason for a warning: they may be late deliveries.
+long_order_warning as (
+    select
+        10 as display_order,
+        'long_orders' as warning,
+        concat(
+            {{ counted('count_if(purchase_span_days > 31)', 'order') }},
+            if(count_if(purchase_span_days > 31) = 1, ' has', ' have'),
+            ' purchases more than 31 days apart. An order counts on its first day.'
+        ) as finding,
+        'If the source uses order numbers again, add the day to order_id in the mapping.' as advice
+    from {{ ref('int_orders') }}
+    having
+        count_if(purchase_span_days > 31) > 0
+        and 100 * count_if(purchase_span_days > 31) >= count_if(is_purchase)
+),
+
 final as (
     select * from late_line_warning
     union all
@@ -107,6 +125,8 @@ final as (
     select * from sentinel_date_warning
     union all
     select * from early_line_warning
+    union all
+    select * from long_order_warning
 )
 
 select * from final

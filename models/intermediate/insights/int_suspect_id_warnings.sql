@@ -17,10 +17,7 @@ ids as (
         has_orders,
         orders,
         xxhash64(normalized_id) as normalized_key,
-        normalized_id in (
-            'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n', '-', '--',
-            '?', '-1', 'unknown', 'undefined', 'missing', 'anonymous', 'guest', 'no customer', '(not set)'
-        )
+        {{ is_placeholder_text('customer_id') }}
         -- Only zeros, also as a fraction or as a GUID, or seven or more nines.
         or normalized_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder
     from normalized_ids

@@ -64,11 +64,11 @@ different_form_warning as (
             {{ counted('max(totals.ordering)', 'customer id') }},
             ' in the transactions ',
             if(count(*) = 1, 'is', 'are'),
-            ' written differently in the customers file, such as "',
+            ' written differently in the customers file: "',
             min(mapping_expressions.customer_id),
-            '" for "',
+            '", for example, is "',
             min_by(mapping_expressions.registered_id, mapping_expressions.customer_id),
-            '".'
+            '" there.'
         ) as finding,
         concat(
             'Write customer_id: ',
@@ -96,11 +96,11 @@ no_common_id_warning as (
                     ' customer ids in the customers file is'
                 )
             ),
-            ' in the transactions: one is "',
+            ' in the transactions. For example, the customers file has "',
             registered_id,
-            '" in the customers file, one is "',
+            '", and the transactions have "',
             ordering_id,
-            '" in the transactions.'
+            '".'
         ) as finding,
         'Check that customer_id means the same in both sections of the mapping.' as advice
     from totals

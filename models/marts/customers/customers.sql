@@ -33,7 +33,8 @@ predictions as (
     inner join as_of on lifetime_values.as_of_date = as_of.as_of_date
 ),
 
--- The lowest churn scores of medium and low risk. Null where no score is used, so that recency decides.
+-- The lowest churn scores of medium and low risk. They are null if no score is used; churn risk then follows
+-- recency.
 churn_thresholds as (
     select
         max(value) filter (where audience = 'medium risk') as lowest_medium_score,
@@ -68,7 +69,7 @@ final as (
                 ) }}
         end as value_at_stake
     from features
-    -- The results of the PySpark steps may be older than the deletion of a customer's only order.
+    -- The PySpark steps may have run before a customer's only order was deleted.
     left join customer_personas
         on features.customer_key = customer_personas.customer_key and features.orders > 0
     left join predictions

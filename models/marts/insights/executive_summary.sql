@@ -83,8 +83,10 @@ final as (
         definitions.metric,
         metrics.value,
         metrics.previous_value,
-        (metrics.value - metrics.previous_value) / nullif(abs(metrics.previous_value), 0)
-            as change_rate,
+        case
+            when metrics.previous_value > 0
+                then (metrics.value - metrics.previous_value) / metrics.previous_value
+        end as change_rate,
         definitions.unit,
         definitions.definition
     from definitions

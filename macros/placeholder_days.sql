@@ -1,5 +1,0 @@
-{#- Days that programs write when they do not know the date. -#}
-{% macro placeholder_days() -%}
-    date '0001-01-01', date '1753-01-01', date '1899-12-30', date '1899-12-31', date '1900-01-01',
-    date '1970-01-01', date '9999-12-31'
-{%- endmacro %}
