@@ -4,8 +4,8 @@
 -- recency_days divided by the average days between the days on which the customer ordered; null with one.
 -- The list has at most 100 customers, those with the highest revenue first.
 -- Beware: expected_next_order_on is null if it is likelier that the customer never orders again. Without
--- a purchase model it is always null, and late means a times_late of 2 or more, for customers with orders on at
--- least four days. Customers who buy in one season then look late in the others.
+-- a purchase model it is always null, and late means a times_late of 2 or more, for customers with orders
+-- on at least four days. Customers who buy in one season then look late in the others.
 
 with customers as (
     select

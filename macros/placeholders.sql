@@ -6,9 +6,12 @@
 
 
 {#- Texts that programs write when they do not know a value. -#}
-{% macro is_placeholder_text(text) -%}
-    lower(trim({{ text }})) in (
-        '', 'null', '(null)', 'nil', 'nan', 'none', 'n/a', '#n/a', 'na', '<na>', 'n.a.', '\\n', '-', '--', '?', '-1',
-        'unknown', 'undefined', 'missing', 'anonymous', 'guest', 'no customer', 'not set', '(not set)', 'uncategorized'
-    )
+{% macro placeholder_texts() -%}
+    '', 'null', '(null)', 'nil', 'nan', 'n/a', '#n/a', '<na>', 'n.a.', '\\n', '-', '--', '?', 'unknown', 'undefined',
+    'missing', 'not set', '(not set)'
+{%- endmacro %}
+
+
+{% macro known_text(text) -%}
+    case when lower(trim({{ text }})) not in ({{ placeholder_texts() }}, 'uncategorized') then trim({{ text }}) end
 {%- endmacro %}

@@ -22,8 +22,8 @@ class ChurnScore:
     """A score for repurchase.
 
     It is the purchases expected in `weeks`, or, with `ranks`, the mean of the customer's ranks by
-    these purchases and by recency. The weeks are measured on the model's clock. So a score means the same in any season, and its
-    thresholds hold on any day.
+    these purchases and by recency. The weeks are measured on the model's clock. So a score means
+    the same in any season, and its thresholds hold on any day.
     """
 
     weeks: float

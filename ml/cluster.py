@@ -80,9 +80,7 @@ class Fit:
 
 def final_centers(model: KMeansModel) -> list[list[float]]:
     """The centers in the order of the clusters' numbers, most orders first; in plain floats."""
-    return sorted(
-        ([float(value) for value in each] for each in model.clusterCenters()), reverse=True
-    )
+    return sorted((each.tolist() for each in model.clusterCenters()), reverse=True)
 
 
 def last_fit(spark: SparkSession) -> tuple[str, Basis] | None:

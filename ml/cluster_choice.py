@@ -1,20 +1,20 @@
 """Finds the number of clusters: K-Means with each number, measured on a sample of the customers."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from math import comb
 
+import pandas as pd
 from py4j.protocol import Py4JJavaError
-from pyspark import inheritable_thread_target
+from pyspark import StorageLevel, inheritable_thread_target
 from pyspark.errors import PySparkException
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.special import comb
 
+from ml.results import computed_once
 from ml.session import describe
 
 # Fewer clusters are too coarse for campaigns, and more are too many to write campaigns for.
@@ -49,25 +49,19 @@ class Candidate:
 # --- fitting ----------------------------------------------------------------------------
 
 
-@contextmanager
-def sample_of(customers: DataFrame) -> Iterator[DataFrame]:
-    """At most SAMPLE_SIZE customers, cached, chosen and ordered by a hash of the key.
+def sample_of(customers: DataFrame) -> DataFrame:
+    """At most SAMPLE_SIZE customers, chosen and ordered by a hash of the key.
 
     The sample is therefore the same for any layout of the files. It is in one partition and in
     order, so that K-Means adds its values in the same order, too.
     """
     describe(customers.sparkSession, "sample")
-    ordered = customers.orderBy(F.xxhash64("customer_key"), "customer_key")
-    sample = ordered.limit(SAMPLE_SIZE).persist()
-    try:
-        yield sample
-    finally:
-        sample.unpersist()
+    return customers.orderBy(F.xxhash64("customer_key"), "customer_key").limit(SAMPLE_SIZE)
 
 
 def find_candidates(customers: DataFrame, seed: int) -> list[Candidate]:
     """A candidate for each number of clusters, up to the number of distinct customers."""
-    with sample_of(customers) as sample:
+    with computed_once(sample_of(customers), StorageLevel.MEMORY_AND_DISK_DESER) as sample:
         different = sample.select("coordinates").distinct().count()
         return [candidate(sample, k, seed) for k in CLUSTER_NUMBERS if k <= different]
 
@@ -104,16 +98,14 @@ def candidate(sample: DataFrame, clusters: int, seed: int) -> Candidate:
     assigned = other.transform(model.transform(sample))
     counts = assigned.groupBy("cluster", "other_cluster").count().collect()
     labels = Counter({(row["cluster"], row["other_cluster"]): row["count"] for row in counts})
-    sizes: Counter[int] = Counter()
-    for (cluster, _), count in labels.items():
-        sizes[cluster] += count
+    sizes = pd.Series(labels).groupby(level=0).sum()
     evaluator = ClusteringEvaluator(featuresCol="coordinates", predictionCol="cluster")
     return Candidate(
         clusters,
         model,
         silhouette=round(evaluator.evaluate(assigned), 6) if len(sizes) > 1 else 0.0,
         stability=round(adjusted_rand_index(labels), 6),
-        smallest_share=min(sizes.values()) / labels.total(),
+        smallest_share=float(sizes.min() / sizes.sum()),
     )
 
 
@@ -123,15 +115,10 @@ def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
     `labels` counts the items by their label in each of the two (Hubert and Arabie 1985, "Comparing
     partitions").
     """
-    first: Counter[int] = Counter()
-    second: Counter[int] = Counter()
-    for (one, other), count in labels.items():
-        first[one] += count
-        second[other] += count
-    together = sum(comb(count, 2) for count in labels.values())
-    in_first = sum(comb(count, 2) for count in first.values())
-    in_second = sum(comb(count, 2) for count in second.values())
-    by_chance = in_first * in_second / comb(labels.total(), 2)
+    counts = pd.Series(labels)
+    groups = (counts, counts.groupby(level=0).sum(), counts.groupby(level=1).sum())
+    together, in_first, in_second = (comb(each, 2).sum() for each in groups)
+    by_chance = in_first * in_second / comb(counts.sum(), 2)
     most = (in_first + in_second) / 2
     return 1.0 if most == by_chance else (together - by_chance) / (most - by_chance)
 

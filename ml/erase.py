@@ -19,7 +19,7 @@ from ml.loading.columns import CANONICAL
 from ml.loading.sources import remove_staged_files
 from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
-from ml.tables import is_view, set_version, table_properties
+from ml.tables import RAW_TABLES, is_view, set_version, table_properties
 
 # A line whose fields cannot be separated has no customer, but its text may contain the id.
 # The id is quoted for the pattern as Java's Pattern.quote does.
@@ -61,7 +61,7 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
             is_erased += f" or {IN_BROKEN_LINE}"
         return rows.join(F.broadcast(erased), F.expr(is_erased), kind)
 
-    tables = [raw_tables.raw_table(section) for section in CANONICAL]
+    tables = [RAW_TABLES[section] for section in CANONICAL]
     lost = {table.name: joined(table.name, "left_semi").count() for table in tables}
     views = [table for table in tables if is_view(spark, table.name)]
     check_deleted_by_owner(spark, {view.name: lost[view.name] for view in views})

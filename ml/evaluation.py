@@ -65,13 +65,9 @@ def area_under_curve(
     one without; ties count half. Placements are the share of the negatives below the row, and the
     share of the positives above it.
     """
-    _, place = np.unique(score, return_inverse=True)
-    with_outcome = np.bincount(place, weights=positives)
-    without = np.bincount(place, weights=negatives)
-    below = (np.cumsum(without) - without / 2) / without.sum()
-    above = 1 - (np.cumsum(with_outcome) - with_outcome / 2) / with_outcome.sum()
-    area = float((with_outcome * below).sum() / with_outcome.sum())
-    return area, below[place], above[place]
+    below = np.interp(score, *percent_rank(score, negatives))
+    above = 1 - np.interp(score, *percent_rank(score, positives))
+    return float((positives * below).sum() / positives.sum()), below, above
 
 
 def auc_difference(

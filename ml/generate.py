@@ -23,7 +23,6 @@ Writes `truth.customers`, `truth.rejected_rows`, `raw.customers`, `raw.transacti
 import argparse
 import math
 import time
-from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -42,58 +41,22 @@ CUSTOMERS_PER_TASK = 250_000  # each task writes a file
 OPTIMIZER = "org.apache.spark.sql.catalyst.optimizer"
 
 
-@dataclass(frozen=True)
-class Output:
-    """A table to write: its rows, its columns as DDL, and what it holds."""
-
-    table: str
-    rows: DataFrame
-    columns: str
-    comment: str
-    partitioned_by: str | None = None
-
-
-def outputs(spark: SparkSession, customers: int, seed: int) -> list[Output]:
+def outputs(spark: SparkSession, customers: int, seed: int) -> list[tuple[tables.Table, DataFrame]]:
     """The tables, not yet computed; the truth comes first, so it is never older than its lines."""
     draw = Draws(seed)
     # The rows are the same for any number of tasks.
     tasks = max(4, math.ceil(customers / CUSTOMERS_PER_TASK))
     people, guests = customers_and_guests(spark, customers, draw, tasks)
     carriers = defect_carriers(spark, customers, draw, tasks)
+    raw = tables.RAW_TABLES
     return [
-        Output(
-            "truth.customers",
-            truth.truth_customers(people, draw),
-            truth.CUSTOMERS_COLUMNS,
-            "One row per generated customer: what the simulation knows and no model may read.",
-        ),
-        Output(
-            "truth.rejected_rows",
-            truth.truth_rejected_rows(carriers, draw),
-            truth.REJECTED_ROWS_COLUMNS,
-            "One row per reason: the dirty rows that the simulation planted.",
-        ),
+        (truth.CUSTOMERS, truth.truth_customers(people, draw)),
+        (truth.REJECTED_ROWS, truth.truth_rejected_rows(carriers, draw)),
         # Before the other raw tables: a run that is killed here leaves all loaded data as they are.
-        Output(
-            "raw.transactions",
-            raw_transactions(people, guests, carriers, draw),
-            tables.TRANSACTIONS_COLUMNS,
-            raw_tables.TRANSACTIONS_COMMENT,
-            tables.TRANSACTIONS_PARTITION,
-        ),
-        Output(
-            "raw.customers",
-            raw_customers(people, draw),
-            tables.CUSTOMERS_COLUMNS,
-            raw_tables.CUSTOMERS_COMMENT,
-        ),
+        (raw["transactions"], raw_transactions(people, guests, carriers, draw)),
+        (raw["customers"], raw_customers(people, draw)),
         # Last: as long as raw.transactions holds loaded lines, their files are listed.
-        Output(
-            "raw.loads",
-            spark.createDataFrame([], tables.LOADS_COLUMNS),
-            tables.LOADS_COLUMNS,
-            tables.LOADS_COMMENT,
-        ),
+        (raw["loads"], spark.createDataFrame([], tables.LOADS_COLUMNS)),
     ]
 
 
@@ -113,16 +76,14 @@ def generate(spark: SparkSession, customers: int, seed: int) -> None:
     }
     wanted = outputs(spark, customers, seed)
     if all(
-        origin.items() <= tables.table_properties(spark, output.table).items() for output in wanted
+        origin.items() <= tables.table_properties(spark, table.name).items() for table, _ in wanted
     ):
         log(f"{customers:,} customers of seed {seed} exist already: nothing to do")
         return
-    for output in wanted:
+    for table, rows in wanted:
         started = time.monotonic()
-        rows = tables.replace_table(
-            output.rows, output.table, output.columns, output.comment, origin, output.partitioned_by
-        )
-        log(f"{output.table}: {rows:,} rows in {time.monotonic() - started:.1f} s")
+        count = table.replace(rows, origin)
+        log(f"{table.name}: {count:,} rows in {time.monotonic() - started:.1f} s")
 
 
 def compile_each_draw_once(spark: SparkSession) -> None:
@@ -157,8 +118,7 @@ def main() -> None:
     """Reads the command line and generates."""
     options = arguments()
     spark = start("generate")
-    for table in ("raw.customers", "raw.transactions", "raw.loads"):
-        tables.finish_replacement(spark, table)
+    raw_tables.finish_replacements(spark)
     source = loaded_source(spark)
     if source and not options.replace_loaded:
         log(

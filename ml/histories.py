@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from ml.environment import in_environment
 from ml.purchase_models import average_spend
@@ -102,9 +102,9 @@ def to_day(of: date) -> int:
     return (of - to_date(0)).days
 
 
-def to_arrays(rows: DataFrame) -> dict[str, np.ndarray]:
-    """The columns of some rows by name, all as doubles."""
-    table = rows.toArrow()
+def to_arrays(spark: SparkSession, sql: str) -> dict[str, np.ndarray]:
+    """The columns of a query by name, all as doubles."""
+    table = spark.sql(sql).toArrow()
     return {name: table[name].to_numpy().astype(float) for name in table.column_names}
 
 
@@ -119,27 +119,24 @@ def read_histories(spark: SparkSession) -> list[Histories]:
 
     The order makes the sums of the likelihood, and so its last digits, the same in each run.
     """
-    columns = to_arrays(
-        spark.sql(
-            f"""
-            select
-                holdouts_back,
-                unix_date(origin_on) as origin,
-                repeat_purchase_days as x,
-                last_purchase_day,
-                observed_days,
-                customers,
-                sampled_customers,
-                spend_cents / 100 as spend,
-                holdout_buyers as buyers,
-                holdout_purchase_days as orders,
-                holdout_net_cents / 100 as net_revenue,
-                spend_cents_times_holdout_days / 100 as spend_by_orders
-            from {HISTORIES}
-            order by holdouts_back, x, last_purchase_day, observed_days
-            """
-        )
-    )
+    sql = f"""
+        select
+            holdouts_back,
+            unix_date(origin_on) as origin,
+            repeat_purchase_days as x,
+            last_purchase_day,
+            observed_days,
+            customers,
+            sampled_customers,
+            spend_cents / 100 as spend,
+            holdout_buyers as buyers,
+            holdout_purchase_days as orders,
+            holdout_net_cents / 100 as net_revenue,
+            spend_cents_times_holdout_days / 100 as spend_by_orders
+        from {HISTORIES}
+        order by holdouts_back, x, last_purchase_day, observed_days
+    """
+    columns = to_arrays(spark, sql)
     backs, origins = columns.pop("holdouts_back"), columns.pop("origin").astype(int)
     found: list[Histories] = []
     for _, chosen in by_value(backs):
@@ -156,22 +153,19 @@ def read_current_histories(spark: SparkSession) -> Histories:
 
     The order is that of `read_histories`.
     """
-    columns = to_arrays(
-        spark.sql(
-            f"""
-            select
-                unix_date(scored_on) as origin,
-                repeat_purchase_days as x,
-                last_purchase_day,
-                observed_days,
-                count(*) as customers,
-                sum(greatest(repeat_net_cents, 0)) / 100 as spend
-            from {CUSTOMERS}
-            group by scored_on, x, last_purchase_day, observed_days
-            order by x, last_purchase_day, observed_days
-            """
-        )
-    )
+    sql = f"""
+        select
+            unix_date(scored_on) as origin,
+            repeat_purchase_days as x,
+            last_purchase_day,
+            observed_days,
+            count(*) as customers,
+            sum(greatest(repeat_net_cents, 0)) / 100 as spend
+        from {CUSTOMERS}
+        group by scored_on, x, last_purchase_day, observed_days
+        order by x, last_purchase_day, observed_days
+    """
+    columns = to_arrays(spark, sql)
     (origin,) = np.unique(columns.pop("origin").astype(int))
     columns |= {name: columns[name].astype(int) for name in ("last_purchase_day", "observed_days")}
     unknown = dict.fromkeys(
@@ -183,19 +177,16 @@ def read_current_histories(spark: SparkSession) -> Histories:
 
 def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
     """Repeat purchases and average spend of the customers in the sample, by origin."""
-    columns = to_arrays(
-        spark.sql(
-            f"""
-            select
-                unix_date(origin_on) as origin,
-                repeat_purchase_days as x,
-                repeat_net_cents as cents,
-                customers
-            from {SPEND}
-            order by origin, x, cents
-            """
-        )
-    )
+    sql = f"""
+        select
+            unix_date(origin_on) as origin,
+            repeat_purchase_days as x,
+            repeat_net_cents as cents,
+            customers
+        from {SPEND}
+        order by origin, x, cents
+    """
+    columns = to_arrays(spark, sql)
     origins, x, cents, customers = columns.values()
     return {
         origin: RepeatSpend(x[chosen], average_spend(cents[chosen], x[chosen]), customers[chosen])
@@ -205,19 +196,16 @@ def read_spend(spark: SparkSession) -> dict[int, RepeatSpend]:
 
 def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
     """Outcomes, by the day on which the customers were known."""
-    columns = to_arrays(
-        spark.sql(
-            f"""
-            select
-                unix_date(known_on) as known_on,
-                unix_date(ordered_on) as ordered_on,
-                purchase_days,
-                net_cents / 100 as net_revenue
-            from {OUTCOMES}
-            order by known_on, ordered_on
-            """
-        )
-    )
+    sql = f"""
+        select
+            unix_date(known_on) as known_on,
+            unix_date(ordered_on) as ordered_on,
+            purchase_days,
+            net_cents / 100 as net_revenue
+        from {OUTCOMES}
+        order by known_on, ordered_on
+    """
+    columns = to_arrays(spark, sql)
     known_on, day, orders, net_revenue = columns.values()
     return {
         start: Outcomes(day[chosen].astype(int), orders[chosen], net_revenue[chosen])
@@ -227,18 +215,15 @@ def read_outcomes(spark: SparkSession) -> dict[int, Outcomes]:
 
 def read_daily_purchases(spark: SparkSession) -> DailyPurchases:
     """New customers and repeat purchases of each day with a purchase."""
-    columns = to_arrays(
-        spark.sql(
-            f"""
-            select
-                unix_date(ordered_on) as day,
-                sum(if(ordered_on = first_purchase_on, purchase_days, 0)) as new_customers,
-                sum(if(ordered_on > first_purchase_on, purchase_days, 0)) as repeat_purchases
-            from {COHORTS}
-            group by ordered_on
-            order by day
-            """
-        )
-    )
+    sql = f"""
+        select
+            unix_date(ordered_on) as day,
+            sum(if(ordered_on = first_purchase_on, purchase_days, 0)) as new_customers,
+            sum(if(ordered_on > first_purchase_on, purchase_days, 0)) as repeat_purchases
+        from {COHORTS}
+        group by ordered_on
+        order by day
+    """
+    columns = to_arrays(spark, sql)
     day, new_customers, repeat_purchases = columns.values()
     return DailyPurchases(day.astype(int), new_customers, repeat_purchases)

@@ -44,7 +44,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     """Replaces all loaded data by the inputs, unless the tables hold exactly these inputs."""
     earlier = ledger.settle(spark)
     if raw_tables.are_loaded(spark, inputs) and ledger.is_of(spark, inputs.fingerprint):
-        log(f"{inputs.transactions} is loaded already and has not changed: nothing to do")
+        log(f"{inputs.paths['transactions']} is loaded already and has not changed: nothing to do")
         return
     with staging(spark) as folder:
         reader = Reader(spark, inputs, folder, loaded_at, earlier)
@@ -61,7 +61,7 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
     new_lines = lines.new_rows if isinstance(lines, View) else raw_tables.lines_of(spark, loaded_at)
     # Perhaps only customers are new.
     if not new_lines.isEmpty():
-        report_lines(new_lines, inputs.transactions)
+        report_lines(new_lines, inputs.paths["transactions"])
 
 
 def append(
@@ -78,7 +78,7 @@ def append(
         replace(spark, inputs, loaded_at)
         return
     raw_tables.check_can_add(spark)
-    if inputs.customers:
+    if "customers" in inputs.paths:
         raw_tables.check_can_add_customers(spark)
     known = ledger.settle(spark)
     # Later than every earlier load, even if the clock has gone back: the models check only lines
@@ -88,12 +88,12 @@ def append(
         section: compare(
             list_files(spark, path), [file for file in known if file.section == section]
         )
-        for section, path in inputs.paths().items()
+        for section, path in inputs.paths.items()
     }
     if not replace_changed:
         check_changed(found["transactions"].changed)
     if not any(each.new or each.changed for each in found.values()):
-        log(f"{inputs.transactions} is loaded already and has not changed: nothing to add")
+        log(f"{inputs.paths['transactions']} is loaded already and has not changed: nothing to add")
     for section, each in found.items():
         log_comparison(section, each, inputs.mapping_checksum)
     # A file that was touched without a change gets its new time when raw.loads is written, that is,
@@ -106,7 +106,7 @@ def append(
 
 def check_only_files(inputs: Inputs) -> None:
     """Raises StepError for a table in place, to which nothing is added."""
-    for section, path in inputs.paths().items():
+    for section, path in inputs.paths.items():
         if inputs.is_in_place(section):
             raise StepError(f"{path} stays where it is: make run reads what is new in it")
 
@@ -140,7 +140,7 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
         raw_tables.add_lines(spark, lines)
     ledger.settle(spark)
     if lines is not None:
-        report_lines(raw_tables.lines_of(spark, loaded_at), reader.inputs.transactions)
+        report_lines(raw_tables.lines_of(spark, loaded_at), reader.inputs.paths["transactions"])
 
 
 def read_or_record(

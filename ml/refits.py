@@ -7,9 +7,10 @@ the first one, and would move customers to other personas although they did noth
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import inf, log
 
+import numpy as np
 from pyspark.sql import SparkSession
+from scipy.special import rel_entr
 
 from ml.environment import in_environment
 from ml.tables import table_properties
@@ -93,11 +94,5 @@ def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
     divergence (Jeffreys 1946, Proceedings of the Royal Society A 186, 453-461). It is infinite if a
     group is empty on one side only.
     """
-    index = 0.0
-    for count, later in zip(before, after, strict=True):
-        p, q = count / sum(before), later / sum(after)
-        if p and q:
-            index += (q - p) * log(q / p)
-        elif p or q:
-            return inf
-    return index
+    p, q = (np.array(counts) / sum(counts) for counts in (before, after))
+    return float((rel_entr(p, q) + rel_entr(q, p)).sum())

@@ -26,9 +26,11 @@ def require_tables(spark: SparkSession, tables: Iterable[str]) -> None:
 
 
 @contextmanager
-def computed_once(rows: DataFrame) -> Iterator[DataFrame]:
-    """Keeps the rows on the disks of the executors, and so out of memory, for several queries."""
-    rows.persist(StorageLevel.DISK_ONLY)
+def computed_once(
+    rows: DataFrame, level: StorageLevel = StorageLevel.DISK_ONLY
+) -> Iterator[DataFrame]:
+    """Keeps the rows for several queries: by default on the executors' disks, out of memory."""
+    rows.persist(level)
     try:
         yield rows
     finally:

@@ -17,7 +17,7 @@ from ml.churn import ChurnScore, combined_name
 from ml.environment import in_environment
 from ml.evaluation import evaluate_segments
 from ml.fits import SPEND_MODEL, Fitted
-from ml.forecasts import Errors
+from ml.forecasts import Errors, together
 from ml.histories import to_date
 from ml.model_choice import Chosen, Findings
 from ml.purchase_models import Fit, PurchaseModel, SpendModel
@@ -136,8 +136,7 @@ def read_churn_score(spark: SparkSession, model: str, fitted_on: date) -> ChurnS
 def read_errors(spark: SparkSession) -> Errors:
     """Squared errors of the backtests, the latest first, by length and by what is forecast."""
     rows = spark.table(EVALUATION).where(F.col("metric").startswith(SQUARED_ERROR))
-    errors: dict[tuple[str, str], list[float]] = {}
-    for row in rows.orderBy(F.desc("origin_on")).collect():
-        quantity = row.metric.removeprefix(SQUARED_ERROR)
-        errors.setdefault((row.audience, quantity), []).append(row["value"])
-    return errors
+    return together(
+        {(row.audience, row.metric.removeprefix(SQUARED_ERROR)): row["value"]}
+        for row in rows.orderBy(F.desc("origin_on")).collect()
+    )

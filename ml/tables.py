@@ -8,6 +8,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
@@ -54,10 +55,44 @@ LOADS_COLUMNS = """
     rows bigint comment 'Rows of the file as loaded, rejected ones included.',
     loaded_at timestamp comment 'When the file was loaded, UTC.'
 """
-LOADS_COMMENT = "Files as loaded. One row per file; empty for generated data."
 
 # Each load is a folder of its own, so that a load is added in one step and read without the others.
 TRANSACTIONS_PARTITION = "loaded_at"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its name, columns and comment, and the column of its partitions."""
+
+    name: str
+    columns: str
+    comment: str
+    partitioned_by: str | None = None
+
+    def replace(self, rows: DataFrame, properties: dict[str, str]) -> int:
+        """Replaces the table by these rows and properties; see replace_table."""
+        return replace_table(
+            rows, self.name, self.columns, self.comment, properties, self.partitioned_by
+        )
+
+
+# By section of the mapping; `loads` is the ledger.
+RAW_TABLES = {
+    "transactions": Table(
+        "raw.transactions",
+        TRANSACTIONS_COLUMNS,
+        "Purchases and returns as loaded. One row per line of an order.",
+        TRANSACTIONS_PARTITION,
+    ),
+    "customers": Table(
+        "raw.customers", CUSTOMERS_COLUMNS, "Customers as loaded. One row per customer."
+    ),
+    "loads": Table(
+        "raw.loads",
+        LOADS_COLUMNS,
+        "Files as loaded. One row per file; empty for generated data.",
+    ),
+}
 
 
 def replace_table(

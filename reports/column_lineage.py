@@ -69,7 +69,9 @@ def computed_from(sql: str, columns: list[str], tables: Tables) -> dict[str, set
             for leaf in found[column].walk()
             if not leaf.downstream and isinstance(leaf.source, exp.Table)
         }
+        # A table that was built from earlier SQL may have other columns.
         for column in columns
+        if column in found
     }
 
 

@@ -9,12 +9,12 @@ failure prints one line, with its cause and what to do, and ends with exit code 
 import argparse
 import os
 import shutil
-import sys
 from collections.abc import Callable
 
 from pyhive.exc import OperationalError
 
 from ml.environment import PREFIX, in_environment
+from ml.session import run
 from server import history, spark_server
 from server.environment import EVENTS, HISTORY_PORT, PORTS, SPARK_HOME, STATE, ServerError
 from server.history import HISTORY
@@ -113,13 +113,8 @@ def main() -> None:
     """Runs the command that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m server", description="The Spark server.")
     parser.add_argument("command", choices=COMMANDS)
-    try:
-        COMMANDS[parser.parse_args().command]()
-    except (ServerError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    COMMANDS[parser.parse_args().command]()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

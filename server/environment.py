@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyspark
 
+from ml.session import StepError
+
 ROOT = Path(__file__).resolve().parent.parent
 SPARK_HOME = Path(pyspark.__file__).parent
 STATE = Path(os.environ.get("STATE_DIR") or ROOT / ".spark").resolve()
@@ -20,8 +22,8 @@ PORTS = {
 HISTORY_PORT = os.environ.get("HISTORY_PORT") or "18080"
 
 
-class ServerError(Exception):
-    """A mistake that the user can correct: one line with the cause and what to do."""
+class ServerError(StepError):
+    """A mistake in the settings of the server."""
 
 
 def check_port(name: str, port: str, command: str = "run") -> None:

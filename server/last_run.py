@@ -12,7 +12,6 @@ dbt or a person changes a table later, the table no longer agrees with the recor
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ from pyspark.sql import functions as F
 from ml.environment import NAME, PREFIX
 from ml.loading import raw_tables
 from ml.loading.files import is_remote
-from ml.loading.inputs import Inputs, read_inputs
+from ml.loading.inputs import Inputs, hash_of, read_inputs
 from ml.loading.rows import without_ansi
 from ml.session import StepError, log, run, start
 from reports.project import TARGET, read_manifest, run_dbt
@@ -64,11 +63,6 @@ NAMES = {
 }
 
 
-def digest(parts: Iterable[object]) -> str:
-    """Returns a hash of the parts, in their order."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
-
-
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """Returns the files at the paths and in their folders, without what Python compiled."""
     found = (
@@ -84,7 +78,7 @@ def contents(names: Iterable[str]) -> str:
         for file in files_of(ROOT / name for name in names)
         if file.suffix != ".md" or file.is_relative_to(ROOT / "models")
     ]
-    return digest(f"{file.relative_to(ROOT)} {digest([file.read_bytes()])}" for file in files)
+    return hash_of(f"{file.relative_to(ROOT)} {hash_of([file.read_bytes()])}" for file in files)
 
 
 def inputs() -> Inputs | None:
@@ -98,7 +92,7 @@ def inputs() -> Inputs | None:
 def table_in_place_has_changed(spark: SparkSession) -> bool:
     """Returns whether a table in place, or its mapping, has changed since a run read it."""
     named = inputs()
-    if not named or not any(map(named.is_in_place, named.paths())):
+    if not named or not any(map(named.is_in_place, named.paths)):
         return False
     without_ansi(spark)
     return not raw_tables.are_loaded(spark, named)
@@ -107,7 +101,7 @@ def table_in_place_has_changed(spark: SparkSession) -> bool:
 def site_files() -> str:
     """Returns a hash of the names, sizes and times of the site's files."""
     status = ((file, file.stat()) for file in files_of([TARGET / "site"]))
-    return digest(f"{file} {each.st_size} {each.st_mtime_ns}" for file, each in status)
+    return hash_of(f"{file} {each.st_size} {each.st_mtime_ns}" for file, each in status)
 
 
 def table_files(spark: SparkSession, schemas: Iterable[str]) -> str:
@@ -126,7 +120,7 @@ def table_files(spark: SparkSession, schemas: Iterable[str]) -> str:
         .load([database.locationUri for database in present])
         .select(F.concat_ws(" ", "path", "length", "modificationTime"))
     )
-    return digest([*sorted(definitions), *sorted(name for (name,) in files.collect())])
+    return hash_of([*sorted(definitions), *sorted(name for (name,) in files.collect())])
 
 
 def schemas_of(manifest: Mapping) -> set[str]:
@@ -142,7 +136,7 @@ def schemas_of(manifest: Mapping) -> set[str]:
 def requested() -> dict[str, str]:
     """Returns the hashes of all that a run depends on."""
     return {
-        "parameters": digest(os.environ.get(name, "") for name in PARAMETERS),
+        "parameters": hash_of(os.environ.get(name, "") for name in PARAMETERS),
         "input": named.fingerprint if (named := inputs()) else "",
         **{name: contents(paths) for name, paths in FILES.items()},
     }
@@ -234,7 +228,7 @@ def record() -> None:
     begun = json.loads(BEGUN.read_text())
     # The files at a path with a scheme are unknown, so their fingerprint differs each time.
     named = inputs()
-    if named and any(map(is_remote, named.paths().values())):
+    if named and any(map(is_remote, named.paths.values())):
         begun["input"] = wanted["input"]
     if wanted != begun:
         log("Files may have changed during this run, so the next one builds everything")

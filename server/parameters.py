@@ -3,14 +3,13 @@
 import datetime
 import os
 import re
-import sys
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import NoReturn
 
 from jinja2 import Environment
 
-from ml.session import StepError, whole_number
+from ml.session import StepError, run, whole_number
 from server.environment import ROOT
 
 
@@ -73,7 +72,4 @@ def check(parameters: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        check(os.environ)
-    except StepError as error:
-        sys.exit(f"error: {error}")
+    run(lambda: check(os.environ))

@@ -8,13 +8,13 @@ the start of the server. So a run without these steps appears together with the 
 event log may be that of a running server, or of a server that was killed.
 """
 
-import sys
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 import duckdb
 
+from ml.session import run
 from reports.summary import table
 from server.environment import EVENTS, ServerError
 
@@ -83,15 +83,12 @@ def report(rows: list[tuple]) -> str:
 
 
 def main() -> None:
-    """Prints the report; ends with one line when there is nothing to report."""
-    try:
-        rows = read(last_log(EVENTS)).sql("from steps").fetchall()
-        if not rows:
-            raise ServerError("the server has had no request yet; try: make run")
-    except ServerError as error:
-        sys.exit(f"error: {error}")
+    """Prints the report; raises ServerError when there is nothing to report."""
+    rows = read(last_log(EVENTS)).sql("from steps").fetchall()
+    if not rows:
+        raise ServerError("the server has had no request yet; try: make run")
     print(report(rows))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -220,8 +220,10 @@ def loader_session(spark: SparkSession) -> Iterator[SparkSession]:
 def own_raw_tables(loader_session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Lets the loader use raw tables that do not exist yet; yields their database."""
     loader_session.sql("drop database if exists own_raw cascade")
-    for name in ("TRANSACTIONS", "CUSTOMERS", "LOADS"):
-        monkeypatch.setattr(raw_tables, name, f"own_raw.{name.lower()}")
+    for section, table in list(tables.RAW_TABLES.items()):
+        own = replace(table, name=f"own_raw.{section}")
+        monkeypatch.setitem(tables.RAW_TABLES, section, own)
+        monkeypatch.setattr(raw_tables, section.upper(), own.name)
     yield "own_raw"
     loader_session.sql("drop database if exists own_raw cascade")
 
@@ -393,11 +395,10 @@ def made_of_edge_cases(fixtures: Fixtures) -> Data:
     for section, rows in (
         ("transactions", edge_cases.transactions()),
         ("customers", edge_cases.customers()),
+        ("loads", []),
     ):
-        table = raw_tables.raw_table(section)
+        table = tables.RAW_TABLES[section]
         table.replace(fixtures.spark.createDataFrame(rows, table.columns), {})
-    no_loads = fixtures.spark.createDataFrame([], tables.LOADS_COLUMNS)
-    tables.replace_table(no_loads, raw_tables.LOADS, tables.LOADS_COLUMNS, tables.LOADS_COMMENT)
     build_tables(fixtures.server, edge_cases.AS_OF_DATE)
     return Data("edge_cases", edge_cases.AS_OF_DATE)
 

@@ -61,8 +61,9 @@ def transactions() -> list[tuple]:
             rows.append(rows[-1] | later)
         if draw.random() < 0.1:
             rows.append(row | changed(row, draw))
-    # A mistyped year, long before all others.
+    # A mistyped year, long before all others, blanks around a category, and no method.
     early = {"ordered_at": datetime(2001, 1, 1, 10, 30, tzinfo=UTC), "unparsed_values": None}
+    early |= {"product_category": " Books ", "payment_method": "N/A"}
     rows.append(
         rows[0] | early | {"transaction_id": "early", "quantity": Decimal(1), "amount": Decimal(5)}
     )
@@ -119,6 +120,6 @@ def customers() -> list[tuple]:
             rows.append((name, registered_on - timedelta(days=9), 99, "x", "old", "gold"))
         if draw.random() < 0.1:
             rows.append((name, None, 98, "y", "older", "silver"))
-    # A placeholder for an unknown day.
-    rows.append(("unknown", date(1970, 1, 1), None, None, None, None))
+    # Placeholders for unknown values.
+    rows.append(("unknown", date(1970, 1, 1), 0, "n/a", " north ", "-"))
     return rows

@@ -80,10 +80,17 @@ create macro money(amount) as coalesce(amount, 0)::decimal(18, 2);
 create macro placeholder_days() as [
     '0001-01-01', '1753-01-01', '1899-12-30', '1899-12-31', '1900-01-01', '1970-01-01', '9999-12-31'
 ]::date[];
+create macro known_text(text) as case
+    when not regexp_full_match(
+        lower(trim(text)),
+        '|null|[(]null[)]|nil|nan|#?n/a|n[.]a[.]|<na>|unknown|undefined|missing|not set|'
+        || '[(]not set[)]|uncategorized|[\\\\]n|-|--|[?]'
+    ) then trim(text)
+end;
 create macro is_placeholder(id) as regexp_full_match(
     lower(trim(id)),
-    '|null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|guest|'
-    || 'no customer|not set|[(]not set[)]|uncategorized|[\\\\]n|-|--|-1|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}'
+    '|null|[(]null[)]|nil|nan|none|#?n/a|n[.]a[.]|na|<na>|unknown|undefined|missing|anonymous|'
+    || 'guest|no customer|not set|[(]not set[)]|[\\\\]n|-|--|-1|[?]|[{]?[0.-]*0[0.-]*[}]?|9{7,}'
 );
 """
 
@@ -96,8 +103,8 @@ with own as (
     select
         * replace (
             coalesce(quantity, case when amount < 0 then -1 else 1 end) as quantity,
-            nullif(trim(product_category), '') as product_category,
-            nullif(trim(payment_method), '') as payment_method
+            known_text(product_category) as product_category,
+            known_text(payment_method) as payment_method
         ),
         case
             when unparsed_values ->> '$.line' is not null then 'broken_line'
@@ -327,7 +334,11 @@ TABLES = {
             from (
                 select * replace (
                     case when registered_on not in placeholder_days() then registered_on end
-                    as registered_on
+                    as registered_on,
+                    case when age between 1 and 120 then age end as age,
+                    known_text(gender) as gender,
+                    known_text(region) as region,
+                    known_text(membership_level) as membership_level
                 )
                 from customers
             )

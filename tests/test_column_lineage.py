@@ -34,7 +34,8 @@ def test_values_come_from_columns_and_not_from_joins_or_filters(expression: str,
         )
         select * from final
     """
-    assert column_lineage.computed_from(sql, ["value"], TABLES) == {"value": expected}
+    # A table may still have a column that its model no longer has.
+    assert column_lineage.computed_from(sql, ["value", "old"], TABLES) == {"value": expected}
 
 
 @on_data("generated")

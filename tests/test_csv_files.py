@@ -3,6 +3,7 @@
 These tests need no Spark: the result is Parquet files of texts.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -284,6 +285,21 @@ def test_a_file_that_ends_within_a_character_is_refused(tmp_path: Path):
     content = "customer_id,ordered_at,amount\na,2024-01-05,12.50\n".encode("utf-16")
     with pytest.raises(StepError, match="is not utf-16: truncated data"):
         read(tmp_path, content[:-1])
+
+
+def test_utf16_without_a_byte_order_is_refused(tmp_path: Path):
+    with pytest.raises(StepError, match=r"write the byte order .*encoding: 'utf-16-le'"):
+        read(tmp_path, "customer_id,ordered_at,amount\n", Format(encoding="utf-16"))
+
+
+def test_the_line_of_a_character_that_does_not_fit_is_counted_over_all_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(csv_text, "CHUNK", 1000)
+    lines = ["customer_id,ordered_at,amount\n", *["a,2024-01-05,12.50\n"] * 99]
+    content = codecs.BOM_UTF16_BE + "".join(lines).encode("utf-16-be") + b"\xd8\x00\x00a"
+    with pytest.raises(StepError, match="line 101 of "):
+        read(tmp_path, content)
 
 
 def test_compressed_files_and_carriage_returns_are_read(tmp_path: Path):

@@ -27,7 +27,7 @@ def two_loads(spark: SparkSession, own_raw_tables: str) -> None:
     ]
     people = [(who, date(2026, 1, 1), 30, None, None, None) for who in ("ann", "bob")]
     for section, rows in (("transactions", lines), ("customers", people)):
-        table = raw_tables.raw_table(section)
+        table = tables.RAW_TABLES[section]
         properties = {"source": "/somewhere", "fingerprint": "x"}
         table.replace(spark.createDataFrame(rows, table.columns), properties)
 

@@ -15,7 +15,6 @@ from pyspark.sql import DataFrame, SparkSession
 from test_pipeline import MARTS, fingerprint
 
 from ml import erase, load, tables
-from ml.loading import raw_tables
 from ml.loading.inputs import read_inputs
 
 pytestmark = pytest.mark.slow
@@ -68,7 +67,7 @@ def test_tables_built_in_slices_equal_a_full_build(
     for number, loaded_at in enumerate(loads):
         load = lines.where(lines.loaded_at == loaded_at)
         if number == 0:
-            raw_tables.raw_table("transactions").replace(load, {})
+            tables.RAW_TABLES["transactions"].replace(load, {})
         else:
             load.write.insertInto("raw.transactions")
         build_staging(server)
@@ -232,7 +231,7 @@ def test_lines_that_change_count_once_however_they_were_loaded(
         for shop in range(400)
     }
     loads = [datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2, 3, 4)]
-    table = raw_tables.raw_table("transactions")
+    table = tables.RAW_TABLES["transactions"]
 
     def lines(load: int) -> DataFrame:
         names = [line.split()[0] for line in table.columns.strip().splitlines()]

@@ -373,7 +373,7 @@ def test_the_server_lists_and_reads_new_files_at_a_path_with_a_scheme(
 
     def load_from_server() -> None:
         inputs = shop.inputs()
-        remote = Inputs(f"file://{shop.inbox}", None, inputs.mapping, str(shop.hour))
+        remote = Inputs({"transactions": f"file://{shop.inbox}"}, inputs.mapping, str(shop.hour))
         load.append(spark, remote, shop.next_hour())
 
     add("day [1]=x y", 1)

@@ -365,6 +365,11 @@ def test_parquet_column_of_only_some_files_is_kept(spark, tmp_path):
     assert sorted(row.quantity for row in loaded.collect()) == [1, 2]
 
 
+def test_names_of_parquet_folders_are_texts(spark, tmp_path):
+    source(spark).write.parquet(f"{tmp_path}/store=007")
+    assert opened(spark, str(tmp_path), tmp_path).first().store == "007"
+
+
 def test_times_in_nanoseconds_are_read(spark, tmp_path):
     frame = pd.DataFrame(
         {
@@ -620,6 +625,8 @@ def test_staging_folders_are_removed_also_after_a_killed_load(spark):
 def test_customers_values_that_do_not_fit_become_null_and_the_latest_row_wins(spark, tmp_path):
     text = (
         "customer_id,age,registered_on,region\na,x,2026-01-01,N\na,41.0,2026-01-02,S\n ,3,,\nb,,,\n"
+        # A placeholder is not the latest registration.
+        "c,34,2025-01-01,W\nc,,9999-12-31,\n"
     )
     rows = customers(opened(spark, csv(tmp_path, text), tmp_path), None)
     assert rows.where("unparsed_values is not null").count() == 1
@@ -627,6 +634,7 @@ def test_customers_values_that_do_not_fit_become_null_and_the_latest_row_wins(sp
     assert [tuple(row) for row in people] == [
         ("a", date(2026, 1, 2), 41, None, "S", None),
         ("b", None, None, None, None, None),
+        ("c", date(2025, 1, 1), 34, None, "W", None),
     ]
 
 
@@ -635,8 +643,8 @@ def test_customers_values_that_do_not_fit_become_null_and_the_latest_row_wins(sp
 
 def inputs(path: str, customers: str | None = None) -> Inputs:
     """Returns what one call without a mapping loads."""
-    paths = [path, customers] if customers else [path]
-    return Inputs(path, customers, Mapping(), fingerprint(paths, None))
+    paths = {"transactions": path} | ({"customers": customers} if customers else {})
+    return Inputs(paths, Mapping(), fingerprint(list(paths.values()), None))
 
 
 def content(spark: SparkSession, database: str) -> list[tuple]:

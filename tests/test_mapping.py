@@ -7,6 +7,13 @@ import yaml
 
 from ml.loading.formats import Format
 from ml.loading.mapping import read_mapping
+from ml.loading.number_formats import (
+    Evidence,
+    NumberFormat,
+    is_number,
+    number_evidence,
+    recognized_number_format,
+)
 from ml.loading.proposals import proposal
 from ml.loading.time_patterns import pattern_problem, patterns_in
 from ml.session import StepError
@@ -25,6 +32,7 @@ from ml.session import StepError
         ("format: {separator: x}", "unknown key 'separator'; the known keys are delimiter"),
         ("format: {delimiter: ab}", "delimiter must be one ASCII character, not 'ab'"),
         ("format: {delimiter: ¦}", "delimiter must be one ASCII character, not '¦'"),
+        (r'format: {delimiter: "\0"}', r"delimiter must be one ASCII character, not '\\x00'"),
         ("format: {decimal: x}", "decimal must be one of '.' ',', not 'x'"),
         ("format: {decimal: ',', thousands: ','}", "must differ"),
         ("format: {encoding: klingon}", "encoding 'klingon' is unknown"),
@@ -39,6 +47,7 @@ from ml.session import StepError
         ("just words", "must be a map"),
         ("", "must be a map"),
         ("a: b: {", "is not YAML"),
+        ("transactions: {amount: net, amount: gross}", "the key 'amount' stands there twice"),
         ("transactions: {ordered_at: 2026-02-30}", "is not YAML"),
     ],
 )
@@ -118,6 +127,7 @@ def test_a_time_pattern_without_a_translation_is_not_repeated_as_advice(pattern:
 
 def test_a_problem_of_a_time_pattern_is_named():
     assert "'T' is not a letter of Spark's patterns" in pattern_problem("TT.MM.JJJJ")
+    assert pattern_problem("HH'D%m") == "a quote is not closed"
     assert "weekdays" in pattern_problem("EEE, d MMM yyyy")
     assert "the letter a (AM or PM)" in pattern_problem("dd/MM/yyyy hh:mm")
 
@@ -167,6 +177,18 @@ def test_a_proposal_is_yaml_for_the_column(column: str, texts: list[str], mappin
 )
 def test_nothing_is_proposed_where_no_format_helps(column: str, text: str):
     assert proposal(column, [text]) is None
+
+
+def test_only_the_currency_that_was_seen_is_read():
+    form = recognized_number_format(number_evidence(["€1.50"]), Format())
+    assert is_number("€ 2.00", form)
+    assert not is_number("$2.00", form)
+
+
+def test_a_text_with_many_blanks_is_tested_at_once():
+    """The time must not grow with a power of their number."""
+    assert not is_number(" " * 5000 + "n/a", NumberFormat())
+    assert number_evidence([" " * 5000 + "n/a"]) == Evidence()
 
 
 def test_a_proposal_warns_of_several_currencies():

@@ -16,9 +16,8 @@ from pyspark.sql import functions as F
 from scipy.special import hyp2f1
 from test_pipeline import fingerprint
 
-from ml import cluster
+from ml import cluster, tables
 from ml.lifetime_value import expected_since
-from ml.loading import raw_tables
 from ml.refits import Basis, Rules, reason_to_fit, stability_index
 from ml.seasons import Clock
 
@@ -241,7 +240,7 @@ class Shop:
         lines = self.spark.table("test_refits.lines").where((day > after) & (day <= until))
         lines = lines.withColumn("loaded_at", loaded_at)
         if replace:
-            raw_tables.raw_table("transactions").replace(lines, {})
+            tables.RAW_TABLES["transactions"].replace(lines, {})
         else:
             lines.write.insertInto("raw.transactions")
 

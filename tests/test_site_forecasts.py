@@ -52,6 +52,7 @@ class Found:
     has_revenue: bool = True
     seasons: tuple[float, ...] = (*(0.9,) * 11, 2.1)
     uses_seasons: bool = True
+    has_predictions: bool = True
 
 
 def origins(as_of: date, count: int) -> list[date]:
@@ -108,6 +109,7 @@ def evaluation_rows(found: Found, as_of: date) -> Iterator[tuple]:
             *(origins(as_of, 1)[0], MODEL, "orders_per_customer", audience),
             *(tenth / 10, tenth / 10),
         )
+    yield origins(as_of, 1)[0], MODEL, "churn_threshold", "low risk", 1.0, None
 
 
 def put(connection: duckdb.DuckDBPyConnection, found: Found) -> None:
@@ -119,6 +121,8 @@ def put(connection: duckdb.DuckDBPyConnection, found: Found) -> None:
         (month, index, 2 + month % 2, found.uses_seasons)
         for month, index in enumerate(found.seasons, start=1)
     ]
+    p_alive = 0.5 if found.has_predictions and found.status == "converged" else None
+    connection.execute("update marts.customers set p_alive = ?", [p_alive])
     connection.execute("create schema if not exists ml")
     for (table, columns), rows in zip(
         TABLES.items(),
@@ -300,6 +304,11 @@ def test_the_busiest_month_is_named(page: Callable[..., str]):
 
 
 # --- customers --------------------------------------------------------------------------
+
+
+def test_risk_follows_recency_without_predictions_as_of_the_day(page: Callable[..., str]):
+    assert "Customers by churn risk, based on recency." in page(has_predictions=False)
+    assert "Customers by churn risk, based on seasonal MBG/NBD." in page()
 
 
 def test_late_customers_are_counted_unless_at_high_risk(

@@ -88,7 +88,7 @@ def marts(
         )
         prepare(connection, as_of_date)
         relations = {f"marts.{name}": mart.sql for name, mart in MARTS.items()} | {
-            "marts.customers": "select *, null::boolean as is_late "
+            "marts.customers": "select *, null::boolean as is_late, null::double as p_alive "
             f"from ({MARTS['customers'].sql})",
             "intermediate.int_as_of_date": "from as_of",
             "intermediate.int_data_period": "select first_on, last_on, "

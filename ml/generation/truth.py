@@ -8,8 +8,11 @@ from ml.generation.draws import Draws, money
 from ml.generation.lines import lines, with_returns
 from ml.generation.orders import orders
 from ml.generation.shop import DAY, LAST_FUTURE_SECOND, LAST_SECOND, MOST_DAYS_TO_RETURN, MOST_LINES
+from ml.tables import Table
 
-CUSTOMERS_COLUMNS = """
+CUSTOMERS = Table(
+    "truth.customers",
+    """
     customer_id string comment 'Key of the customer.',
     persona string comment 'Persona that the customer was drawn from.',
     orders_per_week double comment 'True rate while active; 0 for a customer who never buys.',
@@ -19,13 +22,19 @@ CUSTOMERS_COLUMNS = """
     future_orders_90d int comment 'Purchase orders in the 90 days after the simulation.',
     future_orders_365d int comment 'Purchase orders in the 365 days after the simulation.',
     future_net_revenue_365d decimal(18,2) comment 'Net revenue of the 365 days after it.'
-"""
+""",
+    "One row per generated customer: what the simulation knows and no model may read.",
+)
 
-REJECTED_ROWS_COLUMNS = """
+REJECTED_ROWS = Table(
+    "truth.rejected_rows",
+    """
     reason string comment 'Reason why the rows cannot be used.',
     rows bigint comment 'Planted rows that staging must reject.',
     amount decimal(18,2) comment 'Sum of their amounts; 0 when they have none.'
-"""
+""",
+    "One row per reason: the dirty rows that the simulation planted.",
+)
 
 
 def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:

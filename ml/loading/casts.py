@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import types as T
 
@@ -26,16 +27,6 @@ def text_of(value: str, kind: T.DataType) -> str:
     if not isinstance(kind, T.BinaryType | T.StringType):
         return text
     return f"case when is_valid_utf8({text}) then {text} else concat('0x', hex({value})) end"
-
-
-def to_amount(value: str, kind: T.DataType) -> str:
-    """Returns decimal(18,2), rounded half up; null when `value` is not a number or too large."""
-    return to_decimal(value, kind, "decimal(18,2)")
-
-
-def to_quantity(value: str, kind: T.DataType) -> str:
-    """Returns decimal(18,3), rounded half up; null when `value` is not a number or too large."""
-    return to_decimal(value, kind, "decimal(18,3)")
 
 
 def to_decimal(value: str, kind: T.DataType, target: str) -> str:
@@ -91,8 +82,8 @@ TIME_TYPES = (T.TimestampType, T.TimestampNTZType, T.DateType, T.StringType)
 # For each column that is not a text: the types that an expression may give, and the conversion.
 CONVERSIONS: dict[str, tuple[tuple[type[T.DataType], ...], Callable[..., str]]] = {
     "ordered_at": (TIME_TYPES, to_time),
-    "quantity": (NUMBER_TYPES, to_quantity),
-    "amount": (NUMBER_TYPES, to_amount),
+    "quantity": (NUMBER_TYPES, partial(to_decimal, target="decimal(18,3)")),
+    "amount": (NUMBER_TYPES, partial(to_decimal, target="decimal(18,2)")),
     "updated_at": (TIME_TYPES, to_time),
     "is_deleted": ((T.BooleanType, *NUMBER_TYPES), to_boolean),
     "registered_on": (TIME_TYPES, to_date),

@@ -3,18 +3,13 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from ml.loading.columns import SENTINEL_DAYS
 from ml.loading.proposals import proposal
 from ml.loading.wording import counted
 from ml.session import StepError
 
 # A proposal uses at most this many texts of a column.
 SAMPLE_TEXTS = 50
-# Placeholders that systems write for an unknown date; staging rejects them, too. Midnight in a time
-# zone east of UTC is on the day before.
-SENTINEL_DAYS = (
-    *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
-    "1753-01-01",
-)
 
 
 def is_unparsed(column: str) -> str:
@@ -29,6 +24,7 @@ REASONS = {
     "an is_deleted that is neither true nor false": ("is_deleted", is_unparsed("is_deleted")),
     "an ordered_at that is not a time": ("ordered_at", is_unparsed("ordered_at")),
     "no ordered_at": ("ordered_at", "ordered_at is null"),
+    # Midnight in a time zone east of UTC is on the day before.
     "an ordered_at that is a placeholder for an unknown date": (
         "ordered_at",
         f"string(date(ordered_at)) in {SENTINEL_DAYS} "

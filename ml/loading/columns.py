@@ -26,3 +26,8 @@ WATERMARK = "loaded_at"
 # The canonical columns that are not texts are these and is_deleted.
 NUMBERS = ("quantity", "amount", "age")
 TIMES = ("ordered_at", "updated_at", "registered_on")
+# Placeholders for an unknown date, as in the macro placeholder_days of the models.
+SENTINEL_DAYS = (
+    *("1970-01-01", "1900-01-01", "9999-12-31", "1899-12-30", "1899-12-31", "0001-01-01"),
+    "1753-01-01",
+)

@@ -60,7 +60,13 @@ def recognize(path: Path, file_format: Format, covers: Covers) -> Dialect:
     if encoding in ("utf-8", "utf-8-sig"):
         # The head may end in the middle of a character. `text_below` checks the last line, too.
         check_utf8(path, start[: max(start.rfind(b"\n"), start.rfind(b"\r")) + 1], 0)
-    head = codecs.getincrementaldecoder(encoding)("replace").decode(start)
+    try:
+        head = codecs.getincrementaldecoder(encoding)("replace").decode(start)
+    except UnicodeError as error:
+        raise StepError(
+            f"{path} is not {encoding}: {error}; write the byte order into the mapping, as in: "
+            + format_line(encoding=f"{encoding}-le")
+        ) from error
     lines = re.split("\r\n|\n|\r", head.removeprefix("\ufeff"))[:HEAD_LINES]
     if len(start) == HEAD:
         lines = lines[:-1] or lines

@@ -100,7 +100,9 @@ def decoded_chunks(path: Path, chunks: Iterator[bytes], encoding: str) -> Iterat
             # The empty chunk ends the file, which must not end within a character.
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            before = codecs.decode(chunk[: error.start], encoding, "replace").encode()
+            # `error.object` begins with the bytes of the chunk before that the decoder has kept.
+            right = max(0, error.start - len(error.object) + len(chunk))
+            before = decoder.decode(chunk[:right]).encode()
             raise StepError(
                 f"line {lines + count_lines(before) + 1:,} of {path} is not {encoding}: "
                 f"{error.reason}; write the encoding into the mapping, as in: "

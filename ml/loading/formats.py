@@ -54,7 +54,7 @@ def read_format(path: str, values: object) -> Format:
 def check_format(path: str, file_format: Format) -> None:
     """Raises StepError for a value that no file can have."""
     delimiter = file_format.delimiter
-    if delimiter and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
+    if delimiter and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise StepError(
             f"mapping {path}: format.delimiter must be one ASCII character, not {delimiter!r}"
         )

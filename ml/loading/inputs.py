@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,7 @@ from ml.session import StepError
 class Inputs:
     """The inputs of one load: absolute paths, the mapping, and the fingerprint of all of them."""
 
-    transactions: str
-    customers: str | None
+    paths: dict[str, str]  # by section, for the sections that have one
     mapping: Mapping
     fingerprint: str
     # SHA-256 of the mapping, with its select.
@@ -25,29 +25,25 @@ class Inputs:
     # Whether the lines of an order replace its earlier lines.
     replaces_orders: bool = False
 
-    def paths(self) -> dict[str, str]:
-        """Returns section -> path, for the sections that have one."""
-        customers = {"customers": self.customers} if self.customers else {}
-        return {"transactions": self.transactions} | customers
-
     def source(self, section: str) -> Source:
         """Returns the source of a section that has a path."""
-        return self.mapping.source(self.paths()[section], section)
+        return self.mapping.source(self.paths[section], section)
 
     def is_in_place(self, section: str) -> bool:
         """Returns whether the section is a table that stays where it is."""
-        return is_table(self.paths().get(section, ""))
+        return is_table(self.paths.get(section, ""))
 
 
 def read_inputs(
     transactions: str, customers: str | None, mapping: str | None, replaces_orders: bool = False
 ) -> Inputs:
     """Returns what these paths name; raises StepError for a mapping or a path that is wrong."""
-    transactions = locate(transactions)
-    customers = locate(customers) if customers else None
-    paths = [transactions, customers] if customers else [transactions]
+    given = {"transactions": transactions, "customers": customers}
+    paths = {section: locate(path) for section, path in given.items() if path}
     expressions = read_mapping(mapping)
-    if WATERMARK in expressions.sections.get("transactions", {}) and not is_table(transactions):
+    if WATERMARK in expressions.sections.get("transactions", {}) and not is_table(
+        paths["transactions"]
+    ):
         raise StepError(
             f"mapping {mapping}: transactions.{WATERMARK} is for tables only; lines of files have "
             "the time of their load"
@@ -55,19 +51,13 @@ def read_inputs(
     texts = [Path(mapping).read_text()] if mapping else []
     texts += [query.text for query in expressions.queries.values()]
     checksum = hash_of(texts) if mapping else None
-    return Inputs(
-        transactions,
-        customers,
-        expressions,
-        fingerprint(paths, checksum),
-        checksum,
-        replaces_orders,
-    )
+    name = fingerprint(list(paths.values()), checksum)
+    return Inputs(paths, expressions, name, checksum, replaces_orders)
 
 
-def hash_of(texts: list[str]) -> str:
-    """Returns the SHA-256 of some texts."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+def hash_of(parts: Iterable[object]) -> str:
+    """Returns the SHA-256 of the parts, in their order."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def fingerprint(paths: list[str], mapping_checksum: str | None) -> str:

@@ -18,6 +18,7 @@ Customers are replaced by their id, so reading a file of customers again does no
 are recorded after the customers are in raw.customers.
 """
 
+from dataclasses import astuple
 from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
@@ -25,7 +26,7 @@ from pyspark.sql import functions as F
 
 from ml.loading import raw_tables
 from ml.loading.input_files import LoadedFile
-from ml.tables import LOADS_COLUMNS, LOADS_COMMENT, replace_table, table_properties
+from ml.tables import RAW_TABLES, table_properties
 
 # Properties of raw.loads: the loading time of a plan, and whether it replaces all lines.
 PLANNED = "planned"
@@ -57,20 +58,14 @@ def write(
     spark: SparkSession, files: list[LoadedFile], properties: dict[str, str] | None = None
 ) -> None:
     """Replaces the rows and the properties of raw.loads."""
-    rows = [
-        (
-            *(file.number, file.section, file.path, file.size, file.modified_at, file.checksum),
-            *(file.mapping_checksum, file.rows, int(file.loaded_at.timestamp())),
-        )
-        for file in files
-    ]
+    rows = [(*astuple(file)[:-1], int(file.loaded_at.timestamp())) for file in files]
     table = spark.createDataFrame(rows, ROW).withColumns(
         {
             "modified_at": F.timestamp_micros("modified_at"),
             "loaded_at": F.timestamp_seconds("loaded_at"),
         }
     )
-    replace_table(table.coalesce(1), raw_tables.LOADS, LOADS_COLUMNS, LOADS_COMMENT, properties)
+    RAW_TABLES["loads"].replace(table.coalesce(1), properties or {})
 
 
 def plan(

@@ -12,6 +12,19 @@ from ml.loading.queries import Query, read_query
 from ml.session import StepError
 
 
+class UniqueKeyLoader(yaml.SafeLoader):
+    """Reads YAML as yaml.safe_load does, but a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Returns the map; raises ConstructorError for a repeated key."""
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                problem = f"the key {key!r} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True)
 class Source:
     """A source to read: its path, its section of the mapping, and the format of its files."""
@@ -89,7 +102,8 @@ def read_mapping(path: str | None) -> Mapping:
     if path.lower().endswith(".sql"):
         return Mapping(queries={"transactions": read_query(Path(path))})
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        content = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 -- it is a SafeLoader
     except OSError as error:
         raise StepError(f"mapping {path} cannot be read: {error.strerror}") from error
     # ValueError: a day that does not exist, such as 2026-02-30, or bytes that are not UTF-8.

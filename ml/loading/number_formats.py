@@ -23,10 +23,10 @@ class NumberFormat:
 
     decimal: str = "."
     thousands: str | None = None
-    # False for a mix of currencies, unless the mapping has a decimal sign or thousands.
-    has_one_currency: bool = True
+    # Those that a number may have; None means any.
+    currencies: frozenset[str] | None = None
 
-    def pattern(self, currency: str = CURRENCY) -> str:
+    def pattern(self, any_currency: str = CURRENCY) -> str:
         """Returns the regular expression of a number; NUMBER_PARTS names its groups."""
         decimal = re.escape(self.decimal)
         whole = r"\d+"
@@ -34,8 +34,12 @@ class NumberFormat:
             mark = SEPARATORS[self.thousands]
             whole = rf"\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+"
         digits = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?"
-        money = f"(?:{currency if self.has_one_currency else '(?!)'})?"
-        gap = f"{SPACE}*"
+        currency = any_currency
+        if self.currencies is not None:
+            currency = "|".join(map(re.escape, sorted(self.currencies))) or "(?!)"
+        money = f"(?:{currency})?"
+        # Possessive: with `*`, a padded text that is no number would take hours.
+        gap = f"{SPACE}*+"
         sign, last_sign = f"({MINUS}|\\+)?", f"({MINUS})?"
         before, after = (r"(\()?", sign, money, sign), (last_sign, money, last_sign, r"(\))?")
         # One or two dashes right after the decimal sign, as in 99,- stand for no cents.
@@ -129,8 +133,8 @@ def number_evidence(texts: Iterable[str]) -> Evidence:
     """Returns what the texts show about decimal signs, thousands and currencies."""
     found = Evidence()
     core = re.compile(
-        rf"[\s(+\-\u2212\u2013]*({PYTHON_CURRENCY})?[\s+\-\u2212\u2013]*([\d.,'\u2019\s]*\d[.,]?)"
-        rf"(?:\s|{DASH})*({PYTHON_CURRENCY})?(?:[\s)]|{DASH})*"
+        rf"[\s(+\-\u2212\u2013]*+({PYTHON_CURRENCY})?[\s+\-\u2212\u2013]*+([\d.,'\u2019\s]*\d[.,]?)"
+        rf"(?:\s|{DASH})*+({PYTHON_CURRENCY})?(?:[\s)]|{DASH})*"
     )
     for text in texts:
         if not (match := core.fullmatch(text)):
@@ -157,8 +161,11 @@ def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberF
             usable |= {","}
         thousands = usable.pop() if len(usable) == 1 else None
     is_given = bool(file_format.decimal or file_format.thousands)
-    has_one_currency = len(evidence.currencies) <= 1 or is_given
-    return NumberFormat(decimal, thousands, has_one_currency)
+    if is_given or not evidence.currencies:
+        return NumberFormat(decimal, thousands)
+    # Amounts in several currencies have no sum, so none is read.
+    read = evidence.currencies if len(evidence.currencies) == 1 else ()
+    return NumberFormat(decimal, thousands, frozenset(read))
 
 
 def recognized_decimal(evidence: Evidence) -> str:

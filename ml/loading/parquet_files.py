@@ -21,10 +21,15 @@ def stage_parquet(files: list[DataFile], folder: Path) -> None:
     default, so such a file is copied with times in microseconds.
     """
     for number, file in enumerate(files):
-        check_expansion(file.path)
+        try:
+            metadata = pq.read_metadata(file.path)
+        except (pa.ArrowException, OSError):
+            metadata = None  # Spark reports the error
+        if metadata:
+            check_expansion(file.path, metadata)
         target = folder.joinpath(*file.folders, f"part-{number:05}.parquet")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if has_nanoseconds(file.path):
+        if metadata and has_nanoseconds(metadata.schema):
             try:
                 write_in_microseconds(file.path, target)
             except (pa.ArrowException, OSError) as error:
@@ -33,12 +38,8 @@ def stage_parquet(files: list[DataFile], folder: Path) -> None:
             target.symlink_to(file.path)
 
 
-def check_expansion(file: Path) -> None:
+def check_expansion(file: Path, metadata: pq.FileMetaData) -> None:
     """Raises StepError for a small Parquet file that unpacks to so much that it must be a bomb."""
-    try:
-        metadata = pq.read_metadata(file)
-    except (pa.ArrowException, OSError):
-        return  # Spark reports the error
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size, unpacked = file.stat().st_size, sum(group.total_byte_size for group in groups)
     if max(metadata.num_rows / MOST_ROWS_PER_BYTE, unpacked / MOST_COMPRESSION) > size:
@@ -48,12 +49,8 @@ def check_expansion(file: Path) -> None:
         )
 
 
-def has_nanoseconds(file: Path) -> bool:
+def has_nanoseconds(schema: pq.ParquetSchema) -> bool:
     """Returns whether a Parquet file has a top-level column of times in nanoseconds, not INT96."""
-    try:
-        schema = pq.ParquetFile(file).schema
-    except (pa.ArrowException, OSError):
-        return False  # Spark reports the error
     columns = [schema.column(place) for place in range(len(schema))]
     return any(
         column.physical_type == "INT64"

@@ -4,7 +4,6 @@ Properties of raw.transactions tell the `source` and the `fingerprint` of the lo
 The files of all loads are in raw.loads: see ledger.py.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,49 +17,20 @@ from ml.loading.rows import utc_literal
 from ml.loading.tables_in_place import View, has_changed
 from ml.session import StepError, describe
 from ml.tables import (
-    CUSTOMERS_COLUMNS,
-    TRANSACTIONS_COLUMNS,
+    RAW_TABLES,
     TRANSACTIONS_PARTITION,
     finish_replacement,
     is_of_user,
     is_view,
     replace_by_view,
-    replace_table,
     table_properties,
 )
 
-TRANSACTIONS = "raw.transactions"
-CUSTOMERS = "raw.customers"
-LOADS = "raw.loads"
-TRANSACTIONS_COMMENT = "Purchases and returns as loaded. One row per line of an order."
-CUSTOMERS_COMMENT = "Customers as loaded. One row per customer."
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """A raw table: its name, columns and comment, and the column of its partitions."""
-
-    name: str
-    columns: str
-    comment: str
-    partitioned_by: str | None = None
-
-    def replace(self, rows: DataFrame, properties: dict[str, str]) -> None:
-        """Replaces the table by these rows and properties; see replace_table."""
-        replace_table(rows, self.name, self.columns, self.comment, properties, self.partitioned_by)
-
-
+TRANSACTIONS, CUSTOMERS, LOADS = (
+    RAW_TABLES[name].name for name in ("transactions", "customers", "loads")
+)
 # Property of raw.transactions: the time of the last load that replaced lines of files.
 REPLACED_AT = "replaced_at"
-
-
-def raw_table(section: str) -> RawTable:
-    """Returns the raw table of a section of the mapping."""
-    if section == "customers":
-        return RawTable(CUSTOMERS, CUSTOMERS_COLUMNS, CUSTOMERS_COMMENT)
-    return RawTable(
-        TRANSACTIONS, TRANSACTIONS_COLUMNS, TRANSACTIONS_COMMENT, TRANSACTIONS_PARTITION
-    )
 
 
 def finish_replacements(spark: SparkSession) -> None:
@@ -94,7 +64,7 @@ def are_loaded(spark: SparkSession, inputs: Inputs) -> bool:
 
 def is_loaded(spark: SparkSession, inputs: Inputs, section: str) -> bool:
     """Returns whether the raw table of a section was last replaced by these inputs."""
-    table = raw_table(section).name
+    table = RAW_TABLES[section].name
     known = table_properties(spark, table)
     if known.get("fingerprint") != inputs.fingerprint:
         return False
@@ -107,8 +77,8 @@ def replace_raw_table(
     spark: SparkSession, section: str, content: DataFrame | View, inputs: Inputs
 ) -> None:
     """Replaces the raw table of a section, by rows or by a view, and records the inputs on it."""
-    table = raw_table(section)
-    source = inputs.paths().get(section, inputs.transactions)
+    table = RAW_TABLES[section]
+    source = inputs.paths.get(section, inputs.paths["transactions"])
     properties = {"source": source, "fingerprint": inputs.fingerprint}
     if isinstance(content, View):
         properties |= content.properties
@@ -184,7 +154,7 @@ def remove_leftovers(spark: SparkSession, loaded_at: datetime) -> None:
 def add_customers(spark: SparkSession, customers: DataFrame) -> None:
     """Adds customers to raw.customers; a customer whom the table holds already is replaced."""
     others = spark.table(CUSTOMERS).join(customers, "customer_id", "left_anti")
-    raw_table("customers").replace(others.unionByName(customers), {})
+    RAW_TABLES["customers"].replace(others.unionByName(customers), {})
 
 
 def add_lines(spark: SparkSession, lines: DataFrame) -> None:
@@ -202,7 +172,7 @@ def replace_lines(
     """
     rows = spark.table(TRANSACTIONS)
     kept = rows.where(F.col("file_number").isNull() | ~F.col("file_number").isin(numbers))
-    raw_table("transactions").replace(
+    RAW_TABLES["transactions"].replace(
         kept.unionByName(lines) if lines is not None else kept,
         table_properties(spark, TRANSACTIONS) | {REPLACED_AT: loaded_at.isoformat()},
     )

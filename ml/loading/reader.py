@@ -10,13 +10,13 @@ from ml.loading.input_files import InputFile, LoadedFile, check_unchanged, list_
 from ml.loading.inputs import Inputs
 from ml.loading.mapping import Source
 from ml.loading.query_rows import read_rows
-from ml.loading.raw_tables import no_customers, raw_table
+from ml.loading.raw_tables import no_customers
 from ml.loading.report import report_customers
 from ml.loading.rows import customers, one_per_customer, transactions
 from ml.loading.sources import NoRowsError
 from ml.loading.tables_in_place import View, view_of
 from ml.session import log
-from ml.tables import table_properties
+from ml.tables import RAW_TABLES, table_properties
 
 
 class Reader:
@@ -44,7 +44,7 @@ class Reader:
         For a table in place it returns a view, and no rows for raw.loads. Files of customers may
         have no rows. Otherwise raises as `lines` and `people` do.
         """
-        path = self.inputs.paths().get(section)
+        path = self.inputs.paths.get(section)
         if path is None:
             return no_customers(self.spark), []
         if self.inputs.is_in_place(section):
@@ -60,7 +60,7 @@ class Reader:
 
     def view(self, section: str) -> View:
         """Returns the view of a table in place; raises StepError when no row can be used."""
-        known = table_properties(self.spark, raw_table(section).name)
+        known = table_properties(self.spark, RAW_TABLES[section].name)
         source = self.inputs.source(section)
         view = view_of(self.spark, source, self.loaded_at, known)
         if section == "customers":

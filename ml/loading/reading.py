@@ -1,4 +1,4 @@
-"""Recognizes the number format of a source from its first rows."""
+"""Recognizes the number format of a source from some of its rows."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,14 +17,14 @@ from ml.loading.number_formats import (
 from ml.session import log
 from ml.sql_text import identifier
 
-# Rows of a source that show how its texts write numbers.
+# Rows of a source that show how its texts write numbers: they have more than digits.
 SAMPLE_ROWS = 1000
 
 
 def recognized_reading(
     source: DataFrame, expressions: dict[str, str], file_format: Format
 ) -> Reading:
-    """Returns how to read the texts, from the mapping's format and from the first rows.
+    """Returns how to read the texts, from the mapping's format and from some rows.
 
     A text is read as a number where the expression is a column or arithmetic over columns. Other
     SQL, such as regexp_replace, gets the text as it is in the file.
@@ -32,7 +32,9 @@ def recognized_reading(
     columns = number_columns(source, expressions)
     if not columns:
         return Reading(file_format.date_format)
-    rows = source.select(*[F.col(identifier(name)) for name in columns]).limit(SAMPLE_ROWS)
+    texts = [F.col(identifier(name)) for name in columns]
+    has_signs = F.concat_ws("", *texts).rlike("[^0-9]")
+    rows = source.where(has_signs).select(*texts).limit(SAMPLE_ROWS)
     evidence = number_evidence(text for row in rows.collect() for text in row if text)
     numbers = recognized_number_format(evidence, file_format)
     log_number_format(columns, numbers, evidence, file_format)

@@ -19,6 +19,7 @@ from ml.loading.columns import (
     FILE_NUMBER,
     NUMBERS,
     RAW_TYPES,
+    SENTINEL_DAYS,
     TIMES,
     WATERMARK,
 )
@@ -34,7 +35,12 @@ FILLED = "__filled_"  # whether all these source columns are filled
 TYPED = "__typed_"  # the value in the type of the canonical column
 UNPARSED = "__unparsed_"  # the text of a value that cannot have that type
 EMPTY_FORMAT = Format()
-LATEST_ATTRIBUTES = f"max(struct({', '.join(list(CANONICAL['customers'])[1:])}))"
+# Of a repeated customer, the row with the latest known registration.
+KNOWN_REGISTRATION = f"if(string(registered_on) in {SENTINEL_DAYS}, null, registered_on)"
+LATEST_ATTRIBUTES = (
+    f"max(struct({KNOWN_REGISTRATION} as registered_on, "
+    f"{', '.join(list(CANONICAL['customers'])[2:])}))"
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ def without_ansi(spark: SparkSession) -> None:
     """
     spark.conf.set("spark.sql.ansi.enabled", "false")
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+    # The values of key=value folders stay texts, as in CSV: 007 is not 7.
+    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
     # Java does not compile a method of more than 8000 bytes, so it runs slowly. With this limit,
     # Spark generates no such methods.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")

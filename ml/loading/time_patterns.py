@@ -54,6 +54,8 @@ def first_problem(pattern: str) -> tuple[str | None, str | None]:
 
     Both are None for a good pattern. The second is None if the problem says what to write.
     """
+    if pattern.count("'") % 2:
+        return "a quote is not closed", None
     letters = re.sub(r"'[^']*'", "", pattern)
     if "%" in letters:
         return percent_problem(pattern)

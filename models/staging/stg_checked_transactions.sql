@@ -180,9 +180,8 @@ final as (
         file_number,
 
         product_id,
-        -- Blanks at the ends would make another category of the same name.
-        nullif(trim(product_category), '') as product_category,
-        nullif(trim(payment_method), '') as payment_method,
+        {{ known_text('product_category') }} as product_category,
+        {{ known_text('payment_method') }} as payment_method,
 
         -- Without a quantity, a line has one unit, or -1 if its amount is negative. A quantity that cannot be
         -- read stays null, as does the quantity of a broken line.

@@ -2,8 +2,13 @@
 
 with customers as (
     select
-        * except (registered_on),
-        case when registered_on not in ({{ placeholder_days() }}) then registered_on end as registered_on
+        customer_id,
+        case when registered_on not in ({{ placeholder_days() }}) then registered_on end as registered_on,
+        -- 0 and 126 (born in 1900) stand for an unknown age.
+        case when age between 1 and 120 then age end as age,
+        {{ known_text('gender') }} as gender,
+        {{ known_text('region') }} as region,
+        {{ known_text('membership_level') }} as membership_level
     from {{ raw_table('customers') }}
 ),
 

@@ -108,9 +108,10 @@ def score_map(rows: Sequence[Row], width: int, label: str) -> str:
     for index, name in segment_names(rows).items():
         data[index]["segment"] = [name] if is_broad else name.split(" ")
     chart = base(data)
+    axis = partial(alt.Axis, values=[1, 2, 3, 4, 5], format="d")
     at = {
-        "x": score_axis("left:Q", "Frequency score: 5 bought most often"),
-        "y": score_axis("bottom:Q", "Recency score: 5 bought last"),
+        "x": alt.X("left:Q", scale=SCORES, axis=axis(title="Frequency score: 5 bought most often")),
+        "y": alt.Y("bottom:Q", scale=SCORES, axis=axis(title="Recency score: 5 bought last")),
     }
     areas = chart.mark_rect(stroke=RULE, strokeWidth=0.5).encode(
         **at, x2="right:Q", y2="top:Q", color=alt.Color("color:N", scale=None)
@@ -127,13 +128,6 @@ def score_map(rows: Sequence[Row], width: int, label: str) -> str:
         x=alt.X("right:Q", scale=SCORES), y=alt.Y("bottom:Q", scale=SCORES), text="customers:N"
     )
     return svg(areas + lines + names + counts, width, 540 if is_broad else 440, label)
-
-
-def score_axis(field: str, title: str) -> alt.X | alt.Y:
-    """Returns the axis of a score: horizontal for the left edge of a cell, otherwise vertical."""
-    axis = alt.Axis(values=[1, 2, 3, 4, 5], format="d", title=title)
-    channel = alt.X if field.startswith("left") else alt.Y
-    return channel(field, scale=SCORES, axis=axis)
 
 
 def tiles(rows: Sequence[Row]) -> Data:

@@ -53,7 +53,7 @@ level_counts as (
         level,
         count(*) as customers
     from member_levels
-    where level is not null and not {{ is_placeholder_text('level') }}
+    where level is not null
     group by cluster, feature, level
 ),
 

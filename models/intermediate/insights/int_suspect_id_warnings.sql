@@ -17,7 +17,9 @@ ids as (
         has_orders,
         orders,
         xxhash64(normalized_id) as normalized_key,
-        {{ is_placeholder_text('customer_id') }}
+        normalized_id in (
+            {{ placeholder_texts() }}, 'none', 'na', '-1', 'anonymous', 'guest', 'no customer'
+        )
         -- Only zeros, also as a fraction or as a GUID, or seven or more nines.
         or normalized_id rlike '^[{]?[0.-]*0[0.-]*[}]?$|^9{7,}$' as is_placeholder
     from normalized_ids
