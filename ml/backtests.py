@@ -18,7 +18,7 @@ from ml.evaluation import EvaluationRow, evaluate_score, is_off
 from ml.fits import PURCHASE_MODELS, Fits, fit_plain_models, seasonal_name, with_seasonal_model
 from ml.forecasts import Forecaster, Period, interval, spread, squared_errors
 from ml.histories import Histories, Outcomes, RepeatSpend
-from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
+from ml.refits import MIN_BUYERS, MIN_DAYS
 from ml.seasons import DailyPurchases
 
 DAYS_OF_YEAR = 365  # as in int_backtest_outcomes
@@ -94,14 +94,14 @@ def can_fit(histories: Sequence[Histories]) -> bool:
     """True when there is enough to fit now, and enough customers at the start of the holdout."""
     return (
         len(histories) > 1
-        and histories[0].days_known >= FEWEST_DAYS
-        and histories[1].customers.sum() >= FEWEST_BUYERS
+        and histories[0].days_known >= MIN_DAYS
+        and histories[1].customers.sum() >= MIN_BUYERS
     )
 
 
 def can_backtest(histories: Histories) -> bool:
     """True when there were enough customers and days at an earlier origin."""
-    return histories.customers.sum() >= FEWEST_BUYERS and histories.days_known >= FEWEST_DAYS
+    return histories.customers.sum() >= MIN_BUYERS and histories.days_known >= MIN_DAYS
 
 
 def run_backtests(known: Known) -> list[Backtest]:
@@ -129,13 +129,13 @@ def add_seasons(known: Known, backtests: Sequence[Backtest], plain: str) -> list
 def simple_forecasts(known: Known, histories: Histories) -> dict[str, float]:
     """Orders that repeat an earlier period, of the customers known at its start.
 
-    A period is left out if fewer than FEWEST_BUYERS customers were known at its start.
+    A period is left out if fewer than MIN_BUYERS customers were known at its start.
     """
     found = {}
     for name, days in ((LAST_DAYS, histories.holdout_days), (LAST_YEAR, DAYS_OF_YEAR)):
         start = histories.origin - days
         customers = known.purchases.until(start).new_customers.sum()
-        if customers >= FEWEST_BUYERS:
+        if customers >= MIN_BUYERS:
             outcomes = known.outcomes_after(start)
             orders, _ = outcomes.between(start, start + histories.holdout_days)
             found[name] = orders

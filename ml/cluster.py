@@ -37,7 +37,7 @@ from ml.features import (
     frequent_levels,
 )
 from ml.refits import (
-    GREATEST_DRIFT,
+    MAX_DRIFT,
     RULES,
     Basis,
     origin_of_lines,
@@ -50,7 +50,7 @@ from ml.results import clear, computed_once, require_tables, save, table_rows
 from ml.session import log, run, start, whole_number
 from ml.tables import content, holds_run, run_name
 
-FEWEST_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
+MIN_CUSTOMERS = 20 * CLUSTER_NUMBERS[-1]
 
 SELECTION, DIMENSIONS, CENTERS, MEMBERS = map(
     in_environment,
@@ -212,7 +212,7 @@ def score_with(spark: SparkSession, kept: Fit, now: Basis) -> str | None:
             return None
         with computed_once(assign(kept.space.coordinates(values), kept.centers)) as members:
             drift = stability_index(kept.customers, count_members(members, len(kept.centers)))
-            if drift > GREATEST_DRIFT:
+            if drift > MAX_DRIFT:
                 return f"the shares of the clusters have changed (stability index {drift:.2f})"
             save_members(spark, members, run_id, now, kept)
     return None
@@ -260,8 +260,8 @@ def main() -> None:
     require_tables(spark, READ)
     ((as_of,),) = spark.table(AS_OF_DATE).select("as_of_date").collect()
     scored, orders, known = customers_and_orders(spark)
-    if scored < FEWEST_CUSTOMERS:
-        few = f"{scored} customers with a purchase, at least {FEWEST_CUSTOMERS} are needed"
+    if scored < MIN_CUSTOMERS:
+        few = f"{scored} customers with a purchase, at least {MIN_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
     method = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))

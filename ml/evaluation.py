@@ -16,7 +16,7 @@ from ml.histories import Histories, Outcomes
 from ml.purchase_models import SpendModel
 from ml.seasons import DAYS_PER_WEEK
 
-GREATEST_FORECAST_ERROR = 0.5
+MAX_FORECAST_ERROR = 0.5
 RANK_POINTS = 1001
 
 Points = tuple[np.ndarray, np.ndarray]
@@ -196,5 +196,5 @@ def evaluate_spend(forecaster: Forecaster, spend: SpendModel) -> Iterator[Evalua
 
 def is_off(forecast: float, actual: float) -> bool:
     """True if a forecast of the holdout is too far from the actual value, or not a number."""
-    is_near = abs(forecast - actual) <= GREATEST_FORECAST_ERROR * actual
+    is_near = abs(forecast - actual) <= MAX_FORECAST_ERROR * actual
     return not is_near

@@ -12,7 +12,7 @@ from ml.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, SHARE_FEATURES, 
 
 # A number that is farther from the average counts as this many standard deviations. Otherwise a few
 # customers who returned everything would be a cluster.
-MOST_DEVIATIONS = 3.0
+MAX_DEVIATIONS = 3.0
 
 
 def rounded(measure: Column) -> Column:
@@ -135,7 +135,7 @@ class Dimension:
         coordinate = F.coalesce((self.value - self.average) * self.scale, F.lit(0.0))
         if self.feature not in NUMERIC_FEATURES:
             return coordinate
-        farthest = MOST_DEVIATIONS * self.standard_deviation * self.scale
+        farthest = MAX_DEVIATIONS * self.standard_deviation * self.scale
         return F.greatest(F.lit(-farthest), F.least(coordinate, F.lit(farthest)))
 
 

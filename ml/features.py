@@ -42,7 +42,7 @@ CATEGORICAL_FEATURES |= LEVEL_FEATURES
 WEIGHTS = {name: weight for name, (_, weight) in NUMERIC_FEATURES.items()}
 WEIGHTS |= SHARE_FEATURES | CATEGORICAL_FEATURES
 # Only the most frequent levels of a categorical feature count.
-MOST_LEVELS = 10
+MAX_LEVELS = 10
 
 
 def buyers(spark: SparkSession) -> DataFrame:
@@ -67,7 +67,7 @@ def known_orders(orders_by_level: DataFrame, level: str) -> DataFrame:
 
 
 def frequent_levels(spark: SparkSession) -> dict[str, list[str]]:
-    """The MOST_LEVELS levels of each categorical feature that the most customers have."""
+    """The MAX_LEVELS levels of each categorical feature that the most customers have."""
     customers = buyers(spark)
     owned = {
         name: known_orders(spark.table(table), level)
@@ -77,7 +77,7 @@ def frequent_levels(spark: SparkSession) -> dict[str, list[str]]:
     frequent = {}
     for name, rows in owned.items():
         counted = rows.where("level is not null").groupBy("level").count()
-        most = counted.orderBy(F.desc("count"), "level").limit(MOST_LEVELS)
+        most = counted.orderBy(F.desc("count"), "level").limit(MAX_LEVELS)
         frequent[name] = [row["level"] for row in most.collect()]
     return frequent
 

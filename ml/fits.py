@@ -16,10 +16,10 @@ SPEND_MODEL = "gamma_gamma"
 TOLERANCE, MAX_ITERATIONS = 0.005, 6
 # With fewer repeat buyers a fit is mostly chance. With 97% one-time buyers, for example, the data
 # do not show whether the other customers will continue to buy.
-FEWEST_REPEAT_BUYERS = 100
-LEAST_REPEAT_SHARE = 0.05
+MIN_REPEAT_BUYERS = 100
+MIN_REPEAT_SHARE = 0.05
 # Gamma-Gamma assumes that spend and frequency are independent. Above this correlation they are not.
-GREATEST_CORRELATION = 0.3
+MAX_CORRELATION = 0.3
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def fit_purchase_model(
     repeat_customers = int(customers[x > 0].sum())
     fit = fit_purchases(x, t_x, t, customers, name == "mbg_nbd", start)
     status = fit_status(fit)
-    if repeat_customers < max(FEWEST_REPEAT_BUYERS, LEAST_REPEAT_SHARE * customers.sum()):
+    if repeat_customers < max(MIN_REPEAT_BUYERS, MIN_REPEAT_SHARE * customers.sum()):
         status = "too few repeat buyers"
     return Fitted(name, fit, int(customers.sum()), repeat_customers, status, clock)
 
@@ -123,12 +123,12 @@ def is_settled(before: SeasonalIndex, after: SeasonalIndex) -> bool:
 def fit_spend_model(spend: RepeatSpend) -> Fitted[SpendModel] | None:
     """Fits Gamma-Gamma and checks the fit; None for too few repeat buyers."""
     spenders = int(spend.customers.sum())
-    if spenders < FEWEST_REPEAT_BUYERS:
+    if spenders < MIN_REPEAT_BUYERS:
         return None
     fit = fit_spend(spend.x, spend.average, spend.customers)
     status = fit_status(fit)
     related = correlation(spend.x, spend.average, spend.customers)
-    if status == "converged" and abs(related) > GREATEST_CORRELATION:
+    if status == "converged" and abs(related) > MAX_CORRELATION:
         status = "spend correlated with frequency"
     return Fitted(SPEND_MODEL, fit, spenders, spenders, status)
 

@@ -36,7 +36,7 @@ from ml.generation.raw_tables import raw_customers, raw_transactions
 from ml.loading import raw_tables
 from ml.session import StepError, log, run, start, whole_number
 
-MOST_CUSTOMERS = 10**10 - 1  # a customer_id has ten digits
+MAX_CUSTOMERS = 10**10 - 1  # a customer_id has ten digits
 CUSTOMERS_PER_TASK = 250_000  # each task writes a file
 OPTIMIZER = "org.apache.spark.sql.catalyst.optimizer"
 
@@ -108,8 +108,8 @@ def arguments() -> argparse.Namespace:
     )
     options = parser.parse_args()
     options.customers = whole_number("N_CUSTOMERS", options.customers, least=1)
-    if options.customers > MOST_CUSTOMERS:
-        raise StepError(f"N_CUSTOMERS must be at most {MOST_CUSTOMERS}, not {options.customers}")
+    if options.customers > MAX_CUSTOMERS:
+        raise StepError(f"N_CUSTOMERS must be at most {MAX_CUSTOMERS}, not {options.customers}")
     options.seed = whole_number("SEED", options.seed)
     return options
 

@@ -47,8 +47,8 @@ from ml.histories import (
 from ml.model_choice import EXPECTED_DAYS, Chosen, Findings, find
 from ml.predictions import Predictor, predict_customers
 from ml.refits import (
-    FEWEST_BUYERS,
-    FEWEST_DAYS,
+    MIN_BUYERS,
+    MIN_DAYS,
     RULES,
     Basis,
     origin_of_lines,
@@ -83,7 +83,7 @@ CODE = (
     *("model_choice.py", "stored_models.py", "refits.py"),
 )
 # With fewer orders, a difference between expected and actual ones is mostly chance.
-FEWEST_ORDERS = 100
+MIN_ORDERS = 100
 
 
 # --- when to fit ------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def orders_are_off(spark: SparkSession, chosen: Chosen, fitted_on: date, as_of: 
         f"select coalesce(sum(purchase_days), 0) from {COHORTS} "
         f"where first_purchase_on <= date'{fitted_on}' and ordered_on > date'{fitted_on}'"
     ).collect()
-    if max(expected, came) < FEWEST_ORDERS or not is_off(expected, came):
+    if max(expected, came) < MIN_ORDERS or not is_off(expected, came):
         return None
     return f"{expected:,.0f} orders were expected since the last fit, and {came:,.0f} came"
 
@@ -182,7 +182,7 @@ def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | N
         known = int(histories[1].customers.sum()) if len(histories) > 1 else 0
         days = histories[0].days_known if histories else 0
         few = f"{known:,} customers before the holdout, {days} days of history"
-        needed = f"at least {FEWEST_BUYERS} and {FEWEST_DAYS} are needed"
+        needed = f"at least {MIN_BUYERS} and {MIN_DAYS} are needed"
         # The models first, and their parts after them, so that a kill leaves no incomplete fit.
         clear(spark, reversed(TABLES), f"no lifetime value: {few} ({needed})")
         return None

@@ -26,7 +26,7 @@ PREDICTED = {
 # A customer is late if four in five such active customers would have bought again by now.
 LATE_BELOW_CHANCE = 0.2
 # Nobody can plan with a date that is further ahead.
-MOST_DAYS_AHEAD = 3650
+MAX_DAYS_AHEAD = 3650
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Predictor:
             "p_alive": np.round(purchases.p_alive(*times), 6),
             "expected_orders_90d": self.expected_orders(90, times),
             "days_to_next_order": clock.days_until(
-                as_of, purchases.weeks_to_next_purchase(*times), MOST_DAYS_AHEAD
+                as_of, purchases.weeks_to_next_purchase(*times), MAX_DAYS_AHEAD
             ),
             "is_late": purchases.chance_of_longer_gap(*times) < LATE_BELOW_CHANCE,
             "expected_orders_12m": self.expected_orders(365, times),
@@ -102,7 +102,7 @@ def predict_customers(customers: DataFrame, predictor: Predictor | None) -> Data
     predicted = in_batches(
         "repeat_purchase_days", "last_purchase_day", "observed_days", "repeat_net_cents"
     )
-    days = F.when(F.col("days_to_next_order") <= MOST_DAYS_AHEAD, F.col("days_to_next_order"))
+    days = F.when(F.col("days_to_next_order") <= MAX_DAYS_AHEAD, F.col("days_to_next_order"))
     next_order_on = F.date_add(F.lit("1970-01-01"), predictor.as_of + days.cast("int"))
     return (
         customers.select(*keys, predicted.alias("predicted"))

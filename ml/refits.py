@@ -19,11 +19,11 @@ RULES = in_environment("intermediate.int_refit_rules")
 LINES = in_environment("staging.stg_checked_transactions")
 # With fewer buyers or days, rates and fits are mostly chance: no lifetime value is modeled, and the
 # insight site warns.
-FEWEST_BUYERS = 500
-FEWEST_DAYS = 180
+MIN_BUYERS = 500
+MIN_DAYS = 180
 # Siddiqi (2006), "Credit Risk Scorecards": below 0.1 a population has not changed, above 0.25 it
 # has changed a lot.
-GREATEST_DRIFT = 0.1
+MAX_DRIFT = 0.1
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ from ml.purchase_models import PurchaseModel
 
 DAYS_PER_WEEK = 7
 # The variances need months of two years to compare.
-FEWEST_MONTHS_SEEN_TWICE = 6
+MIN_MONTHS_SEEN_TWICE = 6
 # A month with fewer days in the data tells too little.
-FEWEST_DAYS_OF_MONTH = 10
+MIN_DAYS_OF_MONTH = 10
 # So does a month of few customers, such as the years after a single early order.
-FEWEST_EXPECTED = 1
+MIN_EXPECTED = 1
 # Standard deviations, of seasons and of errors, that the likelihood is computed for.
 DEVIATIONS = (0.0, *np.geomspace(0.02, 1.0, 18))
 
@@ -58,14 +58,14 @@ class Clock:
         passed = np.concatenate([[0.0], np.cumsum(busy)])
         return (passed[end - first] - passed[start - first]) / DAYS_PER_WEEK
 
-    def days_until(self, start: int, weeks: np.ndarray, most_days: int) -> np.ndarray:
+    def days_until(self, start: int, weeks: np.ndarray, max_days: int) -> np.ndarray:
         """Days from `start` until so many weeks have passed on this clock; a started day counts.
 
-        Infinite above `most_days`.
+        Infinite above `max_days`.
         """
-        ends = self.weeks(start, start + np.arange(1, most_days + 1))
+        ends = self.weeks(start, start + np.arange(1, max_days + 1))
         days = 1.0 + np.searchsorted(ends, weeks)
-        return np.where(days <= most_days, days, np.inf)
+        return np.where(days <= max_days, days, np.inf)
 
 
 CALENDAR = Clock()
@@ -118,10 +118,10 @@ def seasonal_index(
     expected = expected_by_month(purchases, model, clock, np.append(starts[:1], ends))
     place = np.searchsorted(ends, purchases.day)
     actual = np.bincount(place, weights=purchases.repeat_purchases, minlength=len(ends))
-    usable = (ends - starts >= FEWEST_DAYS_OF_MONTH) & (expected >= FEWEST_EXPECTED)
+    usable = (ends - starts >= MIN_DAYS_OF_MONTH) & (expected >= MIN_EXPECTED)
     months, actual, expected = month_of(ends)[usable], actual[usable], expected[usable]
     times_seen = np.bincount(months % 12, minlength=12)
-    if np.count_nonzero(times_seen >= 2) < FEWEST_MONTHS_SEEN_TWICE:
+    if np.count_nonzero(times_seen >= 2) < MIN_MONTHS_SEEN_TWICE:
         return None
     if clock.index is not None:
         # On this clock the model already expects more in busy months. Divided by the index, this

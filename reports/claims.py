@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from types import SimpleNamespace
 
-from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
+from ml.refits import MIN_BUYERS, MIN_DAYS
 from reports.numbers import Number
 from reports.project import MINIMUM_SAMPLE, WINDOW_DAYS
 from reports.query import Row
@@ -66,7 +66,7 @@ def is_thin(tables: SimpleNamespace) -> bool:
     """Returns whether there is something to show, but too little to rely on."""
     if tables.totals[0].first_order_on.value is None:
         return bool(tables.weekdays)
-    return tables.totals[0].buyers.value < FEWEST_BUYERS or days_covered(tables) <= FEWEST_DAYS
+    return tables.totals[0].buyers.value < MIN_BUYERS or days_covered(tables) <= MIN_DAYS
 
 
 def month_is_over(day: date | None) -> bool:

@@ -5,7 +5,7 @@ from datetime import date
 from types import SimpleNamespace
 
 from ml.environment import in_environment
-from ml.refits import FEWEST_BUYERS, FEWEST_DAYS
+from ml.refits import MIN_BUYERS, MIN_DAYS
 from reports import charts, claims
 from reports.audiences import LIST_LENGTH
 from reports.forecasts import SIMPLE_FORECASTS, of_last_origin, outlook
@@ -23,9 +23,9 @@ SECTIONS = {
 }
 UNKNOWN = "Unknown"
 # The largest number of bars in a chart, and of months and cohorts on the page.
-MOST_BARS = 12
-MOST_MONTHS = 36
-MOST_COHORTS = 18
+MAX_BARS = 12
+MAX_MONTHS = 36
+MAX_COHORTS = 18
 # Past months that the chart of the forecast shows.
 MONTHS_BEFORE_FORECAST = 24
 # Constants and functions of the template.
@@ -34,14 +34,14 @@ SETTINGS = {
     "window_days": WINDOW_DAYS,
     "holdout_days": HOLDOUT_DAYS,
     "minimum_sample": MINIMUM_SAMPLE,
-    "few_buyers": FEWEST_BUYERS,
-    "few_days": FEWEST_DAYS,
-    "most_bars": MOST_BARS,
-    "most_months": MOST_MONTHS,
+    "min_buyers": MIN_BUYERS,
+    "min_days": MIN_DAYS,
+    "max_bars": MAX_BARS,
+    "max_months": MAX_MONTHS,
     "months_before_forecast": MONTHS_BEFORE_FORECAST,
     "simple_forecasts": SIMPLE_FORECASTS,
-    "most_compared": PROJECT["vars"]["affinity_categories"],
-    "most_rows": {name: query.limit for name, query in QUERIES.items()},
+    "max_compared": PROJECT["vars"]["affinity_categories"],
+    "max_rows": {name: query.limit for name, query in QUERIES.items()},
     "list_length": LIST_LENGTH,
     "row_jump": round(100 * ROW_JUMP),
     "unknown": UNKNOWN,
@@ -86,7 +86,7 @@ def happened(tables: SimpleNamespace) -> dict[str, object]:
         "headline": claims.headline(metrics),
         "begins_late": days < 2 * WINDOW_DAYS,
         "uncompared": claims.uncompared(metrics, days),
-        "months": tables.months[-MOST_MONTHS:],
+        "months": tables.months[-MAX_MONTHS:],
         "month_is_over": claims.month_is_over(tables.as_of[0].as_of_date.value),
     }
 
@@ -160,13 +160,13 @@ def by_size(rows: Iterable[Row], key: str) -> list[Row]:
 
 
 def last_cohorts(rows: Iterable[Row]) -> list[Row]:
-    """Returns the rows of the last MOST_COHORTS cohorts, up to MOST_COHORTS months after the first.
+    """Returns the rows of the last MAX_COHORTS cohorts, up to MAX_COHORTS months after the first.
 
     A cohort without a complete month after its first one is left out.
     """
     rows = list(rows)
-    seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MOST_COHORTS:]
-    return [row for row in rows if row.cohort_month in seen and row.months_since <= MOST_COHORTS]
+    seen = sorted({row.cohort_month for row in rows if row.months_since > 0})[-MAX_COHORTS:]
+    return [row for row in rows if row.cohort_month in seen and row.months_since <= MAX_COHORTS]
 
 
 def filled(columns: Iterable[tuple[str, str]], rows: list[Row]) -> list[tuple[str, str]]:

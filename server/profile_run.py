@@ -19,7 +19,7 @@ from reports.summary import table
 from server.environment import EVENTS, ServerError
 
 TABLES = Path(__file__).with_suffix(".sql")
-MOST_STEPS = 15
+MAX_STEPS = 15
 HEADER = (
     *("step", "seconds", "jobs", "tasks", "task s", "GC s"),
     *("shuffle read", "shuffle written", "spilled", "rows read", "rows written", "skew"),
@@ -70,7 +70,7 @@ def report(rows: list[tuple]) -> str:
     started, finished = (datetime.fromtimestamp(each, UTC) for each in total[-2:])
     elapsed = (finished - started).total_seconds()
     busy, in_jobs = total[1], jobs[1]
-    shown = [HEADER, *map(cells, islice(steps.values(), MOST_STEPS)), cells(total)]
+    shown = [HEADER, *map(cells, islice(steps.values(), MAX_STEPS)), cells(total)]
     return (
         f"{elapsed:.0f} s from {started:%Y-%m-%d %H:%M:%S} to {finished:%H:%M:%S} UTC: "
         f"{in_jobs:.0f} s in jobs, {busy - in_jobs:.0f} s of planning and catalog, "

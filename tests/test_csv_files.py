@@ -109,7 +109,7 @@ def test_open_quotes_at_the_boundary_of_two_chunks(tmp_path: Path, monkeypatch: 
     expected = None
     for size in (7, 64, 1000, 10_000):
         monkeypatch.setattr(csv_text, "CHUNK", size)
-        monkeypatch.setattr(csv_records, "MOST_RECORD", 200)
+        monkeypatch.setattr(csv_records, "MAX_RECORD_LENGTH", 200)
         _, rows, broken = read(tmp_path, HEADER + "\n".join(lines))
         assert broken == ['e,2024-01-01,1,"open']
         assert len(rows) == 80

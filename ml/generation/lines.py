@@ -8,15 +8,15 @@ from ml.generation.shop import (
     CATEGORIES,
     DAY,
     FREE_ITEM_SHARE,
-    MOST_DAYS_TO_RETURN,
-    MOST_LINES,
+    MAX_DAYS_TO_RETURN,
+    MAX_LINES,
     PAYMENT_METHODS,
     PRODUCTS_PER_CATEGORY,
     UNIT_PRICES,
 )
 
 
-def lines(orders: DataFrame, draw: Draws, most: int | Column = MOST_LINES) -> DataFrame:
+def lines(orders: DataFrame, draw: Draws, most: int | Column = MAX_LINES) -> DataFrame:
     """The lines of the orders: product, units, price; up to `most` lines in an order."""
     size = 1 + draw.geometric("lines", ORDER, "another_line", most - 1)
     category = bucketize_by_mix(F.col("category_draw"), "categories", len(CATEGORIES))
@@ -48,7 +48,7 @@ def with_returns(lines: DataFrame, draw: Draws) -> DataFrame:
     is_return_of_each = F.when(comes_back, constants((False, True))).otherwise(constants((False,)))
     part = F.least(F.lit(1.0), 2 * draw.uniform("returned part", LINE))
     returned = -F.ceil(F.col("quantity") * part).cast("int")
-    wait = DAY + F.floor(draw.uniform("return time", ORDER) * (MOST_DAYS_TO_RETURN - 1) * DAY)
+    wait = DAY + F.floor(draw.uniform("return time", ORDER) * (MAX_DAYS_TO_RETURN - 1) * DAY)
     second, quantity, is_return = F.col("second"), F.col("quantity"), F.col("is_return")
     return lines.withColumn("is_return", F.explode(is_return_of_each)).withColumns(
         {

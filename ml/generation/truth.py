@@ -7,7 +7,7 @@ from ml.generation.dirty_rows import dirty_transactions, planned_defect
 from ml.generation.draws import Draws, money
 from ml.generation.lines import lines, with_returns
 from ml.generation.orders import orders
-from ml.generation.shop import DAY, LAST_FUTURE_SECOND, LAST_SECOND, MOST_DAYS_TO_RETURN, MOST_LINES
+from ml.generation.shop import DAY, LAST_FUTURE_SECOND, LAST_SECOND, MAX_DAYS_TO_RETURN, MAX_LINES
 from ml.tables import Table
 
 CUSTOMERS = Table(
@@ -60,10 +60,10 @@ def truth_customers(people: DataFrame, draw: Draws) -> DataFrame:
 def lines_and_future(people: DataFrame, draw: Draws) -> DataFrame:
     """The lines up to a year after the simulation, with returns."""
     # If all returns of an order are before the end, only the order counts, so one line is enough.
-    is_over = F.col("second") < LAST_SECOND - MOST_DAYS_TO_RETURN * DAY
-    most_lines = F.when(is_over, 1).otherwise(MOST_LINES)
+    is_over = F.col("second") < LAST_SECOND - MAX_DAYS_TO_RETURN * DAY
+    max_lines = F.when(is_over, 1).otherwise(MAX_LINES)
     ordered = orders(people, draw, until=LAST_FUTURE_SECOND)
-    return with_returns(lines(ordered, draw, most_lines), draw)
+    return with_returns(lines(ordered, draw, max_lines), draw)
 
 
 def counts_of_orders() -> tuple[Column, ...]:

@@ -17,8 +17,8 @@ DELIMITERS = (",", ";", "\t", "|")
 HEAD = 2**20
 HEAD_LINES = 1000
 # The most lines before a header, and the most lines of a header.
-MOST_LINES_BEFORE = 30
-MOST_HEADER_LINES = 10
+MAX_LINES_BEFORE = 30
+MAX_HEADER_LINES = 10
 # With a wrong delimiter, a header of ten thousand columns is one field, longer than Python's limit.
 csv.field_size_limit(2 * HEAD)
 
@@ -86,7 +86,7 @@ def recognize_lines(
         skipped += 1
     if skipped >= len(lines):
         raise StepError(f"{path} has no header: after skipped lines, it has only blank ones")
-    last = skipped if file_format.skip_lines is not None else skipped + MOST_LINES_BEFORE
+    last = skipped if file_format.skip_lines is not None else skipped + MAX_LINES_BEFORE
     delimiter, header = find_header(
         lines, range(skipped, min(last + 1, len(lines))), delimiters, covers
     ) or header_by_shape(path, lines, skipped, delimiters, file_format)
@@ -149,7 +149,7 @@ def shape(lines: list[str], skipped: int, delimiter: str) -> tuple[int, int]:
     for place, row in enumerate(rows):
         alike = sum(width == len(row) for width in filled)
         is_filled = len(row) > 1 and sum(map(bool, row)) >= len(row) / 2
-        if is_filled and alike >= 0.8 * (len(filled) - min(place, MOST_LINES_BEFORE)):
+        if is_filled and alike >= 0.8 * (len(filled) - min(place, MAX_LINES_BEFORE)):
             return len(row), skipped + place
     return 1, skipped
 
@@ -166,7 +166,7 @@ def header_at(lines: list[str], place: int, delimiter: str) -> tuple[list[str], 
     """
     reader = csv.reader((f"{line}\n" for line in lines[place:]), delimiter=delimiter)
     names = [" ".join(name.split()) for name in next(reader, [])]
-    if reader.line_num > MOST_HEADER_LINES:  # an open quote
+    if reader.line_num > MAX_HEADER_LINES:  # an open quote
         return fields_of(lines[place], delimiter), place + 1
     return names, place + reader.line_num
 

@@ -17,7 +17,7 @@ from ml.loading.csv_dialect import Dialect, is_typed
 from ml.loading.csv_text import LINE_END
 
 # The longest record of several lines, in bytes. A longer one is taken to have an open quote.
-MOST_RECORD = 2**20
+MAX_RECORD_LENGTH = 2**20
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Framer:
                 records.append(record[0])
                 place = record.end()
                 continue
-            if not record and not is_end and len(data) - place < MOST_RECORD:
+            if not record and not is_end and len(data) - place < MAX_RECORD_LENGTH:
                 break
             line = self.line.match(data, place)
             if not line:
@@ -93,7 +93,7 @@ class Framer:
         fields. So a last line counts as swallowed only if the first line also has all fields. A
         line with a quote that is not doubled is not swallowed: the quote ends or begins a field.
         """
-        if len(record) > MOST_RECORD:
+        if len(record) > MAX_RECORD_LENGTH:
             return False
         text = io.StringIO(record.decode(), newline="")
         if not self.dialect.fits(next(csv.reader(text, delimiter=self.dialect.delimiter))):

@@ -15,7 +15,7 @@ from ml.session import StepError
 # Bytes that are read at a time.
 CHUNK = 16 * 2**20
 # A file that unpacks to more than this many times its size is a bomb; real files reach ten times.
-MOST_COMPRESSION = 200
+MAX_COMPRESSION = 200
 LINE_END = rb"(?>\r\n|\n|\r)"
 
 
@@ -60,14 +60,14 @@ def text_below(path: Path, encoding: str, lines: int) -> Iterator[bytes]:
 
 def read_chunks(path: Path, stream: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes]:
     """Yields the bytes; raises StepError for a compressed file that is damaged or a bomb."""
-    most = max(MOST_COMPRESSION * path.stat().st_size, 100 * CHUNK)
+    most = max(MAX_COMPRESSION * path.stat().st_size, 100 * CHUNK)
     total = 0
     try:
         while chunk := stream.read(CHUNK):
             total += len(chunk)
             if isinstance(stream, gzip.GzipFile) and total > most:
                 raise StepError(
-                    f"{path} unpacks to more than {MOST_COMPRESSION} times its size, "
+                    f"{path} unpacks to more than {MAX_COMPRESSION} times its size, "
                     "which no real data do"
                 )
             yield chunk

@@ -9,8 +9,8 @@ from ml.loading.files import DataFile
 from ml.session import StepError
 
 # Limits that no real file reaches: rows, and uncompressed bytes, for each byte of a Parquet file.
-MOST_ROWS_PER_BYTE = 10
-MOST_COMPRESSION = 1000
+MAX_ROWS_PER_BYTE = 10
+MAX_COMPRESSION = 1000
 
 
 def stage_parquet(files: list[DataFile], folder: Path) -> None:
@@ -42,7 +42,7 @@ def check_expansion(file: Path, metadata: pq.FileMetaData) -> None:
     """Raises StepError for a small Parquet file that unpacks to so much that it must be a bomb."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size, unpacked = file.stat().st_size, sum(group.total_byte_size for group in groups)
-    if max(metadata.num_rows / MOST_ROWS_PER_BYTE, unpacked / MOST_COMPRESSION) > size:
+    if max(metadata.num_rows / MAX_ROWS_PER_BYTE, unpacked / MAX_COMPRESSION) > size:
         raise StepError(
             f"{file} holds {metadata.num_rows:,} rows in {size:,} bytes, {unpacked:,} unpacked, "
             "which no real data do; if you want to load it, write it again with less compression"
