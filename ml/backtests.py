@@ -75,11 +75,17 @@ class Backtest:
             if fitted.is_sound
         }
 
+    @property
+    def holdout(self) -> Period:
+        """The days of the holdout, whatever their number is, as a period of three months."""
+        return Period("3 months", self.histories.origin, self.histories.holdout_ends)
+
     @cached_property
     def forecasts(self) -> dict[str, float]:
         """Orders in the holdout by each sound model, and by the simple forecasts."""
-        holdout = Period("3 months", self.histories.origin, self.histories.holdout_ends)
-        by_model = {name: each.totals(holdout)["orders"] for name, each in self.forecasters.items()}
+        by_model = {
+            name: each.totals(self.holdout)["orders"] for name, each in self.forecasters.items()
+        }
         return by_model | dict(self.simple_forecasts)
 
     @cached_property
@@ -173,7 +179,7 @@ def better_simple_forecast(backtests: Sequence[Backtest], name: str) -> str | No
 def reasons(
     backtests: Sequence[Backtest], plain: str, name: str, simple: str | None
 ) -> dict[str, str]:
-    """Why each purchase model is used, or is not, in words."""
+    """Why each purchase model is used, or is not, in words, if its last fit is sound."""
 
     def off_by(model: str, other: str | None = None) -> str:
         return f"off by {mean_error(backtests, model, other) or 0:.1%}"
@@ -209,7 +215,7 @@ def reasons(
 
 
 def with_statuses(backtest: Backtest) -> Backtest:
-    """The backtest; the status of a model tells if its forecast of the holdout is off."""
+    """The backtest; a model whose forecast of the holdout is off has the status `forecast off`."""
     purchases = {
         name: replace(fitted, status="forecast off")
         if fitted.is_sound and is_off(backtest.forecasts[name], backtest.actual)
@@ -290,9 +296,8 @@ def evaluate_intervals(backtests: Sequence[Backtest], name: str) -> list[tuple[i
         others = [error for origin, error in errors.items() if origin != histories.origin]
         if not others:
             continue
-        period = Period("3 months", histories.origin, histories.holdout_ends)
         of_backtests = spread({("3 months", "orders"): others}, "3 months", "orders")
-        own, forecast = found.own_spread(period)["orders"], backtest.forecasts[name]
+        own, forecast = found.own_spread(backtest.holdout)["orders"], backtest.forecasts[name]
         low, high = interval(forecast, own, of_backtests, 0.8)
         for limit, value in (("low", low), ("high", high)):
             metric = f"holdout_orders_{limit}_80"

@@ -1,8 +1,8 @@
 """Forecasts for all customers together: orders and net revenue of a period, with intervals.
 
-An interval shows how far such forecasts were off so far. From each origin of the backtests, the
-same model has forecast periods of the same length: months, three months, and twelve. The errors are
-taken as log(actual / forecast). The interval is
+An interval shows how far earlier forecasts of this kind were off. From each origin of the
+backtests, the same model has forecast periods of the same length: months, three months, and twelve.
+The errors are taken as log(actual / forecast). The interval is
 
     forecast * exp(+- t * spread)
 

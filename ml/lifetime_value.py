@@ -14,7 +14,7 @@ row per origin, model, metric and audience), `ml.seasonal_index` (one row per ca
 `ml.churn_score_ranks`. The fit is kept until a new one is due (`refits.py`). Each run scores all
 customers as of its own as-of date, with these tables, into `ml.lifetime_value` (one row per
 customer with a purchase), and forecasts all orders together into `ml.purchase_forecast` (one row
-per period).
+per period and quantity).
 """
 
 import argparse
@@ -90,7 +90,7 @@ MIN_ORDERS = 100
 
 
 def read_origins(spark: SparkSession) -> tuple[date, list[int]]:
-    """The as-of date (date.min if unknown), and how many days before it the backtests begin."""
+    """The as-of date (date.min if unknown), and the days from each origin to it: 0 for itself."""
     origins = spark.table(ORIGINS).orderBy("origin_on", ascending=False).collect()
     as_of = origins[0].origin_on if origins else date.min
     return as_of, [(as_of - row.origin_on).days for row in origins]
@@ -143,8 +143,8 @@ def save_fit(spark: SparkSession, findings: Findings, run_id: str, basis: Basis)
         EVALUATION: evaluation_rows(findings, spark.table(SEGMENTS).collect()),
         MODELS: model_rows(findings, basis),
     }
-    # MODELS stays empty until all others are complete, so a run that is killed leaves no fit. Nor
-    # does it leave scores of the fit before.
+    # MODELS stays empty until all others are complete, so a killed run leaves neither a fit nor the
+    # scores of the earlier one.
     for table in (MODELS, FORECAST, PREDICTIONS):
         spark.sql(f"truncate table {table}")
     tables = {table: table_rows(spark, table, each) for table, each in rows.items()}
@@ -154,8 +154,8 @@ def save_fit(spark: SparkSession, findings: Findings, run_id: str, basis: Basis)
 def log_findings(findings: Findings) -> None:
     """Prints in a few lines what was found and decided."""
     used = findings.chosen.names
+    fits = (findings.backtests[0].fits.by_name, findings.final.by_name)
     for name, fitted in findings.final.by_name.items():
-        fits = (findings.backtests[0].fits.by_name, findings.final.by_name)
         statuses = {each[name].status for each in fits if name in each}
         status = ", ".join(sorted(statuses - {"converged"})) or "sound"
         values = ", ".join(f"{key} {value:.4g}" for key, value in fitted.fit.parameters.items())
@@ -183,7 +183,7 @@ def fit(spark: SparkSession, run_id: str, now: Basis, reason: str) -> Chosen | N
         days = histories[0].days_known if histories else 0
         few = f"{known:,} customers before the holdout, {days} days of history"
         needed = f"at least {MIN_BUYERS} and {MIN_DAYS} are needed"
-        # The models first, and their parts after them, so that a kill leaves no incomplete fit.
+        # MODELS is emptied before its parts, so that a kill leaves no incomplete fit.
         clear(spark, reversed(TABLES), f"no lifetime value: {few} ({needed})")
         return None
     customers = int(histories[0].customers.sum())

@@ -16,8 +16,8 @@ logarithm of actual / expected of each month in the data is taken as
 
 with random seasons and errors. Their variances are estimated by restricted maximum likelihood
 (Patterson and Thompson 1971, Biometrika 58(3), 545-554), and the seasons are the best linear
-unbiased predictions (Robinson 1991, Statistical Science 6(1), 15-32): the less a month agrees with
-itself from year to year, and the fewer years have it, the nearer its index is to 1.
+unbiased predictions (Robinson 1991, Statistical Science 6(1), 15-32). An index is nearer to 1 if
+its month differs more between years, or occurs in fewer years.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ DAYS_PER_WEEK = 7
 MIN_MONTHS_SEEN_TWICE = 6
 # A month with fewer days in the data tells too little.
 MIN_DAYS_OF_MONTH = 10
-# So does a month of few customers, such as the years after a single early order.
+# So does a month with fewer expected purchases, as in the years after a single early order.
 MIN_EXPECTED = 1
 # Standard deviations, of seasons and of errors, that the likelihood is computed for.
 DEVIATIONS = (0.0, *np.geomspace(0.02, 1.0, 18))
@@ -128,7 +128,7 @@ def seasonal_index(
         # is what it would expect of average months, so the ratio has the whole season again.
         expected = expected / np.array(clock.index)[months % 12]
     seasons = np.exp(season_effects(actual, expected, months))
-    # The days of a year count as much as on the calendar.
+    # A year of 365 days is as long on this clock as on the calendar.
     year = month_of(np.arange(365))
     index = seasons / seasons[year].mean()
     return SeasonalIndex(
@@ -149,7 +149,7 @@ def expected_by_month(
 def season_effects(actual: np.ndarray, expected: np.ndarray, months: np.ndarray) -> np.ndarray:
     """Effect of each calendar month on the logarithm of actual / expected purchases.
 
-    Counts have a variance of their own; half a purchase keeps the logarithm of 0 out.
+    Counts have a variance of their own. Half a purchase is added to avoid the logarithm of 0.
     """
     ratio, own_variance = np.log((actual + 0.5) / (expected + 0.5)), 1 / (actual + 0.5)
     is_month = np.eye(12)[months % 12]

@@ -38,7 +38,7 @@ TRANSACTIONS_COLUMNS = """
     payment_method string comment 'Method of payment; null when unknown.',
     updated_at timestamp comment 'When the source last changed the line; null when unknown.',
     is_deleted boolean comment 'True if the source has deleted the line; null when unknown.',
-    replaces_order boolean comment 'True if this load replaced earlier lines of the same order.',
+    replaces_order boolean comment 'True if the load replaces earlier lines of its orders.',
     unparsed_values string comment 'JSON: column, and source text of a value that did not fit.',
     file_number int comment 'Number of the file in raw.loads; null without a file.',
     loaded_at timestamp comment 'When the line was loaded, or the end of the simulation.'
@@ -219,7 +219,7 @@ def replace_rows(
 
 
 def content(rows: DataFrame) -> str:
-    """Returns the number of rows and a hash of their values, in any order."""
+    """Returns the number of rows and a hash of their values, whatever their order."""
     # xxhash64 leaves out nulls: without the flags, a value could move to an empty column unnoticed.
     values = ", ".join(f"{name}, {name} is null" for name in map(identifier, rows.columns))
     total = f"sum(cast(xxhash64({values}) as decimal(38,0)))"

@@ -1,7 +1,7 @@
 """Checks that decide which claims the insight page may make, in any state of the marts.
 
-The marts may be empty, or hold guests only, one customer, or a loss. A sentence stands on the page
-only where it is true. The rows are those of query.py.
+The marts may be empty, or hold guests only, one customer, or a loss. The page shows a sentence
+only if it is true. The rows are those of query.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

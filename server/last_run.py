@@ -1,4 +1,4 @@
-"""Finds out what has changed since the last complete run: `make run` does no more than is needed.
+"""Finds what has changed since the last complete run, so that `make run` does only what is needed.
 
     python -m server.last_run scope     prints what has to be done, as one word: see scope_of
     python -m server.last_run record    remembers that this run is complete
@@ -64,7 +64,7 @@ NAMES = {
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """Returns the files at the paths and in their folders, without what Python compiled."""
+    """Returns the files at the paths and in their folders, without compiled Python files."""
     found = (
         file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))
     )
@@ -72,7 +72,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 
 def contents(names: Iterable[str]) -> str:
-    """Returns a hash of these files and folders of the project; Markdown only in `models`."""
+    """Returns a hash of these files and folders. Of Markdown, only files in `models` count."""
     files = [
         file
         for file in files_of(ROOT / name for name in names)
@@ -194,7 +194,7 @@ def scope() -> None:
     wanted = requested()
     BEGUN.write_text(json.dumps(wanted))
     if PREFIX and not start("last run").catalog.tableExists(raw_tables.TRANSACTIONS):
-        raise StepError("there are no raw data yet; run `make run` without DBT_TARGET=dev first")
+        raise StepError("there are no raw data yet; run `make run` without DBT_TARGET first")
     if os.environ.get("FRESH") or not STATE_FILE.exists():
         print("everything")
         return

@@ -235,7 +235,7 @@ def rows_of(source: Source, spark: SparkSession, folder: Path) -> DataFrame:
 
 
 @contextmanager
-def query_function(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
+def query_function(server: dict[str, str]) -> Iterator[Query]:
     """Yields a function that runs SQL on a Thrift server, as an analyst's client does."""
     with hive.connect("localhost", int(server["THRIFT_PORT"]), username="test") as connection:
         cursor = connection.cursor()
@@ -248,7 +248,7 @@ def query_function(server: dict[str, str]) -> Iterator[Callable[[str], list[tupl
 
 
 @pytest.fixture(scope="session")
-def query(server: dict[str, str]) -> Iterator[Callable[[str], list[tuple]]]:
+def query(server: dict[str, str]) -> Iterator[Query]:
     """Runs SQL on the tests' server and returns the rows."""
     with query_function(server) as rows:
         yield rows
@@ -320,7 +320,7 @@ def dbt(server: dict[str, str], *arguments: str, folder: Path = ROOT) -> str:
 
 
 def build(server: dict[str, str], *arguments: str) -> None:
-    """Runs dbt inside this process, which saves the start of a program; fails like `dbt`."""
+    """Runs dbt inside this process, to avoid starting another one; fails like `dbt`."""
     failed = {
         result.node.name: result.message
         for result in run_dbt(server, ROOT, *arguments)

@@ -1167,9 +1167,11 @@ WARNINGS = {
             group by order_no
         )
 
-        select count_if(is_long) || ' order'
+        select case
+            when count_if(is_long) >= greatest(1, 0.01 * count(*))
+                then count_if(is_long) || ' order'
+        end
         from spans
-        having count_if(is_long) > 0 and count_if(is_long) >= 0.01 * count(*)
     """,
     "broken_lines": """
         select nullif(count(*), 0) || ' line' from checked_lines where reason = 'broken_line'

@@ -239,7 +239,7 @@ class TestWords:
             assert render(thin, {}).count(warning) == len(SECTIONS)
 
     def test_the_page_explains_what_is_missing(self, tables: SimpleNamespace):
-        for name in ("personas", "moves", "tests", "cohorts"):
+        for name in ("personas", "cluster_numbers", "moves", "tests", "cohorts"):
             setattr(tables, name, [])
         for name in ("models", "forecasts", "periods", "seasons", "tenths"):
             setattr(tables, name, [])

@@ -99,8 +99,8 @@
 {% endmacro %}
 
 
-{#- A metastore accepts at most 256 characters in a column's comment. It refuses a longer one after 20 seconds, in which
-    all other statements wait. -#}
+{#- A metastore accepts at most 256 characters in a column's comment. With a longer one, `create table` fails only after
+    20 seconds, and all other statements wait. -#}
 {% macro create_build(build, columns) %}
     create table {{ build }} (
         {%- for name, type, description in columns %}
@@ -179,10 +179,9 @@
 {% macro drop_unused_builds(results) %}
     {% if execute %}
         {% set models = [] %}
-        {% for result in results if result.status == 'success' and result.node.resource_type == 'model' %}
-            {% if result.node.config.materialized != 'published_table' %}
-                {% do models.append(result.node) %}
-            {% endif %}
+        {% for result in results if result.status == 'success' and result.node.resource_type == 'model'
+            and result.node.config.materialized != 'published_table' %}
+            {% do models.append(result.node) %}
         {% endfor %}
         {% set schemas = run_query('show databases').columns[0].values() if models else [] %}
         {% for node in models %}

@@ -9,7 +9,7 @@ from ml.sql_text import quote
 
 # A currency before or after a number: a sign, a code of three letters, or a common short form.
 CURRENCY = r"(?:R\$|kr\.?|Kč|zł|Ft|lei|Rs\.?|Fr\.?|[A-Z]{2,3}\$|[A-Z]{3}|\p{Sc})"
-PYTHON_CURRENCY = CURRENCY.replace(r"\p{Sc}", "[$¢£¤¥֏؋৲৳฿៛₠-₿﷼]")
+PYTHON_CURRENCY = CURRENCY.replace(r"\p{Sc}", "[$¢£¤¥֏؋৲৳฿៛₠-₿﷼\uff04\uffe0\uffe1\uffe5\uffe6]")
 # Spaces within a line, including no-break spaces.
 SPACE = r"[ \t\u00a0\u2007\u2009\u202f]"
 SEPARATORS = {" ": SPACE, "'": "['\u2019]", ",": ",", ".": r"\."}
@@ -113,20 +113,25 @@ class Evidence:
             # The last of two marks is the decimal sign, because a number has only one decimal sign.
             self.decimals[last] = digits
             self.thousands |= others
-        elif last in (" ", "'") and not others:
+        elif last in (" ", "'") and not others and is_grouped(digits.split(last)):
             self.thousands.add(last)
 
     def add_one_mark(self, digits: str, mark: str) -> None:
         """Adds the evidence of a number with one kind of mark, a point or a comma."""
-        first, *groups = digits.split(mark)
-        is_grouped = 1 <= len(first) <= 3 and all(len(group) == 3 for group in groups)
-        if len(groups) > 1:
-            if is_grouped:
+        groups = digits.split(mark)
+        if len(groups) > 2:
+            if is_grouped(groups):
                 self.thousands.add(mark)
-        elif is_grouped and first != "0":
+        elif is_grouped(groups) and groups[0] != "0":
             self.ambiguous[mark] = digits
         else:
             self.decimals[mark] = digits
+
+
+def is_grouped(groups: list[str]) -> bool:
+    """Returns whether these are the groups of a number with separators of thousands."""
+    first, *others = groups
+    return 1 <= len(first) <= 3 and all(len(group) == 3 for group in others)
 
 
 def number_evidence(texts: Iterable[str]) -> Evidence:
@@ -169,7 +174,7 @@ def recognized_number_format(evidence: Evidence, file_format: Format) -> NumberF
 
 
 def recognized_decimal(evidence: Evidence) -> str:
-    """Returns a comma if the evidence shows only commas, otherwise a point."""
+    """Returns a comma if all evidence is for a decimal comma, otherwise a point."""
     has_comma = "," in evidence.decimals or "." in evidence.thousands
     has_point = "." in evidence.decimals or "," in evidence.thousands
     return "," if has_comma and not has_point else "."

@@ -1,6 +1,7 @@
 """The raw tables, as a load finds, replaces and extends them.
 
-Properties of raw.transactions tell the `source` and the `fingerprint` of the load that replaced it.
+Properties of raw.transactions and raw.customers hold the `source` and the `fingerprint` of the load
+that replaced them.
 The files of all loads are in raw.loads: see ledger.py.
 """
 

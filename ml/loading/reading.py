@@ -17,7 +17,7 @@ from ml.loading.number_formats import (
 from ml.session import log
 from ml.sql_text import identifier
 
-# Rows of a source that show how its texts write numbers: they have more than digits.
+# The most rows to look at. Rows whose numbers are only digits show nothing, and do not count.
 SAMPLE_ROWS = 1000
 
 
@@ -64,7 +64,7 @@ def number_columns(source: DataFrame, expressions: dict[str, str]) -> list[str]:
 def log_number_format(
     columns: list[str], numbers: NumberFormat, evidence: Evidence, file_format: Format
 ) -> None:
-    """Prints a number format that is not the usual one, and an ambiguous number."""
+    """Prints a number format that is not the usual one; otherwise an ambiguous number."""
     if numbers.decimal == "," or numbers.thousands:
         separator = f" and the thousands separator {numbers.thousands!r}"
         log(

@@ -39,7 +39,7 @@ refunds as (
         customer_id,
         coalesce(nullif(`date of first refund`, ''), `order date`) as ordered_at,
         product_id,
-        -- The file does not tell how many items a partial refund returns.
+        -- The columns do not tell how many items a partial refund returns.
         if(status = 'refunded', concat('-', quantity), '-1') as quantity,
         concat(
             '-', if(status = 'refunded', `order line total`, `order line total refunded`)
@@ -48,7 +48,7 @@ refunds as (
     from lines
     where
         status = 'refunded'
-        or regexp_replace(`order line total refunded`, '[0.,-]', '') <> ''
+        or `order line total refunded` rlike '[1-9]'
 ),
 
 final as (

@@ -18,7 +18,7 @@ with raw_transactions as (
         {{ line_version() }} as version
     from {{ raw_table('transactions') }}
     {% if is_incremental() %}
-        -- Only new lines. What they change in earlier lines is in stg_superseded_transactions.
+        -- Only new lines. stg_superseded_transactions has the earlier lines that they replace.
         where loaded_at > {{ last_batch() }}
     {% endif %}
 ),
@@ -80,7 +80,7 @@ checked_lines as (
             -- A deletion needs no other values.
             when is_deleted then null
             when ordered_at is null then 'missing_timestamp'
-            -- Midnight in a time zone east of UTC is on the day before.
+            -- Midnight east of UTC is still the day before in UTC.
             when
                 cast(ordered_at as date) in ({{ placeholder_days() }})
                 or cast(ordered_at + interval 14 hours as date) in ({{ placeholder_days() }})
@@ -196,7 +196,7 @@ final as (
                 else 1
             end as bigint
         ) as quantity_thousandths,
-        -- The column of another project may be a double: 100 * 19.99 is less than 1999.
+        -- Another project's column may be a double. As doubles, 100 * 19.99 is less than 1999.
         cast(100 * cast(amount as decimal(18, 2)) as bigint) as amount_cents,
 
         updated_at,

@@ -6,6 +6,10 @@ rejected_lines as (
     select * from {{ ref('rejected_transactions') }}
 ),
 
+orders as (
+    select * from {{ ref('int_orders') }}
+),
+
 late_line_warning as (
     select
         1 as display_order,
@@ -99,22 +103,27 @@ early_line_warning as (
     where early_lines > 0
 ),
 
--- The source may use order numbers again, or a number may be that of a contract. Less than one in a hundred
--- orders are no reason for a warning: they may be late deliveries.
+long_orders as (
+    select
+        count_if(purchase_span_days > 31) as long_orders,
+        count_if(is_purchase) as orders
+    from orders
+),
+
+-- The source may reuse order numbers, or a number may identify a contract. If fewer than one in a hundred
+-- orders are long, there is no warning: they may be late deliveries.
 long_order_warning as (
     select
         10 as display_order,
         'long_orders' as warning,
         concat(
-            {{ counted('count_if(purchase_span_days > 31)', 'order') }},
-            if(count_if(purchase_span_days > 31) = 1, ' has', ' have'),
+            {{ counted('long_orders', 'order') }},
+            if(long_orders = 1, ' has', ' have'),
             ' purchases more than 31 days apart. An order counts on its first day.'
         ) as finding,
-        'If the source uses order numbers again, add the day to order_id in the mapping.' as advice
-    from {{ ref('int_orders') }}
-    having
-        count_if(purchase_span_days > 31) > 0
-        and 100 * count_if(purchase_span_days > 31) >= count_if(is_purchase)
+        'If the source reuses order numbers, add the day to order_id in the mapping.' as advice
+    from long_orders
+    where long_orders > 0 and 100 * long_orders >= orders
 ),
 
 final as (
