@@ -120,7 +120,7 @@ def adjusted_rand_index(labels: Counter[tuple[int, int]]) -> float:
     together, in_first, in_second = (comb(each, 2).sum() for each in groups)
     by_chance = in_first * in_second / comb(counts.sum(), 2)
     most = (in_first + in_second) / 2
-    return 1.0 if most == by_chance else (together - by_chance) / (most - by_chance)
+    return 1.0 if most == by_chance else float((together - by_chance) / (most - by_chance))
 
 
 # --- choosing ---------------------------------------------------------------------------
