@@ -219,6 +219,9 @@ def test_line_break_in_the_first_field_stays_in_it(tmp_path: Path):
         # A repeated name becomes its place, also where another column has such a name.
         ("customer_id,ordered_at,amount,Name,NAME,_c3\na,d,1,x,y,z\n",
          ["customer_id", "ordered_at", "amount", "_c3_", "_c4", "_c3"], None),
+        # A column that the loader adds, in a file that Spark has written.
+        (f"customer_id,ordered_at,amount,{BROKEN_LINE}\na,d,1,x\n",
+         ["customer_id", "ordered_at", "amount", "_c3"], ("a", "d", "1", "x")),
     ],
 )  # fmt: skip
 def test_header_with_odd_names_is_read(

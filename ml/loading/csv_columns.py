@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ml.loading.columns import BROKEN_LINE, FILE_NUMBER
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -20,8 +22,9 @@ def unique_names(
 ) -> tuple[list[str], dict[str, str]]:
     """Returns names that are unique in any letter case, and the repeated ones with their places.
 
-    A blank or repeated name becomes `_c` and its place, counted from 0. The repeated name of a
-    key=value folder becomes `_folder_` and the name. Names of folders come after the header's.
+    A blank or repeated name, or one of the loader's own columns, becomes `_c` and its place,
+    counted from 0. The repeated name of a key=value folder becomes `_folder_` and the name. Names
+    of folders come after the header's.
     """
     names = [*header, *folders]
     places: dict[str, list[int]] = {}
@@ -31,7 +34,7 @@ def unique_names(
     unique: list[str] = []
     for place, name in enumerate(names):
         own = name
-        if not name or len(places[name.lower()]) > 1:
+        if name in ("", BROKEN_LINE, FILE_NUMBER) or len(places[name.lower()]) > 1:
             own = f"_c{place}" if place < len(header) else f"_folder_{name}"
             while own.lower() in taken:
                 own += "_"
