@@ -186,7 +186,7 @@ def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(
     """The intermediate models of prod have no rows for the month ends that its history keeps."""
     append_comment(tmp_path / "copy/models/marts/customers/customer_segment_history.sql")
     printed = ci("customer_segment_history")
-    assert "add --select int_history_months+" in printed
+    assert "add int_history_months+ to --select" in printed
     assert "ERROR=0" in ci("int_history_months+")
 
 
