@@ -31,13 +31,15 @@ class Unit:
 
     def text(self, value: int | float | Decimal) -> str:
         """Returns the value for a reader: `1,234`, `12.3%`, `+1.2 points`."""
-        # Half up, as format_number rounds in the sentences of the marts.
-        shown = Decimal(str(100 * value if self.percent else value)).quantize(
-            Decimal(1).scaleb(-(self.decimals or 0)), ROUND_HALF_UP
-        )
+        shown = half_up(100 * value if self.percent else value, self.decimals or 0)
         # A change that is rounded to 0 has no sign.
         sign = "+" if self.signed and shown else ""
-        return f"{shown:{sign}z,.{self.decimals}f}{self.suffix}".replace("-", MINUS)
+        return f"{shown:{sign}z,}{self.suffix}".replace("-", MINUS)
+
+
+def half_up(value: int | float | Decimal, decimals: int) -> Decimal:
+    """Rounds as format_number does in the sentences of the marts: 0.5 becomes 1."""
+    return Decimal(str(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
 
 UNITS = {

@@ -12,6 +12,7 @@ from thrift.transport.TTransport import TTransportException
 
 from ml.environment import PREFIX, in_environment
 from ml.loading.wording import counted
+from reports.numbers import half_up
 from reports.project import MINIMUM_SAMPLE, ROW_JUMP, WINDOW_DAYS
 
 Row = tuple
@@ -25,12 +26,12 @@ def query(cursor: hive.Cursor, sql: str) -> list[Row]:
 
 def whole(value: Decimal | float | None) -> str:
     """Formats an amount or a count without decimals."""
-    return "-" if value is None else f"{value:z,.0f}"
+    return "-" if value is None else f"{half_up(value, 0):z,}"
 
 
 def percent(value: float | None) -> str:
     """Formats a fraction as a percentage."""
-    return "-" if value is None else f"{100 * value:z.1f}%"
+    return "-" if value is None else f"{half_up(100 * value, 1):z}%"
 
 
 def table(rows: Sequence[Sequence[str]], align: str) -> str:
@@ -93,9 +94,9 @@ def trend(value: float, previous: float | None) -> str:
     """Describes the change against the window before; empty if its value was not positive."""
     if previous is None or previous <= 0:
         return ""
-    change = round(100 * (value - previous) / previous, 1)
+    change = half_up(100 * (value - previous) / previous, 1)
     sign = "+" if change else ""
-    return f" ({change:{sign}z.1f}% against the {WINDOW_DAYS} days before)"
+    return f" ({change:{sign}z}% against the {WINDOW_DAYS} days before)"
 
 
 def no_comparison(previous: float | None, as_of_date: date, first_on: date, last_on: date) -> str:

@@ -249,8 +249,8 @@ CHECKS = (
 def test_a_run_ends_in_a_page_and_a_summary(data: Data, server: dict[str, str]):
     page = text_of((Path(server["DBT_TARGET_PATH"]) / "site" / "index.html").read_text())
     if data.name == "one_line":
-        assert "The last 90 days brought net revenue of 12, with 1 active customer." in page
-        assert "As of 2026-03-02: 1 customer, 12 net revenue." in data.printed
+        assert "The last 90 days brought net revenue of 13, with 1 active customer." in page
+        assert "As of 2026-03-02: 1 customer, 13 net revenue." in data.printed
     else:
         assert "No usable line of the source is dated 1 January 1990 or earlier." in page
         assert "No usable line of the source is dated 1990-01-01 or earlier." in data.printed
