@@ -136,17 +136,20 @@ def test_dev_and_prod_build_at_the_same_time(finished_run: dict[str, str], dev: 
         assert "Nothing has changed" in run_make(environment, "run", "N_CUSTOMERS=3000").stderr
 
 
-@pytest.fixture
-def ci(finished_run: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Runs dbt in a copy of the project, tmp_path/copy, on the tables of prod that a run has left.
+@pytest.fixture(scope="module")
+def ci(
+    second_state: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str], str]]:
+    """Changes a model in a copy of the project, and builds a selection on the tables of prod."""
+    run_make(second_state, "run", "N_CUSTOMERS=3000")
+    folder = tmp_path_factory.mktemp("ci")
+    environment = environment_of(second_state, "ci", "ci", folder)
+    copy = copy_project(folder / "copy")
+    last_run = ["--defer", "--state", f"{second_state['STATE_DIR']}/last-run"]
 
-    A test changes files of the copy, and dbt then finds these changes.
-    """
-    environment = environment_of(finished_run, "ci", "ci", tmp_path)
-    copy = copy_project(tmp_path / "copy")
-    last_run = ["--defer", "--state", f"{finished_run['STATE_DIR']}/last-run"]
-
-    def build(selection: str) -> str:
+    def build(changed: str, selection: str) -> str:
+        model = copy / "models" / "marts" / changed
+        model.write_text(f"{model.read_text()}-- Changed.\n")
         options = ["--select", selection, *last_run, "--exclude-resource-type", "unit_test"]
         command = [Path(sys.executable).parent / "dbt", "build", *options]
         return subprocess.run(
@@ -157,20 +160,15 @@ def ci(finished_run: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., s
     dbt(environment, "run-operation", "drop_environment")
 
 
-def append_comment(file: Path) -> None:
-    file.write_text(f"{file.read_text()}-- Changed.\n")
-
-
 @pytest.mark.slow
 def test_ci_builds_what_has_changed_and_reads_the_rest_from_prod(
-    ci: Callable[[str], str], finished_run: dict[str, str], tmp_path: Path
+    ci: Callable[[str, str], str], second_state: dict[str, str]
 ):
-    append_comment(tmp_path / "copy/models/marts/insights/executive_summary.sql")
-    printed = ci("state:modified+")
+    printed = ci("insights/executive_summary.sql", "state:modified+")
     built = {"executive_summary", "recommendations", "recommended_customers"}
     assert models_built(printed) == built
     assert "ERROR=0" in printed
-    with query_function(finished_run) as query:
+    with query_function(second_state) as query:
         found = fingerprint(query, [f"ci_marts.{name}" for name in built])
         expected = fingerprint(query, [f"marts.{name}" for name in built])
         assert found == {f"ci_{name}": value for name, value in expected.items()}
@@ -180,14 +178,11 @@ def test_ci_builds_what_has_changed_and_reads_the_rest_from_prod(
 
 
 @pytest.mark.slow
-def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(
-    ci: Callable[[str], str], tmp_path: Path
-):
+def test_ci_refuses_a_history_on_month_ends_that_prod_has_kept(ci: Callable[[str, str], str]):
     """The intermediate models of prod have no rows for the month ends that its history keeps."""
-    append_comment(tmp_path / "copy/models/marts/customers/customer_segment_history.sql")
-    printed = ci("customer_segment_history")
-    assert "add int_history_months+ to --select" in printed
-    assert "ERROR=0" in ci("int_history_months+")
+    history = "customers/customer_segment_history.sql"
+    assert "add int_history_months+ to --select" in ci(history, "customer_segment_history")
+    assert "ERROR=0" in ci(history, "int_history_months+")
 
 
 @pytest.mark.slow

@@ -1,38 +1,16 @@
-"""Tests that a backup can be restored, a full disk loses no data, and an erased customer is gone.
+"""Tests that a backup can be restored, and that an erased customer is gone.
 
 The erasure comes last: it leaves other tables than those of a run, so the next run has to do
 everything again.
 """
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, dbt, file_content, query_function, run_make
-from test_pipeline import all_tables, fingerprint
-
-
-def table_fingerprints(state: dict[str, str]) -> dict[str, tuple]:
-    """Returns the fingerprint of every table."""
-    with query_function(state) as query:
-        return fingerprint(query, all_tables())
-
-
-def mart_rows(state: dict[str, str]) -> dict[str, list[tuple]]:
-    """Returns hashes of the rows of the marts that can be read without disk space.
-
-    The joins and windows of some views need space for a shuffle.
-    """
-    shuffled = {"data_test_results", "table_history"}
-    with query_function(state) as query:
-        return {
-            name: sorted(query(f"select xxhash64(*) from marts.{name}"))
-            for _, name, _ in query("show tables in marts")
-            if name not in shuffled
-        }
+from test_faults import table_fingerprints
 
 
 @pytest.mark.slow
@@ -59,29 +37,6 @@ def test_documented_backup_restores_every_table(finished_run: dict[str, str], tm
         query("create table staging.restored as select 1 as number")
         assert query("select * from staging.restored") == [(1,)]
         query("drop table staging.restored")
-
-
-@pytest.mark.slow
-def test_full_disk_is_one_clear_line_and_the_marts_answer(finished_run: dict[str, str]):
-    small_disk = Path(finished_run["STATE_DIR"])
-    if not small_disk.is_mount():
-        pytest.skip("needs root and a machine that allows mounting a disk")
-    before, marts_before = table_fingerprints(finished_run), mart_rows(finished_run)
-    filler = small_disk / "filler"
-    try:
-        for left in (3 * 2**20, 2**20 // 2):
-            filler.unlink(missing_ok=True)
-            with filler.open("wb") as file:
-                file.truncate(0)
-                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - left)
-            result = run_make(finished_run, "run", "N_CUSTOMERS=20000", check=False)
-            assert result.returncode != 0
-            assert "No space left on device" in result.stdout + result.stderr
-            assert mart_rows(finished_run) == marts_before
-    finally:
-        filler.unlink()
-    run_make(finished_run, "run", "N_CUSTOMERS=3000")
-    assert table_fingerprints(finished_run) == before
 
 
 @pytest.mark.slow
