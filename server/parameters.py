@@ -1,4 +1,4 @@
-"""Checks the parameters of `make run` before it changes anything; a wrong one ends it."""
+"""Checks the parameters of `make run`, `load` and `erase`, before these change anything."""
 
 import datetime
 import os
@@ -35,7 +35,7 @@ def check_as_of_date(text: str) -> None:
 
 
 def check_environment(parameters: Mapping[str, str]) -> None:
-    """Raises StepError unless dev has schemas of its own, and leaves the raw data alone."""
+    """Raises StepError if dev has no schemas of its own, or would change the raw data."""
     target = parameters.get("DBT_TARGET", "prod")
     prefix = parameters.get("DBT_SCHEMA_PREFIX", "")
     if target == "prod":

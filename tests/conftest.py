@@ -229,9 +229,12 @@ def own_raw_tables(loader_session: SparkSession, monkeypatch: pytest.MonkeyPatch
 
 
 def rows_of(source: Source, spark: SparkSession, folder: Path) -> DataFrame:
-    """Returns the rows of all files of a source, staged in a folder below `folder`."""
+    """Returns the rows of all files of a source, staged in a folder below `folder`.
+
+    To Spark, the brackets in the name of that folder are a pattern, unless they are escaped.
+    """
     files = list_files(spark, source.path)
-    return read_rows(spark, source, folder / f"staged-{time.time_ns()}", files, 1)
+    return read_rows(spark, source, folder / f"staged [{time.time_ns()}]", files, 1)
 
 
 @contextmanager

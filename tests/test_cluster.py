@@ -58,14 +58,15 @@ def test_best_silhouette_of_the_sound_ones_is_chosen(candidates: list, chosen: i
 @pytest.mark.parametrize(
     ("average", "repeat_average", "agreement", "expected"),
     [
-        # Six customers with two orders: two placed both of them on a weekend, two one, two none.
+        # Six customers with two orders: two placed both on a weekend, two placed one, two placed
+        # none.
         # 6 of 12 orders are on weekends; 2 of 6 pairs are, instead of 1.5 by chance.
         (0.5, 6 / 12, 2 / 6, (1 / 3, 2)),
         # The same, and customers with one order: they change the average only.
         (0.4, 6 / 12, 2 / 6, (1 / 3, 2)),
         # Always or never: a customer's first order tells everything.
         (0.5, 6 / 12, 3 / 6, (1, 0)),
-        # One of two for everyone, more alike than by chance.
+        # Each customer has one of two orders on a weekend: less agreement than by chance.
         (0.5, 6 / 12, 0.0, None),
         # As by chance.
         (0.5, 6 / 12, 1 / 4, None),
@@ -86,7 +87,7 @@ def test_strength_follows_from_how_often_orders_agree(
 
 
 def test_strength_and_reliability_are_those_of_simulated_customers(spark: SparkSession):
-    """Weekend shares have a beta distribution; the season is the same for all customers.
+    """Weekend shares have a beta distribution; the holiday share is the same for all customers.
 
     Customers who buy on weekends buy less often, so that averages over the orders mislead.
     """
@@ -113,7 +114,7 @@ def test_strength_and_reliability_are_those_of_simulated_customers(spark: SparkS
     explained = np.corrcoef(truth, expected)[0, 1] ** 2
     assert found.reliability(np.var(expected)) == pytest.approx(explained, rel=0.05)
 
-    # Without a difference, the correlation is 0 but for chance.
+    # If customers do not differ, the correlation is close to 0.
     season_prior = priors.get("holiday_season_order_share")
     assert season_prior is None or season_prior.correlation < 0.005
 
@@ -205,7 +206,8 @@ def test_outliers_of_a_number_are_moved_closer(spark: SparkSession):
     share = feature_space.Dimension("weekend_order_share", None, column, 4.0, 1.0, 10.0, 5.0, 2 / 5)
     values = spark.createDataFrame([(0.0,), (-10.0,), (30.0,), (None,)], "value double")
     rows = values.select(orders.coordinate(), share.coordinate()).collect()
-    # A customer 4 standard deviations from the average is moved to 3; each has length 2.
+    # A number 4 standard deviations from the average is moved to 3, a share is not. One standard
+    # deviation has length 2.
     assert [tuple(row) for row in rows] == [(-4, -4), (-6, -8), (6, 8), (0, 0)]
 
 
@@ -264,7 +266,10 @@ def test_hash_of_the_content_depends_on_each_share(spark: SparkSession):
 
 
 def strength_of_pairs(counts: Collection[tuple[int, int]]) -> float:
-    """Kleinman's strength from every pair of a customer's orders; counts are (with it, orders)."""
+    """Kleinman's strength, from every pair of a customer's orders.
+
+    `counts` has two numbers per customer: orders that have the property, and all orders.
+    """
     repeat = [(hits, orders) for hits, orders in counts if orders > 1]
     average = mean(hits / orders for hits, orders in repeat)
     agreement = mean(
@@ -380,7 +385,7 @@ CLAIMS = {
         "avg(category_count) > 2 and avg(category_count) > 1.25 * any_value(all_categories)"
     ),
     "Focused": "avg(category_count) between 0.8 and 1.5",
-    # When customers buy shows only in several orders.
+    # One order on a weekend is no habit.
     "Weekend": "avg(weekend_order_share) filter (where orders >= 3) > 0.5",
     "Weekday": "avg(weekend_order_share) filter (where orders >= 3) < 0.1",
     "Holiday": "avg(holiday_season_order_share) filter (where orders >= 3) > 0.5",

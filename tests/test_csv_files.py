@@ -305,6 +305,30 @@ def test_the_line_of_a_character_that_does_not_fit_is_counted_over_all_chunks(
         read(tmp_path, content)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("size", range(5, 10))
+def test_a_line_end_of_two_characters_counts_once_in_two_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, encoding: str
+):
+    monkeypatch.setattr(csv_text, "CHUNK", size)
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"a,b\r\n1,2\r\n3,4\r\n5,\xff\r\n")
+    with pytest.raises(StepError, match="line 4 of "):
+        list(csv_text.text_below(path, encoding, 1))
+
+
+def test_an_encoding_with_several_states_is_refused_where_it_does_not_fit(tmp_path: Path):
+    path = tmp_path / "data.csv"
+    path.write_bytes("id,name\n1,日".encode("iso2022_jp").removesuffix(b"\x1b(B") + b"\xff\xff\n")
+    with pytest.raises(StepError, match=r"line 2 of .* is not iso2022_jp"):
+        list(csv_text.text_below(path, "iso2022_jp", 1))
+
+
+def test_utf32_is_not_read_as_utf16(tmp_path: Path):
+    content = "customer_id,ordered_at,amount\na,d,1\n".encode("utf-32")
+    assert read(tmp_path, content, Format(encoding="utf-32"))[1] == [("a", "d", "1")]
+
+
 def test_compressed_files_and_carriage_returns_are_read(tmp_path: Path):
     content = b"customer_id,ordered_at,amount\ra,d,1\rb,d,2\r"
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(content))

@@ -27,7 +27,7 @@ from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.loading.number_formats import number_evidence, plain_number, recognized_number_format
 from ml.loading.parquet_files import stage_parquet
 from ml.loading.report import report_lines
-from ml.loading.rows import customers, one_per_customer, transactions
+from ml.loading.rows import EMPTY_FORMAT, customers, one_per_customer, transactions
 from ml.loading.sources import staging
 from ml.loading.time_patterns import READ_LETTERS
 from ml.session import StepError
@@ -60,9 +60,11 @@ def loaded_texts(spark: SparkSession, texts: list[str | None], column: str) -> l
     return [tuple(row) for row in values.collect()]
 
 
-def opened(spark: SparkSession, path: str, folder: Path) -> DataFrame:
+def opened(
+    spark: SparkSession, path: str, folder: Path, file_format: Format = EMPTY_FORMAT
+) -> DataFrame:
     """Returns the rows at `path`, staged in a folder below `folder`."""
-    return rows_of(Source(path, "transactions"), spark, folder)
+    return rows_of(Source(path, "transactions", format=file_format), spark, folder)
 
 
 def loaded_file(spark: SparkSession, folder: Path, text: str, mapping: str = "") -> list[tuple]:
@@ -280,10 +282,13 @@ def test_canonical_names_in_any_letter_case_need_no_mapping(spark):
         ("nope + 1", r"amount: nope \+ 1 names `nope`.*only customer, day, amount"),
         ("amount *", "not a SQL expression"),
         ("amount; drop table x", "not a SQL expression"),
+        ("cast(amount as money)", "not a SQL expression: Unsupported data type"),
+        ("cast(amount as decimal(40, 2))", "is not possible: .*40"),
         ("nope(amount)", "Cannot resolve routine `nope`"),
         ("day is null", "gives boolean, which does not fit"),
         ("(select 1)", "no aggregate, window, subquery"),
         ("sum(amount)", "no aggregate, window, subquery"),
+        ("amount / sum(amount)", "no aggregate, window, subquery"),
         ("count(*) over ()", "no aggregate, window, subquery"),
         ("explode(array(1))", "no aggregate, window, subquery"),
         ("rand()", "no aggregate, window, subquery"),
@@ -422,6 +427,15 @@ def test_server_reads_a_path_with_a_scheme_line_by_line(spark, tmp_path):
         ("b", 2, None),
         ("c", 3, None),
     ]
+
+
+def test_header_at_a_path_with_a_scheme_may_have_blanks_and_an_encoding(spark, tmp_path):
+    (tmp_path / "days").mkdir()
+    text = "customer_id, ordered_at,größe,amount \na,2026-01-01,ß,1\n"
+    (tmp_path / "days" / "1.csv").write_bytes(text.encode("iso-8859-1"))
+    folder = f"file://{tmp_path / 'days'}"
+    rows = opened(spark, folder, tmp_path, Format(encoding="iso-8859-1"))
+    assert rows.select("ordered_at", "größe", "amount").first() == ("2026-01-01", "ß", "1")
 
 
 def test_texts_that_are_not_utf8_stay_different(spark, tmp_path):

@@ -64,7 +64,7 @@ def bucketize(draw: Column, limits: list[Column]) -> Column:
 
 
 def bucketize_by_mix(draw: Column, mix: str, size: int) -> Column:
-    """Bucket of a draw in the column `mix`: the cumulative `size` shares of a persona."""
+    """Bucket of a draw by the column `mix`, the `size` cumulative shares of a persona."""
     return bucketize(draw, [F.col(mix)[place] for place in range(size - 1)])
 
 

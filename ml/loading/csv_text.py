@@ -14,7 +14,8 @@ from ml.session import StepError
 
 # Bytes that are read at a time.
 CHUNK = 16 * 2**20
-# A file that unpacks to more than this many times its size is a bomb; real files reach ten times.
+# A large file that unpacks to more than this many times its size is a bomb. Real files reach ten
+# times.
 MAX_COMPRESSION = 200
 LINE_END = rb"(?>\r\n|\n|\r)"
 
@@ -28,8 +29,11 @@ def open_stream(path: Path) -> gzip.GzipFile | io.BufferedReader:
 
 def recognize_encoding(head: bytes, file_format: Format) -> str:
     """Returns the encoding, from a byte order mark, the mapping, or the zero bytes of UTF-16."""
+    # The mark of UTF-32 begins with that of UTF-16.
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF32_LE, "utf-32"),
+        (codecs.BOM_UTF32_BE, "utf-32"),
         (codecs.BOM_UTF16_LE, "utf-16"),
         (codecs.BOM_UTF16_BE, "utf-16"),
     ):
@@ -81,9 +85,9 @@ def checked_chunks(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if not lines and not pending:
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
-        # Checks only complete lines, because a chunk may end within a character.
+        # Checks only complete lines, because a chunk may end within a character or a CR LF.
         pending += chunk
-        end = max(pending.rfind(b"\n"), pending.rfind(b"\r")) + 1
+        end = max(pending.rfind(b"\n"), pending.rfind(b"\r", 0, -1)) + 1
         check_utf8(path, pending[:end], lines)
         lines += count_lines(pending[:end])
         pending = pending[end:]
@@ -92,16 +96,19 @@ def checked_chunks(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def decoded_chunks(path: Path, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Yields chunks in another encoding as UTF-8; raises StepError where they do not fit it."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    """Yields the chunks as UTF-8; raises StepError for bytes that are not valid in `encoding`."""
+    # The outer decoder keeps the CR at the end of a chunk, which may be half of a line end.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), False)
     lines = 0
     for chunk in chain(chunks, (b"",)):
+        state = decoder.getstate()
         try:
             # The empty chunk ends the file, which must not end within a character.
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            # `error.object` begins with the bytes of the chunk before that the decoder has kept.
+            # `error.object` begins with the bytes that the decoder kept from the previous chunk.
             right = max(0, error.start - len(error.object) + len(chunk))
+            decoder.setstate(state)
             before = decoder.decode(chunk[:right]).encode()
             raise StepError(
                 f"line {lines + count_lines(before) + 1:,} of {path} is not {encoding}: "
@@ -122,8 +129,9 @@ def check_utf8(path: Path, block: bytes, lines_before: int) -> None:
         line = re.split(rb"[\r\n]", block[start : start + 2000])[0]
         as_windows = line.decode("windows-1252", "replace")
         raise StepError(
-            f"line {line_number:,} of {path} is not UTF-8; if it is Windows-1252, where it reads "
-            f"{as_windows[:80]!r}, write into the mapping: {format_line(encoding='windows-1252')}"
+            f"line {line_number:,} of {path} is not UTF-8; in Windows-1252 it is "
+            f"{as_windows[:80]!r}; if that is right, write into the mapping: "
+            + format_line(encoding="windows-1252")
         ) from error
 
 

@@ -3,7 +3,7 @@
 import re
 
 import yaml
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException, ArithmeticException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -61,7 +61,7 @@ def canonical_names(source: DataFrame, section: str) -> dict[str, str]:
 
 def sql_name(name: str) -> str:
     """Returns the name of a column as a user writes it: in backticks only where SQL needs them."""
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
+    return name if re.fullmatch(r"(?a)[A-Za-z_]\w*", name) else identifier(name)
 
 
 def example_mapping(source: DataFrame, section: str, known: dict[str, str]) -> str:
@@ -91,11 +91,8 @@ def check_expression(source: DataFrame, section: str, column: str, expression: s
     try:
         kind = row_value_type(no_rows(source, column), expression)
     except ParseException as error:
-        parts = error.getMessageParameters() or {}
-        raise StepError(
-            f"{what} is not a SQL expression: syntax error at {parts.get('error')}"
-        ) from error
-    except AnalysisException as error:
+        raise StepError(f"{what} is not a SQL expression: {engine_message(error)}") from error
+    except (AnalysisException, ArithmeticException) as error:
         raise StepError(f"{what} {analysis_problem(error, source)}") from error
     if column in CONVERSIONS and not isinstance(kind, CONVERSIONS[column][0]):
         hint = "; for seconds since 1970 write timestamp_seconds(...)" if column in TIMES else ""
@@ -103,11 +100,11 @@ def check_expression(source: DataFrame, section: str, column: str, expression: s
 
 
 def row_value_type(probe: DataFrame, expression: str) -> T.DataType:
-    """Returns the type of an expression; raises AnalysisException unless it is a row's own value.
+    """Returns the type of an expression; raises AnalysisException if it depends on other rows.
 
-    The analyzer refuses everything else: the condition of a join takes no aggregate, window,
-    generator or non-deterministic function (rand, uuid, reflect, input_file_name), and the body
-    of a lambda takes no subquery.
+    The expression is analyzed in a lambda in the condition of a join. The analyzer allows no
+    aggregate, window, generator or non-deterministic function (rand, uuid, reflect,
+    input_file_name) in such a condition, and no subquery in a lambda.
     """
     condition = F.exists(F.array(F.lit(1)), lambda _: F.expr(expression).isNull())
     kind = probe.select(F.expr(expression)).schema.fields[0].dataType
@@ -115,14 +112,14 @@ def row_value_type(probe: DataFrame, expression: str) -> T.DataType:
     return kind
 
 
-def analysis_problem(error: AnalysisException, source: DataFrame) -> str:
+def analysis_problem(error: AnalysisException | ArithmeticException, source: DataFrame) -> str:
     """Returns why the analyzer refuses an expression, as the end of a sentence."""
     condition = str(error.getCondition())
     if condition.startswith("UNRESOLVED_COLUMN"):
         name = (error.getMessageParameters() or {}).get("objectName")
         names = listed(source_columns(source), NAMED_COLUMNS)
         return f"names {name}, but the source has only {names}"
-    if condition.startswith(("UNSUPPORTED", "INVALID_NON_DETERMINISTIC")):
+    if condition.startswith(("UNSUPPORTED", "INVALID_NON_DETERMINISTIC", "MISSING_GROUP_BY")):
         return (
             "may use only the columns of its own row: no aggregate, window, subquery, generator, "
             "random or reflective function"
@@ -144,7 +141,7 @@ def no_rows(source: DataFrame, column: str) -> DataFrame:
 
 
 def named_columns(source: DataFrame, column: str, expression: str) -> list[str]:
-    """Returns the source columns that `expression` needs: without one, the analyzer refuses it."""
+    """Returns the source columns without which the analyzer refuses `expression`."""
     probe = no_rows(source, column)
 
     def is_needed(name: str) -> bool:

@@ -5,13 +5,19 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ml.loading.columns import BROKEN_LINE, CANONICAL, FILE_NUMBER, REQUIRED
-from ml.loading.files import CSV_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, is_remote
+from ml.loading.files import (
+    CSV_SUFFIXES,
+    PARQUET_SUFFIXES,
+    TEXT_SUFFIXES,
+    escape_pattern,
+    is_remote,
+)
 from ml.loading.input_files import InputFile
 from ml.loading.mapping import Source
 from ml.loading.queries import ALL_FILES, Query
@@ -105,7 +111,7 @@ def stored(rows: DataFrame, folder: Path) -> DataFrame:
         for name, kind in kinds.items()
     ]
     rows.select(columns).write.parquet(uri_of(folder))
-    return rows.sparkSession.read.parquet(uri_of(folder))
+    return rows.sparkSession.read.parquet(escape_pattern(uri_of(folder)))
 
 
 def tables_of_selects(
@@ -171,9 +177,6 @@ def checked_query(spark: SparkSession, query: Query, sql: str) -> DataFrame:
         check_deterministic(spark, sql)
         rows = spark.sql(sql)
         rows.schema  # noqa: B018 -- the server analyzes it only now
-    except ParseException as error:
-        parts = error.getMessageParameters() or {}
-        raise StepError(f"{query.path}: syntax error at {parts.get('error')}") from error
     except AnalysisException as error:
         if str(error.getCondition()).startswith("INVALID_NON_DETERMINISTIC"):
             raise StepError(

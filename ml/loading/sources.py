@@ -1,5 +1,6 @@
 """Opens a source: CSV or Parquet, files on this machine or a path with a scheme."""
 
+import csv
 import os
 import shutil
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def staging(spark: SparkSession) -> Iterator[Path]:
 
 
 def staging_parent(spark: SparkSession) -> Path | None:
-    """Returns the folder for staged files; None for that of the system."""
+    """Returns the parent of the staging folder, or None for the system's temporary folder."""
     warehouse = str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:")
     state = os.environ.get("STATE_DIR")
     return next((Path(each) for each in (warehouse, state) if each and Path(each).is_dir()), None)
@@ -52,7 +53,7 @@ def remove_staged_files(spark: SparkSession) -> None:
 
 
 def uri_of(folder: Path) -> str:
-    """Returns the address of a local folder for Spark, whose default file system may be another."""
+    """Returns the URI of a local folder. Without `file:`, Spark uses its default file system."""
     return f"file:{folder.resolve()}"
 
 
@@ -106,18 +107,19 @@ def read_local(
     if has_suffix(data[0].path, PARQUET_SUFFIXES):
         stage_parquet(data, folder)
         # mergeSchema keeps a column that only some of the files have.
-        return spark.read.parquet(uri_of(folder), mergeSchema=True).select("*", number)
+        staged = spark.read.parquet(escape_pattern(uri_of(folder)), mergeSchema=True)
+        return staged.select("*", number)
     columns = stage_csv(data, source.format, source.covers, folder)
     check_repeated(source, columns.repeated)
     check_every_file_has(source, columns, [file.path for file in data])
     texts = [T.StructField(str(place), T.StringType()) for place in range(len(columns.names))]
     schema = T.StructType([*texts, T.StructField(BROKEN_LINE, T.StringType())])
-    rows = spark.read.schema(schema).parquet(uri_of(folder)).select("*", number)
-    return rows.toDF(*columns.names, BROKEN_LINE, FILE_NUMBER)
+    staged = spark.read.schema(schema).parquet(escape_pattern(uri_of(folder)))
+    return staged.select("*", number).toDF(*columns.names, BROKEN_LINE, FILE_NUMBER)
 
 
 def check_repeated(source: Source, repeated: dict[str, str]) -> None:
-    """Raises StepError when the source needs a column whose name a header has several times."""
+    """Raises StepError when a header has the name of a needed column more than once."""
     for name, places in repeated.items():
         if source.needs(name):
             raise StepError(
@@ -130,17 +132,22 @@ def check_every_file_has(source: Source, columns: Columns, paths: list[Path]) ->
     """Raises StepError when a file has no source for a required column, and others have one."""
     for path, own in zip(paths, columns.places, strict=True):
         names = [columns.names[each] for each in own]
-        for place, name in enumerate(columns.names):
-            if place not in own and source.needs(name) and not source.covers(names):
-                raise StepError(
-                    f"{path} has no column {name}, which other files of the folder have"
-                )
+        missing = [
+            name
+            for place, name in enumerate(columns.names)
+            if place not in own and source.needs(name)
+        ]
+        if missing and not source.covers(names):
+            raise StepError(
+                f"{path} has no column {' and no column '.join(missing)}; other files of the "
+                "folder have them"
+            )
 
 
 def read_remote(
     spark: SparkSession, source: Source, files: list[InputFile], first_number: int
 ) -> DataFrame:
-    """Returns the rows at a path with a scheme, which Spark reads because it has the keys.
+    """Returns the rows at a path with a scheme. Spark reads them, because it has the access keys.
 
     CSV is read line by line: a field with a line break becomes broken lines.
     """
@@ -148,7 +155,7 @@ def read_remote(
     numbers = {file.uri: number for number, file in enumerate(files, first_number)}
     if not has_suffix(Path(files[0].path), CSV_SUFFIXES):
         return numbered(spark.read.parquet(path, mergeSchema=True), numbers)
-    dialect = remote_dialect(spark, source, path, numbers)
+    dialect, header = remote_dialect(spark, source, path, numbers)
     names, repeated = unique_names(dialect.names)
     check_repeated(source, repeated)
     fields = [T.StructField(name, T.StringType()) for name in [*names, BROKEN_LINE]]
@@ -157,8 +164,8 @@ def read_remote(
         "sep": dialect.delimiter,
         "escape": '"',
         "encoding": dialect.encoding,
-        # Files of one folder must have the same header, not only the same number of columns.
-        "enforceSchema": names != dialect.names,
+        # Spark then checks that all files have this header. It cannot check changed names.
+        "enforceSchema": names != header,
         # With pruning, a line with too few fields would be sound if no used field is missing.
         "columnPruning": False,
         "columnNameOfCorruptRecord": BROKEN_LINE,
@@ -180,17 +187,21 @@ def numbered(rows: DataFrame, numbers: dict[str | None, int]) -> DataFrame:
 
 def remote_dialect(
     spark: SparkSession, source: Source, path: str, numbers: dict[str | None, int]
-) -> Dialect:
-    """Returns how the CSV files at an escaped path are written; raises StepError."""
+) -> tuple[Dialect, list[str]]:
+    """Returns how the CSV files at an escaped path are written, and the header as Spark reads it.
+
+    Raises StepError where that is not certain, and for a header that is not the first line.
+    """
     texts = numbered(spark.read.text(path, pathGlobFilter=CSV_PATTERN), numbers)
-    # Not more than is read of a local file; a longer field would be an error of Python.
-    first = [row.value for row in texts.select("value").limit(HEAD_LINES).collect()]
-    lines = "\n".join(first)[:HEAD].split("\n")
+    # As much as of a local file. Python's csv module raises an error for a longer field.
+    first = texts.select(F.col("value").cast("binary")).limit(HEAD_LINES).collect()
     encoding = source.format.encoding or "utf-8"
+    head = b"\n".join(row.value for row in first)[:HEAD]
+    lines = head.decode(encoding, "replace").split("\n")
     dialect = recognize_lines(source.path, lines, encoding, source.format, source.covers)
     if dialect.header_end != 1:
         raise StepError(
-            f"{source.path}: at a path with a scheme, the header must be the first line; remove "
-            "the lines before it, or load a local copy"
+            f"{source.path}: at a path with a scheme, the header must be the first line, and one "
+            "line; change the files, or load a local copy"
         )
-    return dialect
+    return dialect, next(csv.reader(lines[:1], delimiter=dialect.delimiter))

@@ -1,4 +1,4 @@
-{# A view, because its three readers each need other rows and columns: writing all of them costs more. #}
+{# A view, because its three readers need different rows and columns. A table of all of them would cost more. #}
 {{ config(materialized='view') }}
 
 with customer_days as (
@@ -17,7 +17,7 @@ buyers as (
     select count_if(orders > 0) as buyers from customers
 ),
 
--- A customer is known at an origin from the first purchase on.
+-- An origin has the customers whose first purchase is on or before it.
 final as (
     select /*+ broadcast(origins, buyers) */
         days.customer_key,

@@ -1,7 +1,7 @@
 """The charts of the insight site: Altair, rendered to SVG within the page; a module per section.
 
-Each function takes rows of the page (query.py), a width in pixels and a label for screen readers,
-and returns one `<svg>`.
+A function that draws a chart takes rows of the page (query.py), a width in pixels and a label for
+screen readers, and returns one `<svg>`.
 """
 
 from reports.charts import do, happened, who, will
