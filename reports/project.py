@@ -59,10 +59,10 @@ def read_manifest() -> dict:
 
 
 def own_manifest() -> dict | None:
-    """Reads the manifest in TARGET; None if it is missing, or of another environment."""
-    file = TARGET / "manifest.json"
-    if not file.exists():
+    """Reads the manifest in TARGET; None if it is missing, cut off, or of another environment."""
+    try:
+        manifest = json.loads((TARGET / "manifest.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
-    manifest = json.loads(file.read_text(encoding="utf-8"))
     schemas = {node["schema"] for node in manifest["nodes"].values()}
     return manifest if f"{PREFIX}marts" in schemas else None

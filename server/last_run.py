@@ -64,11 +64,21 @@ NAMES = {
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """Returns the files at the paths and in their folders, without compiled Python files."""
+    """Returns the files at the paths and in their folders.
+
+    Compiled Python files do not count, and neither do hidden files and copies of editors.
+    """
     found = (
         file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))
     )
-    return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
+    return [
+        file
+        for file in found
+        if file.is_file()
+        and "__pycache__" not in file.parts
+        and not file.name.startswith((".", "#"))
+        and not file.name.endswith("~")
+    ]
 
 
 def contents(names: Iterable[str]) -> str:
@@ -134,11 +144,15 @@ def schemas_of(manifest: Mapping) -> set[str]:
 
 
 def requested() -> dict[str, str]:
-    """Returns the hashes of all that a run depends on."""
+    """Returns the hashes of all that a run depends on.
+
+    A run of dev depends on the raw data too, because prod may change them at any time.
+    """
     return {
         "parameters": hash_of(os.environ.get(name, "") for name in PARAMETERS),
         "input": named.fingerprint if (named := inputs()) else "",
         **{name: contents(paths) for name, paths in FILES.items()},
+        **({"raw": table_files(start("last run"), ["raw"])} if PREFIX else {}),
     }
 
 
@@ -191,10 +205,10 @@ def scope_of(changed: set[str], manifest: Mapping) -> str:
 
 def scope() -> None:
     """Compares the state with the record, and prints what has to be done."""
-    wanted = requested()
-    BEGUN.write_text(json.dumps(wanted))
     if PREFIX and not start("last run").catalog.tableExists(raw_tables.TRANSACTIONS):
         raise StepError("there are no raw data yet; run `make run` without DBT_TARGET first")
+    wanted = requested()
+    BEGUN.write_text(json.dumps(wanted))
     if os.environ.get("FRESH") or not STATE_FILE.exists():
         print("everything")
         return
@@ -220,7 +234,8 @@ def scope() -> None:
 def record() -> None:
     """Stores the state of this moment as that of the last complete run.
 
-    Stores nothing if files changed during the run, because it may have read their earlier content.
+    Stores nothing if files, or the raw data that dev reads, changed during the run, because it may
+    have read their earlier content.
     """
     STATE_FILE.unlink(missing_ok=True)  # first, because a killed rmtree leaves some of the files
     shutil.rmtree(RECORD, ignore_errors=True)
@@ -231,7 +246,7 @@ def record() -> None:
     if named and any(map(is_remote, named.paths.values())):
         begun["input"] = wanted["input"]
     if wanted != begun:
-        log("Files may have changed during this run, so the next one builds everything")
+        log("Files or raw data may have changed during this run, so the next one builds everything")
         return
     manifest = read_manifest()
     state = wanted | made(start("last run"), manifest)

@@ -50,6 +50,10 @@ def test_the_site_reads_the_manifest_of_its_own_environment(
     for schema in ("alice_marts", "marts"):
         write(schema)
         assert project.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
+    # A run was killed while dbt wrote the file.
+    for rest in ("", '{"nodes": {'):
+        file.write_text(rest)
+        assert project.read_manifest() == {"nodes": {"model": {"schema": "marts"}}}
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,22 @@ def test_files_that_change_during_a_run_leave_no_record(
     assert not record.exists()
 
 
+def test_raw_data_that_change_during_a_run_of_dev_leave_no_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Prod may load lines while dev builds its marts."""
+    raw = iter(["as the run began", "as it ended"])
+    monkeypatch.setattr(last_run, "PREFIX", "alice_")
+    monkeypatch.setattr(last_run, "start", lambda _: None)
+    monkeypatch.setattr(last_run, "table_files", lambda *_: next(raw))
+    monkeypatch.setattr(last_run, "RECORD", tmp_path / "last-run")
+    monkeypatch.setattr(last_run, "BEGUN", begun := tmp_path / "last-run.begun")
+    begun.write_text(json.dumps(last_run.requested()))
+    last_run.record()
+    assert "raw data may have changed" in capsys.readouterr().out
+    assert not last_run.RECORD.exists()
+
+
 def test_a_run_on_a_path_with_a_scheme_leaves_a_record(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -96,12 +112,15 @@ def test_a_run_on_a_path_with_a_scheme_leaves_a_record(
     assert recorded["input"] != last_run.requested()["input"]
 
 
-def test_a_changed_document_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_changed_document_or_a_copy_of_an_editor_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setattr(last_run, "ROOT", tmp_path)
     (tmp_path / "ml").mkdir()
     (tmp_path / "ml" / "cluster.py").write_text("a step")
     before = last_run.contents(("ml",))
-    (tmp_path / "ml" / "README.md").write_text("a document")
+    for name in ("README.md", ".cluster.py.swp", "cluster.py~", "#cluster.py#"):
+        (tmp_path / "ml" / name).write_text("no code")
     assert last_run.contents(("ml",)) == before
     (tmp_path / "ml" / "cluster.py").write_text("another step")
     assert last_run.contents(("ml",)) != before

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS, ROOT, free_ports
+from conftest import PARAMETERS, ROOT, free_ports, run_make
 
 from ml.session import StepError, check_server
 from server import memory
@@ -78,24 +78,27 @@ def test_wrong_memory_is_one_clear_line(
         memory.driver_memory()
 
 
+def run_steps(program: str, folder: Path, *options: str) -> tuple[int, list[str]]:
+    """Runs `make run` with a shell program in place of Python and dbt.
+
+    Returns the exit code, and the lines that the program has written to descriptor 3.
+    """
+    log, file = folder / "log", folder / "program"
+    file.write_text(f"#!/bin/sh\nexec 3>>{log}\n{program}")
+    file.chmod(0o755)
+    (folder / "connect-token").touch()
+    environment = {name: text for name, text in os.environ.items() if name not in PARAMETERS}
+    programs = f"PYTHON={file}", f"DBT={file}", f"STATE_DIR={folder}"
+    result = run_make(environment | {"MAKEFLAGS": ""}, *options, "run", *programs, check=False)
+    return result.returncode, log.read_text().splitlines()
+
+
 @pytest.mark.parametrize("jobs", [(), ("-j1",), ("-j",), ("-j4",)])
 def test_a_run_has_its_steps_in_order_with_any_number_of_jobs(tmp_path: Path, jobs: tuple):
-    """A program that only records its begin and end replaces Python and dbt.
-
-    It also prints what has changed since the last complete run: everything.
-    """
-    log, program = tmp_path / "log", tmp_path / "program"
-    program.write_text(
-        f'#!/bin/sh\necho everything; echo "begin $*" >>{log}; sleep 0.2; echo "end $*" >>{log}\n'
-    )
-    program.chmod(0o755)
-    environment = {name: text for name, text in os.environ.items() if name not in PARAMETERS}
-    programs = f"PYTHON={program}", f"DBT={program}", f"STATE_DIR={tmp_path}"
-    (tmp_path / "connect-token").touch()
-    subprocess.run(
-        ["make", *jobs, "run", *programs], cwd=ROOT, env=environment | {"MAKEFLAGS": ""}, check=True
-    )
-    lines = log.read_text().splitlines()
+    """Everything has changed since the last complete run."""
+    program = 'echo everything; echo "begin $*" >&3; sleep 0.2; echo "end $*" >&3'
+    code, lines = run_steps(program, tmp_path, *jobs)
+    assert code == 0
     noted = [(line.split()[0], name) for line in lines for name in STEPS if name in line]
     side_by_side = {"ml.cluster", "ml.lifetime_value"}
     others = [(what, name) for what, name in noted if name not in side_by_side]
@@ -104,6 +107,25 @@ def test_a_run_has_its_steps_in_order_with_any_number_of_jobs(tmp_path: Path, jo
     place = noted.index(("end", "before_ml")) + 1
     assert {name for _, name in noted[place : place + 2]} == side_by_side
     assert [what for what, _ in noted[place : place + 4]] == ["begin", "begin", "end", "end"]
+
+
+def test_no_step_follows_one_that_fails_even_if_make_keeps_going(tmp_path: Path):
+    """Models have changed since the last complete run."""
+    program = 'echo models; echo "$*" >&3; case "$*" in build*) exit 1; esac'
+    code, lines = run_steps(program, tmp_path, "--keep-going")
+    assert code
+    assert lines[-1].startswith("build --select state:modified+")
+
+
+def test_a_server_without_its_installation_is_not_forgotten(tmp_path: Path):
+    """Its process number is in STATE_DIR, which `make clean` would remove."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".spark").mkdir()
+    (tmp_path / ".spark" / "server.pid").write_text("1")
+    environment = {name: text for name, text in os.environ.items() if name != "STATE_DIR"}
+    with pytest.raises(pytest.fail.Exception, match="run make setup first, to stop the server"):
+        run_make(environment | {"MAKEFLAGS": ""}, "clean", folder=tmp_path)
+    assert (tmp_path / ".spark" / "server.pid").exists()
 
 
 @pytest.mark.parametrize("text", ["foo", "2026-2-3", "2026-02-30", "2025-02-29", "2026-13-01", "'"])
@@ -115,19 +137,14 @@ def test_only_a_date_is_an_as_of_date(text: str):
         check(parameters | {"AS_OF_DATE": text})
 
 
-@pytest.mark.parametrize("arguments", [["CUSTOMER_ID=US$1001"], []])
-def test_make_keeps_a_dollar_sign(arguments: list[str]):
+@pytest.mark.parametrize("name", ["CUSTOMER_ID", "STATE_DIR"])
+@pytest.mark.parametrize("on_command_line", [True, False])
+def test_make_keeps_a_dollar_sign(name: str, on_command_line: bool):
     environment = {name: value for name, value in os.environ.items() if name not in PARAMETERS}
-    printed = subprocess.run(
-        [
-            *("make", "--no-print-directory", "--eval=shown: ; @printenv CUSTOMER_ID", "shown"),
-            *arguments,
-        ],
-        cwd=ROOT,
-        env=environment | {"CUSTOMER_ID": "US$1001", "MAKEFLAGS": ""},
-        capture_output=True,
-        text=True,
-        check=True,
+    printed = run_make(
+        environment | {name: "US$1001", "MAKEFLAGS": ""},
+        *(f"--eval=shown: ; @printenv {name}", "shown"),
+        *([f"{name}=US$1001"] if on_command_line else []),
     )
     assert printed.stdout == "US$1001\n"
 

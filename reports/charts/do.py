@@ -21,6 +21,7 @@ from reports.charts.theme import (
     step,
     svg,
 )
+from reports.numbers import half_up
 from reports.query import Row
 
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -77,7 +78,7 @@ def cohorts(rows: Iterable[Row], width: int, label: str) -> str:
             "since": row.months_since,
             "color": color,
             "ink": contrast(color),
-            "text": f"{100 * row.retention_rate.amount:.0f}",
+            "text": f"{half_up(100 * row.retention_rate.amount, 0)}",
         }
         for row, color in zip(rows, colors, strict=True)
     ]
