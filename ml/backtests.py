@@ -135,13 +135,14 @@ def add_seasons(known: Known, backtests: Sequence[Backtest], plain: str) -> list
 def simple_forecasts(known: Known, histories: Histories) -> dict[str, float]:
     """Orders that repeat an earlier period, of the customers known at its start.
 
-    A period is left out if fewer than MIN_BUYERS customers were known at its start.
+    A period is left out if fewer than MIN_BUYERS customers were known at its start, or if it ends
+    after the origin.
     """
     found = {}
     for name, days in ((LAST_DAYS, histories.holdout_days), (LAST_YEAR, DAYS_OF_YEAR)):
         start = histories.origin - days
         customers = known.purchases.until(start).new_customers.sum()
-        if customers >= MIN_BUYERS:
+        if customers >= MIN_BUYERS and histories.holdout_days <= days:
             outcomes = known.outcomes_after(start)
             orders, _ = outcomes.between(start, start + histories.holdout_days)
             found[name] = orders

@@ -31,6 +31,7 @@ from ml.feature_space import Space, measure_space, stored_space
 from ml.features import (
     CATEGORIES,
     CUSTOMERS,
+    DATA_PERIOD,
     PAYMENT_METHODS,
     customers_and_orders,
     feature_values,
@@ -59,7 +60,7 @@ SELECTION, DIMENSIONS, CENTERS, MEMBERS = map(
 AS_OF_DATE = in_environment("intermediate.int_as_of_date")
 FIT_TABLES = (SELECTION, DIMENSIONS, CENTERS)
 TABLES = (*FIT_TABLES, MEMBERS)
-READ = (CUSTOMERS, CATEGORIES, PAYMENT_METHODS, AS_OF_DATE, RULES)
+READ = (CUSTOMERS, CATEGORIES, PAYMENT_METHODS, DATA_PERIOD, AS_OF_DATE, RULES)
 NOTHING_TO_DO = "customers and features are those of the last run: nothing to do"
 CODE = ("cluster.py", "cluster_choice.py", "features.py", "feature_space.py", "refits.py")
 

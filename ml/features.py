@@ -13,6 +13,7 @@ from ml.environment import in_environment
 CUSTOMERS = in_environment("marts.customer_features")
 CATEGORIES = in_environment("intermediate.int_customer_categories")
 PAYMENT_METHODS = in_environment("intermediate.int_customer_payment_methods")
+DATA_PERIOD = in_environment("intermediate.int_data_period")
 
 # Feature -> SQL over the columns of marts.customer_features, and weight. Clusters are sorted by
 # their centers, feature by feature in this order, highest first. So cluster 1 buys most often.
@@ -25,7 +26,8 @@ NUMERIC_FEATURES = {
     "age": ("age", 2.0),
 }
 # Share of a customer's orders that have a property -> weight at a reliability of 1.
-SHARE_FEATURES = {"weekend_order_share": 1.0, "holiday_season_order_share": 1.0}
+HOLIDAY_SHARE = "holiday_season_order_share"
+SHARE_FEATURES = {"weekend_order_share": 1.0, HOLIDAY_SHARE: 1.0}
 # Feature -> table with a customer's orders by level, its column with the level, and weight.
 MIX_FEATURES = {
     "category": (CATEGORIES, "product_category", 2.0),
@@ -50,13 +52,28 @@ def buyers(spark: SparkSession) -> DataFrame:
     return spark.table(CUSTOMERS).where("orders > 0")
 
 
+def covers_a_year(spark: SparkSession) -> bool:
+    """Returns whether the data cover a year.
+
+    Before that, the share of orders in November and December only tells when a customer came.
+    """
+    (row,) = spark.table(DATA_PERIOD).selectExpr("datediff(last_on, first_on) >= 364").collect()
+    return bool(row[0])
+
+
 def customers_and_orders(spark: SparkSession) -> tuple[int, int, list[str]]:
-    """Counts customers with an order and their orders; lists the features that anyone has."""
+    """Counts customers with an order, and their orders; lists the features that are known.
+
+    Features that are always known are not in the list.
+    """
     counts = [F.count(column).alias(name) for name, column in SHOWN_BY.items()]
     (row,) = (
         buyers(spark).agg(F.count("*"), F.coalesce(F.sum("orders"), F.lit(0)), *counts).collect()
     )
-    return row[0], row[1], [name for name in SHOWN_BY if row[name]]
+    known = [name for name in SHOWN_BY if row[name]]
+    if covers_a_year(spark):
+        known.append(HOLIDAY_SHARE)
+    return row[0], row[1], known
 
 
 def known_orders(orders_by_level: DataFrame, level: str) -> DataFrame:
@@ -88,6 +105,7 @@ def feature_values(spark: SparkSession, levels: Mapping[str, Sequence[str]]) -> 
     Numeric features and shares are doubles. A categorical feature is an array with the share of
     each of its `levels`: 1 or 0, or the share of the customer's orders; null when none is known.
     """
+    holiday_share = F.when(F.lit(covers_a_year(spark)), F.col(HOLIDAY_SHARE))
     values = buyers(spark).select(
         "customer_key",
         "customer_id",
@@ -96,7 +114,8 @@ def feature_values(spark: SparkSession, levels: Mapping[str, Sequence[str]]) -> 
             F.expr(f"cast({sql} as double)").alias(name)
             for name, (sql, _) in NUMERIC_FEATURES.items()
         ],
-        *SHARE_FEATURES,
+        "weekend_order_share",
+        holiday_share.alias(HOLIDAY_SHARE),
         *[indicators(name, levels[name]).alias(name) for name in LEVEL_FEATURES],
     )
     for name, (table, level, _) in MIX_FEATURES.items():

@@ -60,9 +60,9 @@ class Predictor:
         return found
 
     def expected_orders(self, days: int, times: Times) -> np.ndarray:
-        """Orders expected in the next days."""
+        """Orders expected in the next days: at most one a day, as a model counts purchase days."""
         weeks = float(self.clock.weeks(self.as_of, self.as_of + days))
-        return np.round(self.purchases.expected_purchases(weeks, *times), 6)
+        return np.minimum(np.round(self.purchases.expected_purchases(weeks, *times), 6), days)
 
 
 def predict_customers(customers: DataFrame, predictor: Predictor | None) -> DataFrame:

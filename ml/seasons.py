@@ -157,9 +157,8 @@ def season_effects(actual: np.ndarray, expected: np.ndarray, months: np.ndarray)
     best, effects = -np.inf, np.zeros(12)
     for of_seasons in DEVIATIONS:
         for of_errors in DEVIATIONS:
-            covariance = of_seasons**2 * is_month @ is_month.T
-            covariance += np.diag(of_errors**2 + own_variance)
-            likelihood, residuals = restricted_likelihood(ratio, line, covariance)
+            own = of_errors**2 + own_variance
+            likelihood, residuals = restricted_likelihood(ratio, line, own, is_month, of_seasons**2)
             # If several variances are equally likely, the one with the smallest seasons wins.
             if likelihood > best + 1e-9:
                 best = likelihood
@@ -168,17 +167,25 @@ def season_effects(actual: np.ndarray, expected: np.ndarray, months: np.ndarray)
 
 
 def restricted_likelihood(
-    values: np.ndarray, effects: np.ndarray, covariance: np.ndarray
+    values: np.ndarray, effects: np.ndarray, own: np.ndarray, groups: np.ndarray, common: float
 ) -> tuple[float, np.ndarray]:
     """Restricted log-likelihood of a covariance, without its constant, and weighted residuals.
 
-    The residuals from the fixed effects are multiplied by the inverse of the covariance.
+    The covariance is diag(own) + common * groups @ groups.T, where `groups` has a column of 0 and 1
+    per group, and each value is in one group. Its inverse and determinant are those of Woodbury's
+    formula. The residuals from the fixed effects are multiplied by the inverse.
     """
-    root = np.linalg.cholesky(covariance)
-    scaled_values, scaled_effects = np.linalg.solve(root, values), np.linalg.solve(root, effects)
-    products = scaled_effects.T @ scaled_effects
-    residuals = scaled_values - scaled_effects @ np.linalg.solve(
-        products, scaled_effects.T @ scaled_values
+    shrinkage = common / (1 + common * (groups.T @ (1 / own)))
+
+    def weighted(columns: np.ndarray) -> np.ndarray:
+        scaled = columns / own[:, None]
+        return scaled - groups @ (shrinkage[:, None] * (groups.T @ scaled)) / own[:, None]
+
+    weighted_effects, weighted_values = weighted(effects), weighted(values[:, None])[:, 0]
+    products = effects.T @ weighted_effects
+    residuals = weighted_values - weighted_effects @ np.linalg.solve(
+        products, effects.T @ weighted_values
     )
-    likelihood = -np.log(np.diag(root)).sum() - np.linalg.slogdet(products)[1] / 2
-    return float(likelihood - residuals @ residuals / 2), np.linalg.solve(root.T, residuals)
+    determinant = np.log(own).sum() + np.log1p(common * (groups.T @ (1 / own))).sum()
+    likelihood = -(determinant + np.linalg.slogdet(products)[1] + values @ residuals) / 2
+    return float(likelihood), residuals

@@ -602,7 +602,7 @@ CUSTOMER_MARTS = {
             coalesce(sum(later.orders), 0) / count(*) as orders_per_customer
         from scored
         left join later using (customer_id)
-        where (select last_on > as_of_date - {HOLDOUT_DAYS} from period, as_of)
+        where (select last_on >= as_of_date - {HOLDOUT_DAYS // 10} from period, as_of)
         group by segment
         """,
     ),
@@ -1003,7 +1003,7 @@ INSIGHT_MARTS = {
                 as_of_date - {WINDOW_DAYS} * w as last_on,
                 as_of_date - {WINDOW_DAYS} * (w + 1) + 1 as first_on,
                 period.first_on <= as_of_date - {WINDOW_DAYS} * (w + 1) + 1
-                and period.last_on > as_of_date - {WINDOW_DAYS}
+                and period.last_on >= as_of_date - {WINDOW_DAYS // 10}
                 and not has_late_lines as is_covered
             from as_of, period, (values (0), (1), (2)) as numbers (w)
         ),
@@ -1159,6 +1159,11 @@ WARNINGS = {
         from lines, period
         where ordered_at::date < first_on
     """,
+    "early_last_day": """
+        select 'The last line is dated ' || last_on
+        from period, as_of
+        where not has_late_lines and last_on < as_of_date - 9
+    """,
     "long_orders": """
         with spans as (
             select max(ordered_at::date) - min(ordered_at::date) > 31 as is_long
@@ -1228,6 +1233,16 @@ WARNINGS = {
         )
 
         select sum(ids) || ' customer ids' from ids where ids > 1
+    """,
+    "near_duplicate_categories": """
+        select nullif(count(*), 0) || ' category name'
+        from (
+            select 1
+            from lines
+            where product_category is not null
+            group by lower(trim(regexp_replace(product_category, '\\s', ' ', 'g')))
+            having count(distinct product_category) > 1
+        )
     """,
     "damaged_text": """
         select nullif(count(distinct text), 0) || ' value'

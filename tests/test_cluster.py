@@ -360,6 +360,20 @@ class TestGenerated:
             expected = pytest.approx(np.mean(members), abs=0.01, rel=0.005)
             assert center == expected, (number, feature)
 
+    def test_the_holiday_season_counts_only_after_a_year(
+        self, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Before that, the share of its orders tells when a customer came."""
+        levels = features.frequent_levels(spark)
+        for last_on, counts in (("2026-11-29", False), ("2026-11-30", True)):
+            period = f"select date'2025-12-01' as first_on, date'{last_on}' as last_on"
+            spark.sql(period).createOrReplaceTempView("period")
+            monkeypatch.setattr(features, "DATA_PERIOD", "period")
+            values = features.feature_values(spark, levels)
+            assert values.where("holiday_season_order_share is not null").isEmpty() != counts
+            known = features.customers_and_orders(spark)[2]
+            assert ("holiday_season_order_share" in known) == counts
+
     def test_shares_weigh_as_much_as_they_are_known(self, query: Query):
         """Most customers have one or two orders, which show little of when they buy."""
         weights = dict(

@@ -86,7 +86,7 @@ FIT_TABLES = ["ml.cluster_selection", "ml.cluster_dimensions", "ml.cluster_cente
 MEMBERS = "ml.customer_clusters"
 READ_BY_THE_CLUSTERS = (
     *("+customer_features", "+int_customer_categories", "+int_customer_payment_methods"),
-    "int_refit_rules",
+    *("int_data_period", "int_refit_rules"),
 )
 MODELS = "ml.lifetime_value_models"
 MODEL_TABLES = [MODELS, "ml.model_evaluation", "ml.seasonal_index", "ml.churn_score_ranks"]

@@ -14,8 +14,9 @@ from ml import backtests, forecasts
 from ml.fits import Fits, fit_purchase_model, with_seasonal_model
 from ml.forecasts import periods_ahead, spread
 from ml.histories import Histories
+from ml.predictions import Predictor
 from ml.purchase_models import PurchaseModel
-from ml.seasons import CALENDAR, Clock, DailyPurchases, seasonal_index
+from ml.seasons import CALENDAR, Clock, DailyPurchases, restricted_likelihood, seasonal_index
 
 FIRST = (date(2021, 1, 1) - date(1970, 1, 1)).days
 YEAR = 365
@@ -143,8 +144,34 @@ class TestIndex:
         assert found.times_seen == (2,) * 12
         assert found.index == pytest.approx(np.ones(12), abs=0.05)
 
+    def test_has_the_likelihood_of_the_covariance_by_linear_algebra(self):
+        """Patterson and Thompson (1971), with all matrices written out."""
+        random = np.random.default_rng(5)
+        groups = np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]]
+        own, values = random.uniform(0.5, 2, 8), random.normal(size=8)
+        effects = np.stack([np.ones(8), np.arange(8)], axis=1)
+        inverse = np.linalg.inv(np.diag(own) + 0.7 * groups @ groups.T)
+        products = effects.T @ inverse @ effects
+        projected = inverse - inverse @ effects @ np.linalg.inv(products) @ effects.T @ inverse
+        determinants = np.linalg.det(products) / np.linalg.det(inverse)
+        likelihood, residuals = restricted_likelihood(values, effects, own, groups, 0.7)
+        expected = -(np.log(determinants) + values @ projected @ values) / 2
+        assert likelihood == pytest.approx(expected, abs=1e-12)
+        assert residuals == pytest.approx(projected @ values, abs=1e-12)
+
 
 class TestNextPurchase:
+    def test_no_customer_is_expected_to_buy_more_than_once_a_day(self):
+        """On this clock, the 90 days before Christmas are 18 weeks. One customer bought daily."""
+        clock = Clock((*[0.8] * 9, 1.4, 1.4, 1.4))
+        predictor = Predictor(FIRST + 273, SHOP, clock, None, None)
+        daily, rare = predictor.predict(
+            np.array([900.0, 1.0]), np.array([999, 500]), np.array([1000, 1000])
+        )["expected_orders_90d"]
+        assert SHOP.expected_purchases(18.0, 900.0, 142.7, 142.9) > 90
+        assert daily == 90
+        assert 0 < rare < 1
+
     def test_median_waits_until_half_have_bought(self):
         """P(alive) times the mean of 1 - e^(-lambda w) over gamma(r + x, alpha + T) is one half."""
         model = PurchaseModel(0.7, 6.0, 0.4, 2.5, first_may_be_last=True)
@@ -210,6 +237,22 @@ class TestChoice:
         )
         errors = {"mbg_nbd": -0.1, "last_days_again": -0.15, "same_days_last_year": 0.3}
         assert backtests.better_simple_forecast(of_errors(errors), "mbg_nbd") is None
+
+    def test_same_days_of_last_year_must_end_before_the_forecast_begins(self):
+        """With a holdout of 400 days they would be partly the days to forecast."""
+        known = SimpleNamespace(
+            purchases=SimpleNamespace(
+                until=lambda _: SimpleNamespace(new_customers=np.array([5000]))
+            ),
+            outcomes_after=lambda _: SimpleNamespace(between=lambda *_: (7.0, 0.0)),
+        )
+        for holdout, names in (
+            (90, {backtests.LAST_DAYS, backtests.LAST_YEAR}),
+            (400, {backtests.LAST_DAYS}),
+        ):
+            histories = SimpleNamespace(origin=FIRST, holdout_days=holdout)
+            found = backtests.simple_forecasts(known, histories)  # type: ignore[arg-type]
+            assert found.keys() == names
 
 
 class TestPeriods:

@@ -12,7 +12,9 @@ final as (
         cluster,
         count(*) as customers,
         sum(net_revenue) as net_revenue,
-        {{ share('sum(age)', 'count(age)') }} as average_age,
+        -- A few known ages say little about all.
+        case when count(age) >= {{ var('minimum_sample') }} then {{ share('sum(age)', 'count(age)') }} end
+            as average_age,
         {{ share('sum(recency_days)', 'count(*)') }} as average_recency_days,
         {{ share('sum(orders)', 'count(*)') }} as average_orders,
         {{ share('sum(net_revenue)', 'sum(orders)') }} as average_order_value,

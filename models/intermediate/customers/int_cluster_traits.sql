@@ -51,7 +51,8 @@ level_counts as (
         cluster,
         feature,
         level,
-        count(*) as customers
+        count(*) as customers,
+        sum(count(*)) over (partition by feature, level) as customers_overall
     from member_levels
     where level is not null
     group by cluster, feature, level
@@ -76,9 +77,10 @@ measures as (
         level_counts.feature,
         level_counts.level,
         {{ share('level_counts.customers', 'profiles.customers') }} as average,
-        cast(null as double) as overall_average
+        {{ share('level_counts.customers_overall', 'overall.customers') }} as overall_average
     from level_counts
     inner join profiles on level_counts.cluster = profiles.cluster
+    inner join profiles as overall on overall.cluster is null
 ),
 
 -- A level is a trait only if the cluster has more of it than the average customer.

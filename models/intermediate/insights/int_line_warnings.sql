@@ -1,4 +1,8 @@
-with data_period as (
+with as_of as (
+    select * from {{ ref('int_as_of_date') }}
+),
+
+data_period as (
     select * from {{ ref('int_data_period') }}
 ),
 
@@ -103,6 +107,27 @@ early_line_warning as (
     where early_lines > 0
 ),
 
+-- The condition is that of int_windows: then no earlier window is compared.
+early_end_warning as (
+    select
+        11 as display_order,
+        'early_last_day' as warning,
+        concat(
+            'The last line is dated ',
+            data_period.last_on,
+            ', ',
+            {{ counted('datediff(as_of.as_of_date, data_period.last_on)', 'day') }},
+            ' before the as-of date. So the last {{ var("window_days") }} days ',
+            'are not compared with those before.'
+        ) as finding,
+        concat('Load the missing days, or run with AS_OF_DATE=', data_period.last_on, '.') as advice
+    from data_period
+    cross join as_of
+    where
+        data_period.late_lines = 0
+        and 10 * datediff(as_of.as_of_date, data_period.last_on) > {{ var('window_days') }}
+),
+
 long_orders as (
     select
         count_if(purchase_span_days > 31) as long_orders,
@@ -136,6 +161,8 @@ final as (
     select * from early_line_warning
     union all
     select * from long_order_warning
+    union all
+    select * from early_end_warning
 )
 
 select * from final

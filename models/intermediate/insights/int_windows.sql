@@ -17,8 +17,8 @@ data_period as (
 ),
 
 -- The last window always has a row. Earlier windows serve for comparison, so they have a row only if
--- the data begin on or before their first day and reach the last window. Isolated late lines make the
--- as-of date doubtful: then there are no earlier windows.
+-- the data begin on or before their first day and reach the last tenth of the last window. Isolated late
+-- lines make the as-of date doubtful: then there are no earlier windows.
 windows as (
     select window_numbers.window_number
     from (select explode(sequence(0, 2)) as window_number) as window_numbers
@@ -30,7 +30,7 @@ windows as (
             data_period.late_lines = 0
             and datediff(as_of.as_of_date, data_period.first_on) + 1
             >= (window_numbers.window_number + 1) * {{ window_days }}
-            and datediff(as_of.as_of_date, data_period.last_on) < {{ window_days }}
+            and 10 * datediff(as_of.as_of_date, data_period.last_on) <= {{ window_days }}
         )
 ),
 

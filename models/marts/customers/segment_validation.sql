@@ -11,9 +11,9 @@ data_period as (
     select * from {{ ref('int_data_period') }}
 ),
 
--- If the data end before the holdout, nothing is known of it.
+-- The data must reach the last tenth of the holdout. Otherwise too little is known of it.
 holdout as (
-    select datediff(as_of.as_of_date, data_period.last_on) < {{ var('holdout_days') }} as has_data
+    select 10 * datediff(as_of.as_of_date, data_period.last_on) <= {{ var('holdout_days') }} as has_data
     from as_of
     cross join data_period
 ),

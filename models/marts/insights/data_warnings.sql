@@ -44,6 +44,33 @@ damaged_text_warnings as (
     having count(*) > 0
 ),
 
+spellings as (
+    select
+        min(product_category) as spelling,
+        max(product_category) as other_spelling
+    from categories
+    group by lower(trim(regexp_replace(product_category, '(?U)\\s+', ' ')))
+    having count(*) > 1
+),
+
+category_spelling_warnings as (
+    select
+        12 as display_order,
+        'near_duplicate_categories' as warning,
+        concat(
+            {{ counted('count(*)', 'category name') }},
+            if(count(*) = 1, ' has', ' have'),
+            ' more than one spelling, such as "',
+            min(spelling),
+            '" and "',
+            min_by(other_spelling, spelling),
+            '".'
+        ) as finding,
+        'Write them alike in the mapping, as in: product_category: initcap(trim(category)).' as advice
+    from spellings
+    having count(*) > 0
+),
+
 final as (
     select * from line_warnings
     union all
@@ -52,6 +79,8 @@ final as (
     select * from suspect_id_warnings
     union all
     select * from damaged_text_warnings
+    union all
+    select * from category_spelling_warnings
 )
 
 select * from final
