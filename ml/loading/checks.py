@@ -1,4 +1,4 @@
-"""Checks whether the lines of a source can be used, and why not."""
+"""Checks whether the lines of a source can be used, and reports why not."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,7 +24,7 @@ REASONS = {
     "an is_deleted that is neither true nor false": ("is_deleted", is_unparsed("is_deleted")),
     "an ordered_at that is not a time": ("ordered_at", is_unparsed("ordered_at")),
     "no ordered_at": ("ordered_at", "ordered_at is null"),
-    # Midnight in a time zone east of UTC is on the day before.
+    # Midnight east of UTC is still the day before in UTC.
     "an ordered_at that is a placeholder for an unknown date": (
         "ordered_at",
         f"string(date(ordered_at)) in {SENTINEL_DAYS} "
@@ -39,7 +39,7 @@ REASONS = {
 
 
 def check_usable(lines: DataFrame, path: str) -> None:
-    """Raises StepError when no line of raw.transactions can be used.
+    """Raises StepError when none of the lines, with the columns of raw.transactions, can be used.
 
     The message has the most frequent reason and, where there is one, an example and what to write
     into the mapping.
@@ -72,7 +72,7 @@ def rejection_reason() -> Column:
 
 
 def sample_texts(lines: DataFrame, column: str) -> list[str]:
-    """Returns some texts of `lines` that do not fit `column`, or some of its values."""
+    """Returns some values of `column`: their texts where these could not be read."""
     text = F.coalesce(
         F.get_json_object("unparsed_values", f"$.{column}"),
         F.col(column).cast("string") if column in lines.columns else F.lit(None),

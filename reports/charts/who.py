@@ -33,8 +33,8 @@ PROFILE = {
 }
 # Both axes of a score map: a cell reaches half a score to each side.
 SCORES = alt.Scale(domain=[0.5, 5.5], nice=False)
-# The axis of a profile: 0 is the lowest of all personas, 1 the highest. A number is written right
-# of 1.
+# The axis of a profile: 0 is the lowest of all personas, 1 the highest. The number itself is
+# written to the right of 1.
 PLACES = alt.Scale(domain=[0, 1.25])
 
 moves = partial(
@@ -68,7 +68,7 @@ def shares(rows: Iterable[Row], width: int, label: str) -> str:
 
 
 def profile(persona: Row, personas: Iterable[Row], width: int, label: str) -> str:
-    """Draws where a persona stands (dot) between the lowest and the highest of all (ticks)."""
+    """Draws a line per measure, with a dot for this persona and a tick for each persona."""
     personas = list(personas)
     data = []
     for column, name in PROFILE.items():
@@ -111,7 +111,9 @@ def score_map(rows: Sequence[Row], width: int, label: str) -> str:
     axis = partial(alt.Axis, values=[1, 2, 3, 4, 5], format="d")
     at = {
         "x": alt.X("left:Q", scale=SCORES, axis=axis(title="Frequency score: 5 bought most often")),
-        "y": alt.Y("bottom:Q", scale=SCORES, axis=axis(title="Recency score: 5 bought last")),
+        "y": alt.Y(
+            "bottom:Q", scale=SCORES, axis=axis(title="Recency score: 5 bought most recently")
+        ),
     }
     areas = chart.mark_rect(stroke=RULE, strokeWidth=0.5).encode(
         **at, x2="right:Q", y2="top:Q", color=alt.Color("color:N", scale=None)
@@ -165,7 +167,10 @@ def edges(rows: Sequence[Row]) -> Data:
 
 
 def segment_names(rows: Sequence[Row]) -> dict[int, str]:
-    """Returns the index of the cell that names each segment: the upper left one with customers."""
+    """Returns index of a cell -> name of its segment, with one cell per segment.
+
+    It is the leftmost one in the highest row that has customers of the segment.
+    """
 
     def place(index: int) -> tuple[bool, int, int]:
         row = rows[index]

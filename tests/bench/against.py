@@ -2,9 +2,10 @@
 
     PYTHONPATH=tests python -m tests.bench.against COMMIT --customers 100000 [--pairs 1]
 
-Clones both commits, and runs both through what users wait for: a fresh clone, which installs and
-generates; a first run on files; a run with nothing new; a run after 1% of new lines of the next
-day; and a warm `dbt run --full-refresh`. The files hold the generated data. Each pair of runs takes
+Clones both commits, and runs both through what users wait for: the first `make run` of a clone,
+which installs and generates; a first run on files; a run with nothing new; the load of a file with
+1% more lines, dated one day later, and the run after it; and a warm `dbt run --full-refresh`. The
+files hold the generated data. Each pair of runs takes
 the two commits in turn. Prints a table of medians and their ratios, and keeps the run in
 tests/bench/results. Uncommitted changes are not in the clone.
 """
@@ -14,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -66,7 +68,7 @@ class Side:
         print(f"{seconds:9.1f} s  {self.commit}  {step}", flush=True)
 
     def clone(self) -> None:
-        """Runs a fresh clone, as a new user does."""
+        """Clones the commit, and times its first `make run`, which installs and generates."""
         (self.folder / "clone").mkdir(parents=True)
         self.run("git", "clone", "--quiet", str(ROOT), ".")
         self.run("git", "checkout", "--quiet", self.commit)
@@ -93,8 +95,9 @@ class Side:
 
 
 def write_files(state: Path, folder: Path) -> dict[str, Path]:
-    """Writes the generated data as files, and a file of new lines on the next day."""
+    """Writes the generated data as files, and a file of new lines that are dated one day later."""
     database = duckdb.connect()
+    database.execute("set timezone = 'UTC'")
     names = ("transactions", "customers")
     for name in names:
         source = state / "warehouse" / "raw.db" / name / "**/*.parquet"
@@ -148,6 +151,8 @@ def main() -> None:
         subprocess.check_output([*describe, name], cwd=ROOT, text=True).strip()
         for name in (arguments.commit, "HEAD")
     ]
+    if commits[0] == commits[1]:
+        sys.exit(f"error: {arguments.commit} is the commit of this clone; name another one")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         before, after = (Side(commit, folder / commit, arguments.customers) for commit in commits)
