@@ -37,6 +37,7 @@ from ml.features import (
     feature_values,
     frequent_levels,
 )
+from ml.loading.wording import counted
 from ml.refits import (
     MAX_DRIFT,
     RULES,
@@ -80,7 +81,10 @@ class Fit:
 
 
 def final_centers(model: KMeansModel) -> list[list[float]]:
-    """The centers in the order of the clusters' numbers, most orders first; in plain floats."""
+    """The centers in plain floats, sorted by their coordinates, highest first: number 1 is first.
+
+    The first coordinate is of the number of orders, unless all customers have the same number.
+    """
     return sorted((each.tolist() for each in model.clusterCenters()), reverse=True)
 
 
@@ -262,7 +266,7 @@ def main() -> None:
     ((as_of,),) = spark.table(AS_OF_DATE).select("as_of_date").collect()
     scored, orders, known = customers_and_orders(spark)
     if scored < MIN_CUSTOMERS:
-        few = f"{scored} customers with a purchase, at least {MIN_CUSTOMERS} are needed"
+        few = f"only {counted(scored, 'customer')} with a purchase; {MIN_CUSTOMERS} are needed"
         clear(spark, TABLES, f"no personas: {few}")
         return
     method = run_name(code_version(*CODE), seed, known, origin_of_lines(spark))

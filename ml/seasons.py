@@ -27,7 +27,7 @@ import numpy as np
 from ml.purchase_models import PurchaseModel
 
 DAYS_PER_WEEK = 7
-# The variances need months of two years to compare.
+# The variances are estimated from calendar months that occur in two years or more.
 MIN_MONTHS_SEEN_TWICE = 6
 # A month with fewer days in the data tells too little.
 MIN_DAYS_OF_MONTH = 10
@@ -38,7 +38,7 @@ DEVIATIONS = (0.0, *np.geomspace(0.02, 1.0, 18))
 
 
 def month_of(days: np.ndarray) -> np.ndarray:
-    """Month of days since 1970-01-01: 0 is January 1970, and 12 January 1971."""
+    """Months since January 1970, of days since 1970-01-01."""
     return np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(int)
 
 
@@ -75,14 +75,14 @@ Times = tuple[np.ndarray, np.ndarray, np.ndarray]
 def model_times(
     clock: Clock, origin: int, x: np.ndarray, last_purchase: np.ndarray, observed: np.ndarray
 ) -> Times:
-    """x, t_x and T on a clock, as the models take them, of histories in days up to an origin."""
+    """Converts histories in days, which end at an origin, to x, t_x and T in weeks on a clock."""
     first = origin - observed
     return x, clock.weeks(first, first + last_purchase), clock.weeks(first, origin)
 
 
 @dataclass(frozen=True)
 class DailyPurchases:
-    """What happened on each day with a purchase: customers who bought first, repeat purchases."""
+    """The new customers and the repeat purchases of each day with a purchase."""
 
     day: np.ndarray
     new_customers: np.ndarray
@@ -124,8 +124,8 @@ def seasonal_index(
     if np.count_nonzero(times_seen >= 2) < MIN_MONTHS_SEEN_TWICE:
         return None
     if clock.index is not None:
-        # On this clock the model already expects more in busy months. Divided by the index, this
-        # is what it would expect of average months, so the ratio has the whole season again.
+        # On this clock the model already expects more in busy months. Divided by the index, these
+        # are the expected purchases of average months, so the ratio has the whole season again.
         expected = expected / np.array(clock.index)[months % 12]
     seasons = np.exp(season_effects(actual, expected, months))
     # A year of 365 days is as long on this clock as on the calendar.
@@ -172,8 +172,7 @@ def restricted_likelihood(
     """Restricted log-likelihood of a covariance, without its constant, and weighted residuals.
 
     The covariance is diag(own) + common * groups @ groups.T, where `groups` has a column of 0 and 1
-    per group, and each value is in one group. Its inverse and determinant are those of Woodbury's
-    formula. The residuals from the fixed effects are multiplied by the inverse.
+    per group, and each value is in one group. Its inverse is that of Woodbury's formula. The residuals from the fixed effects are multiplied by the inverse.
     """
     shrinkage = common / (1 + common * (groups.T @ (1 / own)))
 

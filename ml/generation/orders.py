@@ -67,7 +67,7 @@ def end_of_activity(until: int) -> Column:
 
 
 def later_second(draw: Draws) -> Column:
-    """The second of a candidate after the first order."""
+    """The time, in seconds, of a candidate for an order after the first."""
     cell = F.col("cell") - 1 + draw.uniform("cell", ORDER)
     week = F.col("week") + F.floor(cell / F.col("candidates_per_week"))
     # The last candidate of a rare buyer may be centuries later. Its date must be valid.

@@ -64,7 +64,7 @@ class LoadedFile:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The files of an input: new ones, those with other content than loaded, and loaded ones."""
+    """The files of an input: new ones, those changed since they were loaded, and unchanged ones."""
 
     new: list[InputFile]
     changed: list[InputFile]
@@ -74,8 +74,9 @@ class Comparison:
 def compare(files: list[InputFile], loaded: list[LoadedFile]) -> Comparison:
     """Compares files with the loaded files of the same section, by path.
 
-    A file that was only touched counts as loaded. Its row in the result has the new time. Once a
-    load has written that row to raw.loads, the content is not read again.
+    A file of this machine that was only touched counts as loaded. Its row in the result has the new
+    time. Once a load has written that row to raw.loads, the content is not read again. At a path
+    with a scheme, a touched file counts as changed, because its content is not compared.
     """
     by_path = {file.path: file for file in loaded}
     result = Comparison([], [], [])
@@ -159,8 +160,8 @@ def list_files(spark: SparkSession, path: str) -> list[InputFile]:
 def list_local(path: str) -> list[InputFile]:
     """Returns the data files at a path of this machine, and prints which others are ignored.
 
-    Their paths have no links, so that a file has the same path wherever the user starts, and is
-    read once if it has several names.
+    Their paths have no symbolic links, so that a file has the same path wherever the user starts,
+    and is read once if links give it several names.
     """
     found = find_files(path)
     if found.ignored:

@@ -7,15 +7,15 @@ a load has three steps:
    load. The rows of files that the load replaces are still there.
 2. The lines change in one step: the load adds a partition, or replaces the whole table.
 3. `settle` checks whether raw.transactions has the lines of this load. If so, the ledger keeps the
-   new rows, and loses those of replaced files. If not, it loses the new rows. Then `settle` removes
-   the property.
+   new rows, and loses those of replaced files. If not, it loses the new rows of transactions files.
+   Then `settle` removes the property.
 
-A load begins with `settle`, too. So whenever an earlier load was killed, the ledger then lists the
-files whose lines are in raw.transactions, and no others. Lines that a killed load wrote only in
-part are in files that raw.transactions does not know; `settle` removes them.
+A load begins with `settle`, too. Of transactions files, the ledger then lists exactly those whose
+lines are in raw.transactions, at whatever moment an earlier load was killed. A killed load can
+leave data files that raw.transactions does not know; `settle` removes these.
 
-Customers are replaced by their id, so reading a file of customers again does no harm. Their files
-are recorded after the customers are in raw.customers.
+A customer replaces the earlier row with the same id, so it does no harm to read a file of customers
+again. These files are recorded after the customers are in raw.customers.
 """
 
 from dataclasses import astuple
@@ -71,7 +71,10 @@ def write(
 def plan(
     spark: SparkSession, files: list[LoadedFile], loaded_at: datetime, *, replaces_all: bool
 ) -> None:
-    """Writes the rows of a load before its lines change; `files` has all earlier rows, too."""
+    """Writes the rows of a load before its lines change.
+
+    `files` has the rows of all loaded transactions files, too.
+    """
     marks = {PLANNED: loaded_at.isoformat(), REPLACES_ALL: str(replaces_all)}
     write(spark, files, marks)
 
@@ -116,5 +119,5 @@ def settled(
 
 
 def is_of(spark: SparkSession, fingerprint: str) -> bool:
-    """Returns whether the ledger was written by a load that replaced everything by these inputs."""
+    """Returns whether the last load replaced everything, with the inputs of this fingerprint."""
     return table_properties(spark, raw_tables.LOADS).get("fingerprint") == fingerprint

@@ -61,7 +61,7 @@ final as (
         distinct_values.value,
         distinct_values.customers,
         ranked_bins.customers_below + sum(distinct_values.customers) over (
-            -- The column with the most values comes first: it decides most comparisons of the sort.
+            -- bin_number comes first: it has the most distinct values, so the sort rarely compares the others.
             partition by
                 distinct_values.bin_number, distinct_values.metric, distinct_values.scored_on
             order by distinct_values.value

@@ -1,5 +1,5 @@
--- Each pair appears once, because lift and support are the same in both directions. A lift that the page
--- shows as 1.00 is chance.
+-- Each pair appears once, because lift and support are the same in both directions. Pairs that the page would
+-- show with a lift of 1.00 or less are left out: they are not bought together more often than by chance.
 select
     antecedent,
     consequent,
