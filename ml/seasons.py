@@ -172,7 +172,8 @@ def restricted_likelihood(
     """Restricted log-likelihood of a covariance, without its constant, and weighted residuals.
 
     The covariance is diag(own) + common * groups @ groups.T, where `groups` has a column of 0 and 1
-    per group, and each value is in one group. Its inverse is that of Woodbury's formula. The residuals from the fixed effects are multiplied by the inverse.
+    per group, and each value is in one group. Woodbury's formula gives its inverse. The residuals
+    from the fixed effects are multiplied by the inverse.
     """
     shrinkage = common / (1 + common * (groups.T @ (1 / own)))
 

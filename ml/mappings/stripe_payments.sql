@@ -21,8 +21,8 @@ payments as (
     from charges
 ),
 
--- The amount stays a text, so that the load reads 5.00 and 5,00. If a charge has several refunds, the export has
--- only their sum and the day of the last one.
+-- The amount stays a text, so that the load reads 5.00 and 5,00. If a charge has several refunds, the export
+-- has only their sum and the day of the last one.
 refunds as (
     select
         concat(id, '-refund') as transaction_id,

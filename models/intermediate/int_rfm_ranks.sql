@@ -61,7 +61,7 @@ final as (
         distinct_values.value,
         distinct_values.customers,
         ranked_bins.customers_below + sum(distinct_values.customers) over (
-            -- bin_number comes first: it has the most distinct values, so the sort rarely compares the others.
+            -- bin_number comes first: it has the most distinct values, so the sort seldom needs the others.
             partition by
                 distinct_values.bin_number, distinct_values.metric, distinct_values.scored_on
             order by distinct_values.value
