@@ -16,7 +16,9 @@ from pyspark.sql import functions as F
 
 from ml.loading import ledger, raw_tables
 from ml.loading.columns import CANONICAL
+from ml.loading.rows import without_ansi
 from ml.loading.sources import remove_staged_files
+from ml.loading.tables_in_place import all_rows
 from ml.loading.wording import counted
 from ml.session import StepError, log, run, start
 from ml.tables import RAW_TABLES, is_view, set_version, table_properties
@@ -54,16 +56,19 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
         raise StepError("nothing is loaded yet: there is nothing to erase")
     erased = spark.createDataFrame([(customer_id,)], "id string")
 
-    def joined(table: str, kind: str) -> DataFrame:
-        rows = spark.table(table)
+    def joined(rows: DataFrame, kind: str) -> DataFrame:
         is_erased = "customer_id = id"
         if "unparsed_values" in rows.columns:
             is_erased += f" or {IN_BROKEN_LINE}"
         return rows.join(F.broadcast(erased), F.expr(is_erased), kind)
 
     tables = [RAW_TABLES[section] for section in CANONICAL]
-    lost = {table.name: joined(table.name, "left_semi").count() for table in tables}
     views = [table for table in tables if is_view(spark, table.name)]
+    rows = {
+        table.name: all_rows(spark, table.name) if table in views else spark.table(table.name)
+        for table in tables
+    }
+    lost = {name: joined(each, "left_semi").count() for name, each in rows.items()}
     check_deleted_by_owner(spark, {view.name: lost[view.name] for view in views})
     if not any(lost.values()) and not views:
         raise StepError(
@@ -74,7 +79,8 @@ def erase(spark: SparkSession, customer_id: str) -> dict[str, int]:
         set_version(spark, view.name)
     for table in tables:
         if lost[table.name]:
-            table.replace(joined(table.name, "left_anti"), table_properties(spark, table.name))
+            kept = joined(rows[table.name], "left_anti")
+            table.replace(kept, table_properties(spark, table.name))
     return lost
 
 
@@ -85,6 +91,7 @@ def main() -> None:
     if not customer_id:
         raise StepError("CUSTOMER_ID is not set; as in: CUSTOMER_ID=C0000000042 make erase")
     spark = start("erase")
+    without_ansi(spark)
     raw_tables.finish_replacements(spark)
     remove_staged_files(spark)
     # First, a load that was killed is settled. Perhaps all its lines are of this customer. Without

@@ -249,7 +249,9 @@ def main() -> None:
     if chosen is None:
         return
     run_id = run_name(customers, as_of, kept_id)
-    if holds_run(spark, [PREDICTIONS], run_id):
+    # The forecast has rows only if its errors are known.
+    written = [FORECAST, PREDICTIONS] if chosen.errors is not None else [PREDICTIONS]
+    if holds_run(spark, written, run_id):
         log("customers and models are those of the last run: nothing to do")
         return
     score(spark, chosen, run_id, as_of, fitted_on)

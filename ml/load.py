@@ -19,12 +19,16 @@ file of customers is read again.
 
 import argparse
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from ml.loading import ledger, raw_tables
+from ml.loading.files import NoFilesError
 from ml.loading.input_files import (
     Comparison,
+    InputFile,
     LoadedFile,
     check_changed,
     compare,
@@ -50,6 +54,8 @@ def replace(spark: SparkSession, inputs: Inputs, loaded_at: datetime) -> None:
         reader = Reader(spark, inputs, folder, loaded_at, earlier)
         lines, files = reader.all("transactions")
         people, people_files = reader.all("customers")
+        if isinstance(lines, DataFrame):
+            check_order_versions(reader, lines, [])
         if files:
             earlier = [file for file in earlier if file.section == "transactions"]
             ledger.plan(spark, earlier + files, loaded_at, replaces_all=True)
@@ -84,12 +90,10 @@ def append(
     # Later than every earlier load, even if the clock has gone back: the models check only lines
     # with a later time.
     loaded_at = max([loaded_at, *(file.loaded_at + timedelta(seconds=1) for file in known)])
-    found = {
-        section: compare(
-            list_files(spark, path), [file for file in known if file.section == section]
-        )
-        for section, path in inputs.paths.items()
-    }
+    found = {}
+    for section, path in inputs.paths.items():
+        of_section = [file for file in known if file.section == section]
+        found[section] = compare(files_at(spark, path, of_section), of_section)
     if not replace_changed:
         check_changed(found["transactions"].changed)
     if not any(each.new or each.changed for each in found.values()):
@@ -102,6 +106,19 @@ def append(
     known = [loaded.get(file.number, file) for file in known]
     with staging(spark) as folder:
         add(Reader(spark, inputs, folder, loaded_at, known), found, known)
+
+
+def files_at(spark: SparkSession, path: str, known: list[LoadedFile]) -> list[InputFile]:
+    """Returns the data files at a path; none if all loaded files have left the folder.
+
+    Raises StepError as list_files does.
+    """
+    try:
+        return list_files(spark, path)
+    except NoFilesError:
+        if not any(Path(path).resolve() in Path(file.path).parents for file in known):
+            raise
+        return []
 
 
 def check_only_files(inputs: Inputs) -> None:
@@ -133,6 +150,8 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
     if lines is None and not replaced:
         ledger.write(spark, rows)
         return
+    if lines is not None:
+        check_order_versions(reader, lines, [file for file in known if file.number in replaced])
     ledger.plan(spark, rows, loaded_at, replaces_all=False)
     if replaced:
         raw_tables.replace_lines(spark, replaced, lines, loaded_at)
@@ -141,6 +160,36 @@ def add(reader: Reader, found: dict[str, Comparison], known: list[LoadedFile]) -
     ledger.settle(spark)
     if lines is not None:
         report_lines(raw_tables.lines_of(spark, loaded_at), reader.inputs.paths["transactions"])
+
+
+def check_order_versions(reader: Reader, lines: DataFrame, replaced: list[LoadedFile]) -> None:
+    """Raises StepError when the load would change which version of an order counts.
+
+    With REPLACE_ORDERS, the version that was loaded last counts. So an order must not be in two
+    files of a load, and not in a changed file and in one that was loaded after it.
+    """
+    numbers = [file.number for file in replaced]
+    loaded = reader.spark.table(raw_tables.TRANSACTIONS).where("replaces_order")
+    has_versions = bool(numbers) and not loaded.where(F.col("file_number").isin(numbers)).isEmpty()
+    if not (reader.inputs.replaces_orders or has_versions):
+        return
+    orders = lines.where("order_id is not null").groupBy("order_id", "customer_id")
+    twice = orders.agg(F.countDistinct("file_number").alias("files")).where("files > 1").first()
+    if twice:
+        raise StepError(
+            f"order {twice.order_id} is in {twice.files} of the files to load, but only one version"
+            " of an order can count: load these files one after another, the oldest first"
+        )
+    if has_versions:
+        first = min(file.loaded_at for file in replaced)
+        later = loaded.where(~F.col("file_number").isin(numbers) & (F.col("loaded_at") > first))
+        both = lines.join(later.select("order_id", "customer_id"), ["order_id", "customer_id"])
+        if row := both.select("order_id").first():
+            raise StepError(
+                f"order {row.order_id} of a changed file is also in a file that was loaded after "
+                "it, with REPLACE_ORDERS=yes: load everything again, the oldest file first with "
+                "make run TRANSACTIONS=..., and each later one with make load"
+            )
 
 
 def read_or_record(
@@ -179,7 +228,11 @@ def main() -> None:
         parser.error("--replace-changed and --replace-orders need --append")
     # This comes before the start of Spark, because most mistakes are found without Spark.
     inputs = read_inputs(
-        arguments.transactions, arguments.customers, arguments.mapping, arguments.replace_orders
+        arguments.transactions,
+        arguments.customers,
+        arguments.mapping,
+        arguments.replace_orders,
+        may_be_empty=arguments.append,
     )
     if arguments.append:
         check_only_files(inputs)

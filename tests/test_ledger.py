@@ -169,7 +169,7 @@ class Shop:
     def inputs(self, customers: Path | None = None, mapping: Path | None = None) -> Inputs:
         """Returns what one command with this folder loads."""
         texts = [str(path) if path else None for path in (customers, mapping)]
-        return read_inputs(str(self.inbox), *texts)
+        return read_inputs(str(self.inbox), *texts, may_be_empty=True)
 
     def next_hour(self) -> datetime:
         """Returns the time of the next load, one hour after the last."""
@@ -229,6 +229,17 @@ def test_each_file_is_loaded_once_from_nothing_on(shop: Shop, capsys: pytest.Cap
     assert shop.files() == [
         *[("1.csv", 0, 2), ("2.csv", 2, 2), ("3.csv", 1, 3), ("4.csv", 0, 3), ("5.csv", 0, 4)]
     ]
+    # A job may move files away after their load.
+    for file in shop.inbox.iterdir():
+        file.rename(shop.inbox.parent / file.name)
+    capsys.readouterr()
+    shop.load()
+    assert "nothing to add" in capsys.readouterr().out
+    assert len(shop.lines()) == 3
+    shop.inbox = shop.inbox.parent / "elsewhere"
+    shop.inbox.mkdir()
+    with pytest.raises(StepError, match="is a folder without"):
+        shop.load()
 
 
 @pytest.mark.slow
@@ -253,6 +264,34 @@ def test_a_load_is_later_than_the_one_before_even_if_the_clock_goes_back(shop: S
     shop.load()
     times = shop.spark.sql(f"select max(loaded_at) - min(loaded_at) from {raw_tables.TRANSACTIONS}")
     assert times.first()[0] == timedelta(seconds=1)
+
+
+@pytest.mark.slow
+def test_a_load_does_not_change_which_version_of_an_order_counts(shop: Shop, tmp_path: Path):
+    """With replaced orders, the version that was loaded last counts."""
+    mapping = tmp_path / "mapping.yml"
+    columns = "customer_id: customer_id, ordered_at: ordered_at, amount: amount"
+    mapping.write_text(f"transactions: {{{columns}, order_id: customer_id}}")
+
+    def append(**options: bool) -> None:
+        inputs = read_inputs(str(shop.inbox), None, str(mapping), replaces_orders=True)
+        load.append(shop.spark, inputs, shop.next_hour(), **options)
+
+    first = write(shop.inbox, "1.csv", "a,2026-01-01,1", "b,2026-01-01,2")
+    append()
+    write(shop.inbox, "2.csv", "a,2026-01-01,9")
+    append()
+    loaded = shop.lines()
+    rewrite(first, "a,2026-01-01,1", "b,2026-01-01,3")
+    with pytest.raises(StepError, match="order a of a changed file is also in a file that was"):
+        append(replace_changed=True)
+    write(shop.inbox, "3.csv", "b,2026-01-01,4")
+    with pytest.raises(StepError, match="order b is in 2 of the files to load"):
+        append(replace_changed=True)
+    assert shop.lines() == loaded
+    rewrite(first, "c,2026-01-01,3")
+    append(replace_changed=True)
+    assert shop.lines() == [("a", 9), ("b", 4), ("c", 3)]
 
 
 def test_a_changed_file_is_an_error_or_replaces_its_own_lines(shop: Shop):

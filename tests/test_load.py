@@ -652,6 +652,15 @@ def test_customers_values_that_do_not_fit_become_null_and_the_latest_row_wins(sp
     ]
 
 
+def test_of_several_files_the_last_one_has_the_attributes_of_a_customer(spark, tmp_path):
+    (tmp_path / "people").mkdir()
+    csv(tmp_path / "people", "customer_id,registered_on,region\na,2026-01-01,West\n", "1.csv")
+    csv(tmp_path / "people", "customer_id,registered_on,region\na,2026-01-01,East\n", "2.csv")
+    rows = customers(opened(spark, str(tmp_path / "people"), tmp_path), None)
+    (person,) = one_per_customer(rows).collect()
+    assert person.region == "East"
+
+
 # --- replacing and adding ---------------------------------------------------------------
 
 

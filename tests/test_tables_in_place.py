@@ -125,6 +125,16 @@ def test_a_run_reads_what_came_after_the_last_one(shop: Shop):
     assert shop.property("version") != version
 
 
+@pytest.mark.slow
+def test_a_row_of_the_future_waits_and_keeps_no_other_out(shop: Shop):
+    add(shop, "('z', 'ann', '2026-01-03', 9, '9999-12-31 00:00:00')")
+    shop.run(WITH_WATERMARK)
+    assert shop.property("read_until") == "2026-02-01 10:00:00.123456"
+    add(shop, "('c', 'ann', '2026-01-03', 3, '2026-02-02 10:00:00')")
+    assert "1 line from 2026-01-03" in shop.run(WITH_WATERMARK)
+    assert shop.lines() == [("a", "1.00"), ("b", "2.00"), ("c", "3.00")]
+
+
 def test_a_run_begins_only_if_a_table_has_new_rows(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     shop.run(WITH_WATERMARK)
     for name, value in (
@@ -257,6 +267,11 @@ def test_erasing_asks_the_owner_first(shop: Shop):
     assert shop.property("version") == version
     overwrite(shop, "lines", "select * from {shop}.lines where who <> 'ann'")
     overwrite(shop, "people", "select 'bob'")
+    # No run has read this row yet.
+    add(shop, "('c', 'ann', '2026-01-03', 3, '2026-02-01 11:00:00')")
+    with pytest.raises(StepError, match="has 1 row of this CUSTOMER_ID"):
+        erase.erase(shop.spark, "ann")
+    overwrite(shop, "lines", "select * from {shop}.lines where who <> 'ann'")
     assert not any(erase.erase(shop.spark, "ann").values())
     # The next build reads everything again.
     assert shop.property("version") != version

@@ -80,6 +80,10 @@ def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.name.lower().endswith(suffixes)
 
 
+class NoFilesError(StepError):
+    """A folder has no data files."""
+
+
 def find_files(path: str) -> Found:
     """Returns the data files at `path`: itself, or those of the folder and its key=value folders.
 
@@ -120,7 +124,7 @@ def find_in_folder(top: Path) -> Found:
             ignored.append(str(file.relative_to(top)))
     if not data:
         others = f": it holds only {listed(ignored, NAMED_FILES)}" if ignored else ""
-        raise StepError(f"{top} is a folder without .csv, .tsv or .parquet files{others}")
+        raise NoFilesError(f"{top} is a folder without .csv, .tsv or .parquet files{others}")
     kinds = {has_suffix(file.path, CSV_SUFFIXES) for file in data}
     if len(kinds) > 1:
         raise StepError(f"{top} holds both .csv and .parquet files: give a folder of one kind")

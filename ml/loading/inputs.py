@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml.code_version import code_version
 from ml.loading.columns import WATERMARK
-from ml.loading.files import find_files, is_remote, is_table, locate
+from ml.loading.files import NoFilesError, find_files, is_remote, is_table, locate
 from ml.loading.mapping import Mapping, Source, read_mapping
 from ml.session import StepError
 
@@ -35,9 +35,16 @@ class Inputs:
 
 
 def read_inputs(
-    transactions: str, customers: str | None, mapping: str | None, replaces_orders: bool = False
+    transactions: str,
+    customers: str | None,
+    mapping: str | None,
+    replaces_orders: bool = False,
+    may_be_empty: bool = False,
 ) -> Inputs:
-    """Returns what these paths name; raises StepError for a mapping or a path that is wrong."""
+    """Returns what these paths name; raises StepError for a mapping or a path that is wrong.
+
+    A folder without data files is wrong, unless it `may_be_empty`.
+    """
     given = {"transactions": transactions, "customers": customers}
     paths = {section: locate(path) for section, path in given.items() if path}
     expressions = read_mapping(mapping)
@@ -51,7 +58,7 @@ def read_inputs(
     texts = [Path(mapping).read_text()] if mapping else []
     texts += [query.text for query in expressions.queries.values()]
     checksum = hash_of(texts) if mapping else None
-    name = fingerprint(list(paths.values()), checksum)
+    name = fingerprint(list(paths.values()), checksum, may_be_empty)
     return Inputs(paths, expressions, name, checksum, replaces_orders)
 
 
@@ -60,7 +67,7 @@ def hash_of(parts: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
-def fingerprint(paths: list[str], mapping_checksum: str | None) -> str:
+def fingerprint(paths: list[str], mapping_checksum: str | None, may_be_empty: bool = False) -> str:
     """Returns a hash of the files (name, size, time of change), of the mapping and of this code.
 
     The files at a path with a scheme are unknown here, so the fingerprint differs each time. The
@@ -74,7 +81,13 @@ def fingerprint(paths: list[str], mapping_checksum: str | None) -> str:
         if is_remote(path):
             parts += [path, str(time.time_ns())]
             continue
-        for file in find_files(path).files:
+        try:
+            files = find_files(path).files
+        except NoFilesError:
+            if not may_be_empty:
+                raise
+            files = []
+        for file in files:
             status = file.path.stat()
             parts.append(f"{file.path} {status.st_size} {status.st_mtime_ns}")
     return hash_of(parts)

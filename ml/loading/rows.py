@@ -35,10 +35,10 @@ FILLED = "__filled_"  # whether all these source columns are filled
 TYPED = "__typed_"  # the value in the type of the canonical column
 UNPARSED = "__unparsed_"  # the text of a value that cannot have that type
 EMPTY_FORMAT = Format()
-# Of a repeated customer, the row with the latest known registration.
+# Of a repeated customer, the row with the latest known registration; if equal, of the last file.
 KNOWN_REGISTRATION = f"if(string(registered_on) in {SENTINEL_DAYS}, null, registered_on)"
 LATEST_ATTRIBUTES = (
-    f"max(struct({KNOWN_REGISTRATION} as registered_on, "
+    f"max(struct({KNOWN_REGISTRATION} as registered_on, file_number, "
     f"{', '.join(list(CANONICAL['customers'])[2:])}))"
 )
 
@@ -136,18 +136,18 @@ def customers(
 def one_per_customer(rows: DataFrame) -> DataFrame:
     """Returns `rows` in the shape of raw.customers: one row per id, none for a null id.
 
-    Of several rows for one id the latest registration wins, then the greatest of the other values.
-    So the order of the files does not matter.
+    Of several rows for one id the latest registration wins, then the last file, and then the
+    greatest of the other values. So the order of the rows does not matter.
     """
     latest = F.expr(LATEST_ATTRIBUTES).alias("latest")
     people = rows.where("customer_id is not null").groupBy("customer_id").agg(latest)
-    return people.select("customer_id", "latest.*")
+    return people.select("customer_id", "latest.*").drop("file_number")
 
 
 def one_per_customer_sql(rows: str) -> str:
     """Returns one_per_customer as a statement; `rows` is a select."""
     return f"""
-        select customer_id, latest.*
+        select customer_id, latest.* except (file_number)
         from (
             select customer_id, {LATEST_ATTRIBUTES} as latest
             from ({rows})

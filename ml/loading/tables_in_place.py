@@ -36,6 +36,8 @@ WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType)
 # The views themselves, and the list of files.
 OWN_TABLES = (["raw", "transactions"], ["raw", "customers"], ["raw", "loads"])
 BEFORE_ALL = "0001-01-01 00:00:00"
+# In a view, what stands before the limit of the watermark.
+BEFORE_LIMIT = "\nwhere "
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Table:
     def newest(self, after: str | None) -> str | None:
         """Returns the greatest watermark after `after`, as a text; None if no row is later.
 
-        Raises StepError for a type other than a time and, if `after` is None, for a null.
+        Rows with a watermark in the future wait until that time: otherwise one wrong time would
+        keep out all rows up to it. Raises StepError for a type other than a time and, if `after` is
+        None, for a null.
         """
         expression = self.watermark
         rows = self.rows.selectExpr(f"({expression}\n) as {WATERMARK}")
@@ -88,8 +92,9 @@ class Table:
             )
         if after is not None:
             rows = rows.where(f"{WATERMARK} > timestamp'{after}'")
+        newest = f"max({WATERMARK}) filter (where {WATERMARK} <= current_timestamp())"
         (found,) = rows.selectExpr(
-            f"string(cast(max({WATERMARK}) as timestamp)) as newest",
+            f"string(cast({newest} as timestamp)) as newest",
             f"count_if({WATERMARK} is null) as missing",
         ).collect()
         if found.missing:
@@ -174,6 +179,14 @@ def view_of(
     return View(rows.rows, rows.sql(table.sql), {"content": content(rows.rows.drop(WATERMARK))})
 
 
+def all_rows(spark: SparkSession, view: str) -> DataFrame:
+    """Returns the rows of a view, with those that are too new for it; see view_until."""
+    described = spark.sql(f"describe extended {view}").where("col_name = 'View Text'").collect()
+    text = described[0]["data_type"]
+    without_limit = text.rpartition(BEFORE_LIMIT)[0]
+    return spark.sql(without_limit or text)
+
+
 def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
     """Returns the view of all rows until the newest; with the same selects it keeps its version."""
     sql = rows.sql(table.sql)
@@ -190,4 +203,4 @@ def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
     new_rows = rows.rows.where(until)
     if after:
         new_rows = new_rows.where(f"{WATERMARK} > timestamp'{after}'")
-    return View(new_rows, f"select * from (\n{sql}\n)\nwhere {until}", properties)
+    return View(new_rows, f"select * from (\n{sql}\n){BEFORE_LIMIT}{until}", properties)
