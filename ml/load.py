@@ -183,12 +183,14 @@ def check_order_versions(reader: Reader, lines: DataFrame, replaced: list[Loaded
     if has_versions:
         first = min(file.loaded_at for file in replaced)
         later = loaded.where(~F.col("file_number").isin(numbers) & (F.col("loaded_at") > first))
-        both = lines.join(later.select("order_id", "customer_id"), ["order_id", "customer_id"])
-        if row := both.select("order_id").first():
+        later = later.selectExpr("order_id as later_order", "customer_id as later_customer")
+        # The customer of a guest's order is null.
+        same = "order_id = later_order and customer_id <=> later_customer"
+        if row := lines.join(later, F.expr(same), "left_semi").select("order_id").first():
             raise StepError(
                 f"order {row.order_id} of a changed file is also in a file that was loaded after "
-                "it, with REPLACE_ORDERS=yes: load everything again, the oldest file first with "
-                "make run TRANSACTIONS=..., and each later one with make load"
+                "it: load everything again, the oldest file with make run TRANSACTIONS=..., and "
+                "each later one with make load TRANSACTIONS=... REPLACE_ORDERS=yes"
             )
 
 
