@@ -1160,7 +1160,7 @@ WARNINGS = {
         where ordered_at::date < first_on
     """,
     "early_last_day": """
-        select 'The last line is dated ' || last_on
+        select 'The last line is dated ' || max(last_on)
         from period, as_of
         where not has_late_lines and last_on < as_of_date - 9
     """,
