@@ -384,16 +384,16 @@ def test_lines_that_are_added_keep_the_clusters(shop: Shop, spark: SparkSession,
 
 @pytest.mark.slow
 def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Query):
-    shop.load(date(2000, 1, 1), date(2024, 6, 30), replace=True)
+    shop.load(date(2000, 1, 1), date(2024, 7, 10), replace=True)
     shop.build()
     shop.cluster()
-    shop.load(date(2024, 6, 30), date(2024, 7, 5))
+    shop.load(date(2024, 7, 10), date(2024, 7, 15))
     shop.build()
     shop.cluster()
-    assert shop.days() == ("2024-06-30", "2024-07-05")
+    assert shop.days() == ("2024-07-10", "2024-07-15")
 
     assert "FRESH asks for it" in shop.cluster("--fresh")
-    assert shop.days() == ("2024-07-05", "2024-07-05")
+    assert shop.days() == ("2024-07-15", "2024-07-15")
     # The last fit was to the same customers, so another one would be the same.
     assert "nothing to do" in shop.cluster("--fresh")
 
@@ -408,7 +408,7 @@ def test_each_reason_leads_to_a_fit(shop: Shop, spark: SparkSession, query: Quer
     )
 
     # A year of orders, and 29 more days: over 5% of the orders are new, but the fit is not old.
-    shop.load(date(2024, 7, 5), date(2024, 8, 3))
+    shop.load(date(2024, 7, 15), date(2024, 8, 13))
     shop.build()
     assert "at the last fit" in shop.cluster()
     assert "the seed" in shop.cluster("--seed", "43")
