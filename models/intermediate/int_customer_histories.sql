@@ -1,4 +1,4 @@
-{# A view, because its three readers need different rows and columns. A table of all of them would cost more. #}
+{# A view, because its three readers need different rows and columns. A table of all would cost more. #}
 {{ config(materialized='view') }}
 
 with customer_days as (
