@@ -278,6 +278,18 @@ def test_erasing_asks_the_owner_first(shop: Shop):
     assert shop.lines() == [("b", "2.00")]
 
 
+@pytest.mark.slow
+def test_erasing_keeps_the_condition_of_a_select(shop: Shop):
+    """Only the limit of a watermark does not count."""
+    shop.run(
+        "select id as transaction_id, who as customer_id, day as ordered_at, price as amount\n"
+        "from source\nwhere price > 1"
+    )
+    with pytest.raises(StepError, match="has 1 row of this CUSTOMER_ID"):
+        erase.erase(shop.spark, "bob")
+    assert not any(erase.erase(shop.spark, "ann").values())
+
+
 # A source, a mapping, and words of the message.
 MISTAKES = [
     ("table:{shop}.none", MAPPING, r"none` cannot be found"),

@@ -30,14 +30,12 @@ from ml.loading.sources import NoRowsError
 from ml.loading.wording import counted
 from ml.session import StepError, engine_message
 from ml.sql_text import identifier
-from ml.tables import content
+from ml.tables import content, table_properties
 
 WATERMARK_TYPES = (T.TimestampType, T.TimestampNTZType)
 # The views themselves, and the list of files.
 OWN_TABLES = (["raw", "transactions"], ["raw", "customers"], ["raw", "loads"])
 BEFORE_ALL = "0001-01-01 00:00:00"
-# In a view, what stands before the limit of the watermark.
-BEFORE_LIMIT = "\nwhere "
 
 
 @dataclass(frozen=True)
@@ -182,9 +180,13 @@ def view_of(
 def all_rows(spark: SparkSession, view: str) -> DataFrame:
     """Returns the rows of a view, with those that are too new for it; see view_until."""
     described = spark.sql(f"describe extended {view}").where("col_name = 'View Text'").collect()
-    text = described[0]["data_type"]
-    without_limit = text.rpartition(BEFORE_LIMIT)[0]
-    return spark.sql(without_limit or text)
+    read_until = table_properties(spark, view).get("read_until")
+    return spark.sql(described[0]["data_type"].removesuffix(f"\nwhere {is_read(read_until)}"))
+
+
+def is_read(read_until: str | None) -> str:
+    """Returns the condition of the rows that a view with a watermark shows."""
+    return f"{WATERMARK} <= timestamp'{read_until}'"
 
 
 def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
@@ -199,8 +201,8 @@ def view_until(table: Table, rows: Selects, known: dict[str, str]) -> View:
     if read_until is None:
         raise NoRowsError(f"{table.source.path} has no rows")
     properties["read_until"] = read_until
-    until = f"{WATERMARK} <= timestamp'{read_until}'"
-    new_rows = rows.rows.where(until)
+    new_rows = rows.rows.where(is_read(read_until))
     if after:
         new_rows = new_rows.where(f"{WATERMARK} > timestamp'{after}'")
-    return View(new_rows, f"select * from (\n{sql}\n){BEFORE_LIMIT}{until}", properties)
+    shown = f"select * from (\n{sql}\n)\nwhere {is_read(read_until)}"
+    return View(new_rows, shown, properties)
